@@ -1,0 +1,128 @@
+// The folder as sync sees it: everything below one root, nothing outside it.
+//
+// Implemented by platform (openat2, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS for every parent, then *at()
+// calls with one component) and by the simulator (in memory, drops what was not synced on a crash).
+// Called on worker threads; every method is thread-safe. Paths have passed validate_relpath, or are ""
+// for the root itself. Temp names and trash names are made by sync and contain no '/' (trash paths may).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace lansync {
+
+enum class FileKind : std::uint8_t { kFile, kDirectory, kSymlink, kOther };
+
+// What lstat tells. Two equal stats (without `links`) mean "not touched since" as far as a stat can tell.
+struct FileStat {
+  FileKind kind = FileKind::kOther;
+  std::uint16_t mode = 0;  // & 0777
+  std::uint64_t size = 0;
+  std::int64_t mtime_ns = 0;
+  std::int64_t ctime_ns = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t device = 0;
+  bool operator==(const FileStat&) const = default;
+  // Equal but for ctime and mode: a rename or chmod touches ctime alone.
+  bool same_file_bytes(const FileStat& o) const {
+    return kind == o.kind && size == o.size && mtime_ns == o.mtime_ns && inode == o.inode &&
+           device == o.device;
+  }
+};
+
+struct DirectoryItem {
+  std::string name;  // as on disk: may be invalid UTF-8, may hold control bytes
+  FileStat stat;
+};
+
+// A contiguous part of a file. `end` is exclusive.
+struct ByteRange {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  bool operator==(const ByteRange&) const = default;
+};
+
+class ReadFile {
+ public:
+  virtual ~ReadFile() = default;
+  // Up to out.size() bytes at `offset`; 0 at the end.
+  virtual Result<std::size_t> read(std::uint64_t offset, std::span<std::uint8_t> out) = 0;
+  // fstat of the open file: compared before and after a read.
+  virtual Result<FileStat> stat() = 0;
+};
+
+class TempFile {
+ public:
+  virtual ~TempFile() = default;
+  virtual Status write(std::uint64_t offset, ByteView bytes) = 0;
+  virtual Result<std::size_t> read(std::uint64_t offset, std::span<std::uint8_t> out) = 0;
+  virtual Status set_size(std::uint64_t size) = 0;
+  // Sets mode and mtime on the open file: they arrive with the content, in one rename.
+  virtual Status set_metadata(std::uint16_t mode, std::int64_t mtime_ns) = 0;
+  // fsync. After an error the file is worthless (dirty pages may be gone): discard it, never retry.
+  virtual Status sync() = 0;
+};
+
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+
+  // Ok while the root and its .lansync are those that were opened at start (same device and inode).
+  virtual Status check_root() = 0;
+  virtual Result<FileStat> stat(const std::string& path) = 0;
+  // Children, unsorted; `.lansync` of the root left out. Does not follow links.
+  virtual Result<std::vector<DirectoryItem>> list(const std::string& path) = 0;
+  virtual Result<std::string> read_link(const std::string& path) = 0;
+  // Regular files only (O_NONBLOCK | O_NOFOLLOW and fstat: a fifo put in its place does not hang us).
+  virtual Result<std::unique_ptr<ReadFile>> open_file(const std::string& path) = 0;
+  virtual Result<std::uint64_t> free_bytes() = 0;   // for this user, below the root
+  virtual Result<std::uint64_t> total_bytes() = 0;
+
+  // ---- temp files, in .lansync/tmp -------------------------------------------------------------
+  virtual Result<std::unique_ptr<TempFile>> create_temp(const std::string& name) = 0;  // truncates
+  virtual Result<std::unique_ptr<TempFile>> open_temp(const std::string& name) = 0;    // must exist
+  virtual Result<std::vector<DirectoryItem>> list_temp() = 0;
+  virtual Status remove_temp(const std::string& name) = 0;
+  // `name` becomes a copy of the file at `path`: a reflink where the file system can, else copied.
+  virtual Status copy_to_temp(const std::string& path, const std::string& name) = 0;
+  // The same from a file in the trash.
+  virtual Status copy_trash_to_temp(const std::string& trash_name, const std::string& name) = 0;
+
+  // ---- changing what a person sees -------------------------------------------------------------
+  // Puts temp file `name` at `path`, atomically for a reader. `expected` is what must be there now:
+  // nullopt = nothing (RENAME_NOREPLACE). Otherwise the old file goes to `trash_name` (empty: is
+  // dropped, only for content kept elsewhere) and never disappears from under `path` in between
+  // (RENAME_EXCHANGE). kChanged, and nothing done, if something else is there; kExists if expected
+  // nothing and something is. Returns the stat of what is at `path` now.
+  virtual Result<FileStat> install_temp(const std::string& name, const std::string& path,
+                                        const std::optional<FileStat>& expected,
+                                        const std::string& trash_name) = 0;
+  // The file or symlink at `path` goes to the trash if it is still `expected` (kChanged otherwise).
+  virtual Status move_to_trash(const std::string& path, const FileStat& expected,
+                               const std::string& trash_name) = 0;
+  virtual Status make_directory(const std::string& path, std::uint16_t mode) = 0;  // kExists if there
+  // Removes an empty directory; kChanged if something is in it (a child that sync does not know).
+  virtual Status remove_directory(const std::string& path) = 0;
+  // Makes or atomically replaces a symlink; `expected` as in install_temp.
+  virtual Result<FileStat> make_symlink(const std::string& target, const std::string& path,
+                                        const std::optional<FileStat>& expected,
+                                        const std::string& trash_name) = 0;
+  virtual Result<FileStat> set_metadata(const std::string& path, std::uint16_t mode,
+                                        std::optional<std::int64_t> mtime_ns,
+                                        const FileStat& expected) = 0;
+  // Moves a whole file or symlink from the trash to `path` (nothing may be there).
+  virtual Status restore_from_trash(const std::string& trash_name, const std::string& path) = 0;
+  virtual Status remove_trash(const std::string& trash_name) = 0;
+
+  // Everything written before is durable afterwards (syncfs): one call for a batch of small files.
+  virtual Status sync_all() = 0;
+};
+
+}  // namespace lansync

@@ -1,0 +1,57 @@
+// Where the index lives: index.db in the program (SQLite, WAL, synchronous=FULL), memory in the
+// simulator. The node id, edit counter and term live here and nowhere else (DESIGN, Identity).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace lansync {
+
+// One row per path. `local` is the encoded record of the disk's side (sync/index.h), `synced` the
+// encoded entry that disk and hub last agreed on; empty = none.
+struct IndexRow {
+  std::string path;
+  std::string local;
+  std::string synced;
+};
+
+struct TrashRow {
+  std::string name;       // below .lansync/trash
+  std::string path;       // where it was
+  std::string content;    // 32 bytes content id, empty for symlinks
+  std::int64_t time_ns = 0;
+  std::uint64_t size = 0;
+};
+
+// A change of the index: applied whole or not at all. A row whose `local` and `synced` are both empty
+// is removed.
+struct IndexBatch {
+  std::vector<IndexRow> rows;
+  std::vector<TrashRow> trash_added;
+  std::vector<std::string> trash_removed;
+  std::map<std::string, std::string> meta;  // set; an empty value removes
+  bool empty() const {
+    return rows.empty() && trash_added.empty() && trash_removed.empty() && meta.empty();
+  }
+};
+
+struct LoadedIndex {
+  std::vector<IndexRow> rows;
+  std::vector<TrashRow> trash;
+  std::map<std::string, std::string> meta;
+};
+
+class IndexStore {
+ public:
+  virtual ~IndexStore() = default;
+  virtual Result<LoadedIndex> load() = 0;
+  // Durable when it returns ok. Called from one JobClass::kIndex job at a time.
+  virtual Status commit(const IndexBatch& batch) = 0;
+};
+
+}  // namespace lansync

@@ -1,0 +1,202 @@
+// The messages between members, as plain structs. Everything after the handshake is one of these,
+// as a msgpack map with a `type` (docs/protocol.md), or a chunk (fixed binary, see encode_chunk).
+// Only message_codec.cpp knows msgpack.
+//
+// Limits are part of the format: decode refuses what exceeds them, whoever sent it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/entry.h"
+#include "base/ids.h"
+#include "base/role.h"
+
+namespace lansync {
+
+inline constexpr std::size_t kChunkBytes = 1000;          // DESIGN, Words
+inline constexpr std::size_t kMaxEntriesPerMessage = 512; // keeps a batch well below 256 KiB
+inline constexpr std::size_t kMaxNodeName = 64;
+inline constexpr std::size_t kMaxRoster = 2048;           // ENet peerCount (reliability.md E5)
+inline constexpr std::size_t kMaxRanges = 1024;
+inline constexpr std::size_t kMaxDigestBytes = 64 * 1024;
+
+// What a node says about itself in a session: `hello` from the side that dialled, `hi` in answer, and
+// `hi` again whenever something in it changes. The hub's first one carries the group's beacon key.
+struct Hello {
+  bool answer = false;  // type hi
+  std::string name;
+  std::string program;  // version of the program, for people
+  Role role = Role::kNone;
+  ManualRole manual = ManualRole::kAuto;
+  bool full_replica = true;
+  bool has_data = false;
+  std::uint8_t disk_log2 = 0;
+  std::uint32_t term = 0;      // highest term this node knows
+  std::uint64_t seq = 0;       // hub sequence at which it was last in sync
+  std::uint32_t members = 0;   // hub: sessions of members, itself included
+  std::uint16_t port = 0;      // ENet's
+  NodeId hub;                  // whom it follows; itself if hub; zero if none
+  std::uint32_t hub_term = 0;  // that hub's term
+  bool hub_live = false;       // has heard that hub, authenticated, within the last 2 s
+  std::optional<BeaconKey> beacon_key;
+  bool operator==(const Hello&) const = default;
+};
+
+// "I am the hub of term N." Counts only inside a session; durable at the sender before it is sent.
+struct Claim {
+  std::uint32_t term = 0;
+  std::uint32_t members = 0;
+};
+
+struct RosterRow {
+  NodeId node;
+  BootId boot;
+  std::string name;
+  Address address;
+  Role role = Role::kNone;
+};
+// The hub's numbered list of members, best successor first (the hub itself is not in it).
+struct Roster {
+  std::uint32_t term = 0;
+  std::uint32_t number = 0;
+  std::vector<RosterRow> rows;
+};
+
+// Leaving (or stepping down). `successor` is who should be hub now; zero = unknown.
+struct Bye {
+  std::string reason;  // stop, step-down, clone, refused
+  NodeId successor;
+};
+
+// Keeps "nothing authenticated for 2 s" from being true of a quiet session. Each 500 ms.
+struct Ping {
+  std::uint64_t seq = 0;  // hub: its sequence now
+};
+
+// Join: "here is what I hold, as digests; send what differs." `digests` holds bucket_count digests of
+// 16 bytes (sync/tree_digest.h). bucket_count is a power of two, at most 4096.
+struct IndexGet {
+  std::uint32_t bucket_count = 0;
+  Bytes digests;
+  std::uint64_t count_high = 0;  // this node's own edit counter: a hub that saw a higher one says so
+};
+
+struct NamedEntry {
+  std::string name;
+  EntryPtr entry;  // never null after decode
+};
+
+// The hub's word on entries. `snapshot`: the complete content of the buckets listed since the last
+// message with `buckets`; entries of those buckets that are not in it are unknown to the hub.
+struct Update {
+  std::uint32_t term = 0;
+  std::uint64_t seq = 0;       // the hub's sequence after this batch
+  bool snapshot = false;       // part of the answer to index_get
+  bool last = false;           // snapshot: nothing more to come
+  std::uint64_t count_seen = 0;  // snapshot, last: the highest edit count the group knows of the receiver
+  std::vector<std::uint32_t> buckets;  // snapshot: whose entries this message begins (differing ones)
+  std::vector<NamedEntry> entries;
+};
+
+// What a pushed version was based on: the entry that pusher and hub had last agreed on.
+struct PushBase {
+  ContentId content;
+  std::uint16_t mode = 0;
+  std::int64_t mtime_ns = 0;
+};
+struct PushItem {
+  std::string name;
+  EntryPtr entry;
+  std::optional<PushBase> base;
+};
+struct Push {
+  std::vector<PushItem> items;
+};
+
+// The hub's answer for some of the pushed names. For kHave `entry` is the hub's entry now; for
+// kConflict `copy` is the name under which the pushed version will be kept; for kRefuse `reason`.
+enum class VerdictKind : std::uint8_t { kAccept, kHave, kConflict, kRefuse };
+struct VerdictItem {
+  std::string name;
+  EntryPtr entry;      // may be null
+  std::string detail;  // copy name, or reason
+};
+struct Verdict {
+  VerdictKind kind = VerdictKind::kAccept;
+  std::vector<VerdictItem> items;
+};
+
+// Half-open byte range; begin < end.
+struct WireRange {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  bool operator==(const WireRange&) const = default;
+};
+// "Send me these bytes of that content." `name` is a hint where to find it. `transfer` is chosen by
+// the receiver, unique in the session; what comes back carries it.
+struct RequestItem {
+  std::uint32_t transfer = 0;
+  ContentId hash;
+  std::string name;
+  std::uint64_t size = 0;
+  std::vector<WireRange> ranges;
+};
+struct Request {
+  std::vector<RequestItem> items;
+};
+// Before the first chunk of a transfer. On kContent, as are chunks and Done, so that they keep order.
+struct DownloadItem {
+  std::uint32_t transfer = 0;
+  std::string name;
+  std::uint64_t size = 0;
+};
+struct Download {
+  std::vector<DownloadItem> items;
+};
+// After the last chunk of a transfer, or instead of it: `ok` false and why (changed, gone, io).
+struct TransferEnd {
+  std::uint32_t transfer = 0;
+  bool ok = true;
+  Md5 md5;             // of the whole content
+  std::string reason;
+};
+// `done`: transfers that ended, and pushed names that are now the group's (their entry as committed).
+struct Done {
+  std::vector<TransferEnd> transfers;
+  std::vector<NamedEntry> published;
+};
+
+using Message = std::variant<Hello, Claim, Roster, Bye, Ping, IndexGet, Update, Push, Verdict, Request,
+                             Download, Done>;
+
+// The name in `type`: hello, hi, claim, roster, bye, ping, index_get, update, push, accept, have,
+// conflict, refuse, request, download, done.
+std::string_view message_type(const Message& message);
+
+Bytes encode_message(const Message& message);
+// nullopt for anything malformed, over a limit, of an unknown type, with a duplicate or missing field,
+// with bytes after its end, or with a name that is not a valid path. `why` then says which.
+std::optional<Message> decode_message(ByteView bytes, std::string* why = nullptr);
+
+// A chunk: 0xC1 (the byte that msgpack never uses) | transfer4 | chunk number8 | 1..1000 bytes.
+struct Chunk {
+  std::uint32_t transfer = 0;
+  std::uint64_t number = 0;
+  ByteView bytes;
+};
+inline constexpr std::uint8_t kChunkMark = 0xC1;
+inline constexpr std::size_t kChunkHeaderBytes = 13;
+inline bool is_chunk(ByteView packet) { return !packet.empty() && packet[0] == kChunkMark; }
+// Writes header and bytes to `out` (cleared first; reused so that a GiB does not mean a million
+// allocations).
+void encode_chunk(const Chunk& chunk, Bytes& out);
+std::optional<Chunk> decode_chunk(ByteView packet);
+
+}  // namespace lansync
