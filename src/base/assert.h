@@ -9,8 +9,8 @@ namespace lansync {
 
 }  // namespace lansync
 
-#define LS_ASSERT(condition)                                           \
-  do {                                                                 \
-    if (!(condition)) [[unlikely]]                                     \
-      ::lansync::assertion_failed(__FILE__, __LINE__, #condition);     \
+#define LS_ASSERT(condition)                                       \
+  do {                                                             \
+    if (!(condition)) [[unlikely]]                                 \
+      ::lansync::assertion_failed(__FILE__, __LINE__, #condition); \
   } while (false)

@@ -45,13 +45,14 @@ class ByteWriter {
 
  private:
   void be(std::uint64_t value, int width) {
-    for (int i = width - 1; i >= 0; --i) out_.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
+    for (int i = width - 1; i >= 0; --i)
+      out_.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
   }
   Bytes out_;
 };
 
-// Reads from a view. After the first read past the end every read gives zero and ok() is false, so a
-// decoder checks once, at its end.
+// Reads from a view. After the first read past the end every read gives zero and ok() is false, so
+// a decoder checks once, at its end.
 class ByteReader {
  public:
   explicit ByteReader(ByteView in) : in_(in) {}

@@ -1,5 +1,5 @@
-// The way from the control thread to the workers and back. Owned by the upper layers; implemented by
-// platform (a thread pool) and by the simulator (virtual delays drawn from the seed).
+// The way from the control thread to the workers and back. Owned by the upper layers; implemented
+// by platform (a thread pool) and by the simulator (virtual delays drawn from the seed).
 #pragma once
 
 #include <functional>
@@ -15,9 +15,10 @@ enum class JobClass {
 class Executor {
  public:
   virtual ~Executor() = default;
-  // Runs `work` on a worker, then `done` on the control thread. `work` must own, or outlive, what it
-  // touches and share nothing that the control thread writes meanwhile. Jobs of one class start in
-  // order; two may run at once (but never two of kIndex). `done` is not run after shutdown began.
+  // Runs `work` on a worker, then `done` on the control thread. `work` must own, or outlive, what
+  // it touches and share nothing that the control thread writes meanwhile. Jobs of one class start
+  // in order; two may run at once (but never two of kIndex). `done` is not run after shutdown
+  // began.
   virtual void submit(JobClass job_class, std::function<void()> work,
                       std::function<void()> done) = 0;
 };

@@ -32,8 +32,8 @@ using ContentId = TaggedBytes<struct ContentIdTag, 32>;
 // beacons give a listener nothing to guess against.
 using BeaconKey = TaggedBytes<struct BeaconKeyTag, 32>;
 
-// The author's place in version vectors: the first 8 bytes of a node id, big-endian (64 random bits:
-// among a million nodes that ever lived a collision has probability 3e-8).
+// The author's place in version vectors: the first 8 bytes of a node id, big-endian (64 random
+// bits: among a million nodes that ever lived a collision has probability 3e-8).
 using ShortId = std::uint64_t;
 
 inline ShortId short_id(const NodeId& id) {

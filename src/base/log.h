@@ -28,8 +28,8 @@ class Log {
   void error(std::string_view line) { write(LogLevel::kError, line); }
 };
 
-// At most one line each `interval` for a key; tells how many were left out since. Holds at most 1024
-// keys (an attacker picks them), the stalest goes first.
+// At most one line each `interval` for a key; tells how many were left out since. Holds at most
+// 1024 keys (an attacker picks them), the stalest goes first.
 class LogLimiter {
  public:
   explicit LogLimiter(Duration interval = 10s) : interval_(interval) {}
@@ -56,10 +56,8 @@ inline void append_to(std::string& out, const char* text) { out += text; }
 inline void append_to(std::string& out, const std::string& text) { out += text; }
 inline void append_to(std::string& out, char c) { out += c; }
 template <typename T>
-  requires std::is_arithmetic_v<T>
-void append_to(std::string& out, T number) {
-  out += std::to_string(number);
-}
+requires std::is_arithmetic_v<T>
+void append_to(std::string& out, T number) { out += std::to_string(number); }
 }  // namespace detail
 template <typename... Args>
 std::string str(const Args&... args) {

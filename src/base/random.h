@@ -30,7 +30,8 @@ class RandomSource {
   }
 };
 
-// xoshiro256** (Blackman, Vigna 2018), seeded by splitmix64. For simulations and tests; never for keys.
+// xoshiro256** (Blackman, Vigna 2018), seeded by splitmix64. For simulations and tests; never for
+// keys.
 class Prng final : public RandomSource {
  public:
   explicit Prng(std::uint64_t seed);

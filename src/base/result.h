@@ -13,16 +13,16 @@ namespace lansync {
 
 // One member for each different reaction of a caller, no more.
 enum class ErrorCode {
-  kNotFound,    // the thing is not there
-  kExists,      // something is there already
-  kDenied,      // permission
-  kNoSpace,     // disk, quota or a full table
-  kChanged,     // the file is not what it was: look again
-  kRefused,     // a name, path or value that is never accepted
-  kCorrupt,     // stored bytes are not what was stored
-  kBusy,        // in use, try later
-  kUnsupported, // this kernel or file system cannot
-  kIo,          // everything else the system reports
+  kNotFound,     // the thing is not there
+  kExists,       // something is there already
+  kDenied,       // permission
+  kNoSpace,      // disk, quota or a full table
+  kChanged,      // the file is not what it was: look again
+  kRefused,      // a name, path or value that is never accepted
+  kCorrupt,      // stored bytes are not what was stored
+  kBusy,         // in use, try later
+  kUnsupported,  // this kernel or file system cannot
+  kIo,           // everything else the system reports
 };
 
 struct Error {
@@ -33,7 +33,7 @@ struct Error {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   bool has_value() const { return state_.index() == 0; }
@@ -71,8 +71,8 @@ using Status = Result<void>;
 }  // namespace lansync
 
 // Returns the error of `expr` (a Result) from this function, else goes on.
-#define LS_TRY(expr)                                        \
-  do {                                                      \
-    if (auto ls_try_result = (expr); !ls_try_result)        \
+#define LS_TRY(expr)                                             \
+  do {                                                           \
+    if (auto ls_try_result = (expr); !ls_try_result)             \
       return ::lansync::Error(std::move(ls_try_result.error())); \
   } while (false)

@@ -40,7 +40,8 @@ struct WallTime {
   auto operator<=>(const WallTime&) const = default;
 };
 
-// Reads both clocks. Implemented by platform (CLOCK_MONOTONIC, CLOCK_REALTIME) and by the simulator.
+// Reads both clocks. Implemented by platform (CLOCK_MONOTONIC, CLOCK_REALTIME) and by the
+// simulator.
 class Clock {
  public:
   virtual ~Clock() = default;

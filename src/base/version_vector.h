@@ -1,7 +1,7 @@
 // Which edits a version has seen. Decides newer, older, concurrent; never a clock, never mtime.
 //
-// A sorted array of (short node id, count), at most kMaxVectorSize. Immutable use: a version's vector
-// changes only by making a new version.
+// A sorted array of (short node id, count), at most kMaxVectorSize. Immutable use: a version's
+// vector changes only by making a new version.
 #pragma once
 
 #include <cstdint>
