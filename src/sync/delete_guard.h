@@ -1,0 +1,107 @@
+// Holds mass deletes until a person has looked (CONTRACT, Guards and --max-deletes).
+//
+// Deletes count together in a run while each follows the last within 60 s, against the number of
+// files when the run began. One whose content reappears under another name is a rename and does not
+// count. Invariant: while a run is over the limit, none of its deletes that has not gone out yet
+// goes out; confirm(), reject(), or enough of them turning out to be renames ends that.
+// Driven by the replica: one for deletes found on this disk, one for unconfirmed tombstones of
+// others. Give it all deletes of a batch first, then ask holds() for each.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/entry.h"
+#include "base/time.h"
+
+namespace lansync {
+
+// Over the limit = over every bound that is set. Neither set = never held.
+struct MaxDeletes {
+  std::optional<std::uint64_t> count;
+  std::optional<std::uint32_t> percent;
+  bool operator==(const MaxDeletes&) const = default;
+};
+inline constexpr std::uint64_t kDefaultMaxDeletes = 50;
+inline constexpr std::uint32_t kDefaultMaxDeletePercent = 50;
+inline MaxDeletes default_max_deletes() { return {kDefaultMaxDeletes, kDefaultMaxDeletePercent}; }
+// "N" or "P%" (100% and more: never held); nullopt for anything else.
+std::optional<MaxDeletes> parse_max_deletes(std::string_view text);
+
+class DeleteGuard {
+ public:
+  static constexpr Duration kRunGap = 60s;
+  // Bounds memory; beyond it a delete is held without being listed one by one... see on_delete.
+  static constexpr std::size_t kMaxTracked = std::size_t{1} << 20;
+
+  explicit DeleteGuard(MaxDeletes limit) : limit_(limit) {}
+
+  // `was`: what was deleted. Directories are held with the rest but do not count. `files_total`:
+  // files there, this one included. False: held (or kMaxTracked paths are tracked already: then a
+  // rescan has to find it later).
+  bool on_delete(const std::string& path, const Entry& was, Instant now, std::uint64_t files_total);
+  // Content that appeared under a name where it was not before. Remembered for kRunGap, because the
+  // new name may be noticed before the old one's delete.
+  void on_reappear(const ContentId& content, Instant now);
+  // The delete went out, or the path is there again: it is not held any more (but still counts).
+  void on_pushed(const std::string& path);
+  // The path exists again: the delete is void and does not count.
+  void on_restored(const std::string& path);
+
+  bool holds(const std::string& path) const;
+  bool holding() const { return held_count() != 0; }
+  // Files held, directories left out: `held_deletes` in status.
+  std::uint64_t held_count() const;
+  std::vector<std::string> held() const;  // all paths, sorted
+
+  // Ends every held run. Gives the held paths, sorted: to be published with `confirmed` set, or to
+  // be brought back.
+  std::vector<std::string> confirm();
+  std::vector<std::string> reject();
+
+  // The held runs, for index.db's meta. restore() replaces the state; false (and nothing changed)
+  // if `bytes` is malformed.
+  std::string serialize() const;
+  bool restore(std::string_view bytes);
+
+ private:
+  struct Delete {
+    std::optional<ContentId> content;  // files only
+    bool counts = true;
+    bool pushed = false;
+  };
+  struct Run {
+    std::uint64_t files_at_start = 0;
+    std::uint64_t count = 0;
+    std::map<std::string, Delete> deletes;
+  };
+  using Runs = std::list<Run>;
+
+  bool over(const Run& run) const;
+  Run& current_run(Instant now, std::uint64_t files_total);
+  void expire(Instant now);
+  bool is_current(const Run& run) const { return current_ && &run == &runs_.back(); }
+  std::vector<std::string> end_held();
+
+  MaxDeletes limit_;
+  Runs runs_;             // the last is the current one if current_
+  bool current_ = false;  // runs_.back() still takes deletes
+  Instant last_delete_{};
+  std::unordered_map<std::string, Run*> by_path_;
+  // Deletes that may turn out to be renames, by content.
+  std::unordered_multimap<ContentId, std::string, TaggedBytesHash> by_content_;
+  // Content that appeared without a delete so far; never iterated. The list is in order of time.
+  std::list<std::pair<Instant, ContentId>> appeared_;
+  std::unordered_multimap<ContentId, std::list<std::pair<Instant, ContentId>>::iterator,
+                          TaggedBytesHash>
+      appeared_by_content_;
+};
+
+}  // namespace lansync

@@ -1,0 +1,91 @@
+// When a changed path has come to rest (DESIGN, Quiet timer). A save is one edit however many
+// events it makes; a file that is edited again and again is looked at ever more rarely.
+//
+// Invariant: a path with an event is handed out exactly once for it, at the latest after 10 times
+// settle_max; deadline() is never later than the first path that is due.
+// Driven by the replica with the watcher's events and the scanner's finds, on the clock it is
+// given.
+#pragma once
+
+#include <cstddef>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/time.h"
+
+namespace lansync {
+
+enum class FileEvent {
+  kCreate,      // appeared: created, linked, renamed to here
+  kOpenWrite,   // known to be open for writing
+  kModify,      // written to: so it is open for writing, until kCloseWrite
+  kCloseWrite,  // a writer closed it
+  kAttributes,  // mode or mtime set
+  kDelete,      // gone: unlinked, renamed away
+  kScanFound,   // a scan sees that it differs from the index
+};
+
+class QuietTimer {
+ public:
+  // Events of one path less than this apart belong to one edit.
+  static constexpr Duration kBurstGap = 100ms;
+
+  struct Options {
+    Duration settle = 2s;
+    Duration settle_max = 60s;
+    std::size_t max_paths = std::size_t{1} << 20;  // ~200 MB of the longest paths seen in practice
+  };
+  struct Due {
+    std::string path;
+    bool busy = false;  // never came to rest: read it anyway, and doubt what was read
+    bool operator==(const Due&) const = default;
+  };
+
+  explicit QuietTimer(Options options);
+
+  // False: too many paths are waiting, this one was not taken: a rescan has to find it.
+  bool on_event(std::string_view path, FileEvent event, Instant now);
+  // Up to `max_count` paths whose timer ran out, in order of their deadlines; they are forgotten.
+  std::vector<Due> take_due(Instant now, std::size_t max_count = SIZE_MAX);
+  // When take_due() next has something; kNever if nothing waits.
+  Instant deadline() const;
+
+  bool waiting(std::string_view path) const;
+  std::size_t size() const { return slots_.size(); }
+  void forget(std::string_view path);
+  // Everything that waits, in order of path: what a mark (`wait`) has to see gone.
+  std::vector<std::string> paths() const;
+
+ private:
+  struct Slot {
+    Instant first;       // of this unrest
+    Instant last;        // event
+    Instant open_since;  // while open
+    Instant quiet_at;    // when it will have rested long enough
+    Instant due;         // min(quiet_at, when patience ends)
+    Duration length{};
+    bool open = false;
+    bool waited = false;   // its one wait for a writer is used up
+    bool deleted = false;  // the last event was a delete
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>{}(text);
+    }
+  };
+  using Slots = std::unordered_map<std::string, Slot, Hash, std::equal_to<>>;
+
+  void apply(Slot& slot, FileEvent event, Instant now) const;
+  Duration patience() const;
+
+  Options options_;
+  Slots slots_;  // never iterated into an output unsorted
+  // (due, path); the views point at the keys of slots_, which do not move.
+  std::set<std::pair<Instant, std::string_view>> order_;
+};
+
+}  // namespace lansync
