@@ -25,7 +25,7 @@ using GroupTag = TaggedBytes<struct GroupTagTag, 8>;
 using BeaconTag = TaggedBytes<struct BeaconTagTag, 16>;
 
 struct Beacon {
-  static constexpr std::uint8_t kSeek = 1;     // I have no hub: a hub answers with a broadcast beacon
+  static constexpr std::uint8_t kSeek = 1;  // I have no hub: a hub answers with a broadcast beacon
   static constexpr std::uint8_t kGoodbye = 2;  // I am leaving
   static constexpr std::uint8_t kHasData = 4;  // rank: my folder is not empty
   static constexpr std::uint8_t kHubLost = 8;  // my hub went without goodbye
@@ -42,10 +42,10 @@ struct Beacon {
   std::uint8_t disk_log2 = 0;  // log2 of free GiB at start, frozen
   std::uint32_t term = 0;      // hub term and hub sequence at which this node was last in sync
   std::uint64_t index_seq = 0;
-  std::uint16_t port = 0;      // ENet's
+  std::uint16_t port = 0;  // ENet's
   std::string name;
   BeaconTag tag;
-  bool tag_valid = false;      // set by the receiver
+  bool tag_valid = false;  // set by the receiver
 };
 
 // Group names are public: the tag only keeps groups apart. SHA-256("lansync group" || group)[:8].

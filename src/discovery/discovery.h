@@ -1,5 +1,5 @@
-// Says that we are here and keeps who else is. Pure but for the socket interface it is given; driven
-// by the control thread: on_datagram for what arrives, tick when deadline() has come.
+// Says that we are here and keeps who else is. Pure but for the socket interface it is given;
+// driven by the control thread: on_datagram for what arrives, tick when deadline() has come.
 //
 // Untagged beacons are hints from strangers: at most kMaxCandidates are kept, so that 10,000 forged
 // node ids cost a table of 64 (reliability.md F40). Roles never follow from a beacon alone.
@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -19,7 +20,8 @@
 
 namespace lansync {
 
-// The interfaces that beacons go out on, and the way out. Implemented by platform and the simulator.
+// The interfaces that beacons go out on, and the way out. Implemented by platform and the
+// simulator.
 class BeaconSocket {
  public:
   virtual ~BeaconSocket() = default;
@@ -31,21 +33,27 @@ class BeaconSocket {
 struct Neighbour {
   Beacon beacon;
   Address address;         // source IP and the beacon's ENet port
+  Address former_address;  // where it was heard before, if it is heard on several paths
   Instant first_heard;
   Instant last_heard;
   std::uint64_t heard = 0;
+  std::uint64_t key_generation = 0;  // which of our keys its tag verified under
 };
 
 // What changed, in the order it did. Taken by roles after on_datagram and tick.
 struct DiscoveryEvent {
   enum class Kind { kHeard, kGoodbye, kExpired } kind;
   NodeId node;
+  bool tag_valid = false;  // the beacon's, or for kExpired that of the last one
 };
 
 class Discovery {
  public:
-  static constexpr std::size_t kMaxCandidates = 64;    // untagged
-  static constexpr std::size_t kMaxMembers = 4096;     // with a valid tag
+  static constexpr std::size_t kMaxCandidates = 64;  // untagged
+  static constexpr std::size_t kMaxMembers = 4096;   // with a valid tag
+  static constexpr std::size_t kMaxOtherVersions = 64;
+  static constexpr std::size_t kMaxEvents = 8192;
+  static constexpr int kMaxAnswersPerSecond = 4;
 
   struct Options {
     GroupTag group;
@@ -56,54 +64,106 @@ class Discovery {
   Discovery(const Options& options, BeaconSocket& socket, RandomSource& random, Log& log);
 
   // The part of our beacon that roles decide: role, flags, term, name, port, ... `group`, `node`,
-  // `boot` and `counter` are filled in here. A change of role or of kSeek is announced at once (but
-  // not more than once in 100 ms).
+  // `boot` and `counter` are filled in here. A change of role, kSeek or kHubLost is announced at
+  // once (but not more than once in 100 ms).
   void set_self(const Beacon& self, Instant now);
   void set_key(const std::optional<BeaconKey>& key);
   // A new node id (DESIGN, Identity): forget what we said, start the announcements anew.
   void set_node(const NodeId& node, Instant now);
 
-  // Begins the burst: 4 beacons in the first 2 s, each 5 s for a minute, then each 30 s +-25 %.
+  // Begins the burst: beacons at 0, 150, 400 and 1000 ms (so that nodes started together know each
+  // other within 500 ms though one is lost), each 5 s for a minute, then each 30 s +-25 %.
   void start(Instant now);
   // Again a burst: an interface came, the hub went.
   void restart_burst(Instant now);
   // The hub lost a node without goodbye: each 3 s for 10 minutes.
   void search_lost(Instant now);
-  // A beacon with kGoodbye, now.
+  // A beacon with kGoodbye, now, and none after it until start().
   void goodbye(Instant now);
 
-  // A datagram on the beacon port. Foreign groups are counted and forgotten; malformed is `rejected`.
+  // A datagram on the beacon port. Foreign groups are counted and forgotten; malformed is
+  // `rejected`.
   void on_datagram(const Address& from, ByteView bytes, Instant now);
   // Sends what is due, expires what is stale (three periods of what the neighbour should send: 15 s
-  // in its first minute, else 90 s + jitter allowance).
+  // in its first minute, else 112.5 s, which is three times 30 s + 25 %).
   void tick(Instant now);
   Instant deadline() const;
 
   std::vector<DiscoveryEvent> take_events();
   const std::map<NodeId, Neighbour>& neighbours() const { return neighbours_; }
   const Neighbour* find(const NodeId& node) const;
-  // Beacons of our group in another protocol version, by address: shown in `peers`.
+  // Beacons of our group in another protocol version, by source address: shown in `peers`.
   struct Foreign {
     std::uint8_t version;
     Instant last_heard;
   };
   const std::map<Address, Foreign>& other_versions() const { return other_versions_; }
-  // Another boot id under our own node id was heard: a cloned disk (DESIGN, Identity).
+  // Another boot id under our own node id was heard, with a valid tag or twice: a cloned disk
+  // (DESIGN, Identity). True once for each finding.
   bool take_clone_heard();
 
   struct Counters {
     std::uint64_t sent = 0;
-    std::uint64_t received = 0;   // of our group, own ones not counted
-    std::uint64_t rejected = 0;   // malformed
+    std::uint64_t received = 0;  // of our group, own ones not counted
+    std::uint64_t rejected = 0;  // malformed
     std::uint64_t other_group = 0;
+    std::uint64_t replayed = 0;  // tagged, of a counter that was heard already
+    std::uint64_t crowded = 0;   // a table was full
   };
   const Counters& counters() const { return counters_; }
 
  private:
+  struct Seen {
+    std::uint64_t counter = 0;
+    Instant last;
+  };
+
+  void send(Instant now, std::uint8_t extra_flags);
+  void schedule_next(Instant now);
+  void want_answer(Instant now);
+  void announce(Instant now);
+  // True if the beacon repeats or precedes one heard; notes it otherwise. Tagged beacons only.
+  bool is_replay(const Beacon& beacon, Instant now);
+  void on_own_id(const Beacon& beacon);
+  void on_other_version(const Address& from, std::uint8_t version, Instant now);
+  void on_goodbye(const Address& from, const Beacon& beacon);
+  // The same beacon over a second path: stay with the path that was used before.
+  void on_duplicate(const Address& from, const Beacon& beacon);
+  void keep(const Address& from, const Beacon& beacon, Instant now);
+  bool make_room(bool tagged);
+  void event(DiscoveryEvent::Kind kind, const NodeId& node, bool tag_valid);
+  void expire(Instant now);
+
+  Options options_;
+  BeaconSocket& socket_;
+  RandomSource& random_;
+  Log& log_;
+  Beacon self_;
+  std::optional<BeaconKey> key_;
+  std::uint64_t key_generation_ = 0;
+  std::optional<NodeId> former_node_;  // its last beacons may still come back to us
+
+  bool started_ = false;
+  std::uint64_t counter_ = 0;
+  Instant burst_begin_{};
+  std::size_t burst_sent_ = 0;
+  Instant searching_until_{};
+  Instant last_sent_{};
+  Instant next_regular_ = kNever;
+  Instant announce_at_ = kNever;
+  Instant answer_at_ = kNever;
+  std::vector<Instant> answers_;  // of the last second, at most kMaxAnswersPerSecond
+
   std::map<NodeId, Neighbour> neighbours_;
+  std::size_t candidates_ = 0;  // of them, untagged
+  std::map<std::pair<NodeId, BootId>, Seen> seen_;
   std::map<Address, Foreign> other_versions_;
+  Instant next_expiry_ = kNever;  // not later than the first expiry
+  std::vector<DiscoveryEvent> events_;
+  std::optional<BootId> clone_boot_;
+  std::uint64_t clone_counter_ = 0;
+  bool clone_heard_ = false;
   Counters counters_;
-  // The rest is the implementer's.
 };
 
 }  // namespace lansync

@@ -1,0 +1,318 @@
+#include "discovery/discovery.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/assert.h"
+
+namespace lansync {
+namespace {
+
+constexpr std::array<Duration, 4> kBurst = {0ms, 150ms, 400ms, 1000ms};
+constexpr Duration kFirstMinute = 60s;
+constexpr Duration kYoungPeriod = 5s;
+constexpr Duration kPeriod = 30s;
+constexpr int kPeriodJitterPercent = 25;
+constexpr Duration kSearchPeriod = 3s;
+constexpr Duration kSearchTime = 10min;
+constexpr Duration kAnnounceSpacing = 100ms;
+// Seekers that start together are answered by one beacon, and still within the 100 ms.
+constexpr Duration kAnswerDelay = 50ms;
+// A node sends four beacons in its burst and twelve more in its first minute, so a counter below
+// this says that another comes within 5 s. Its uptime is not in the beacon, and when we first heard
+// it says nothing about its age: a node that joins a group of old ones must not expire them.
+constexpr std::uint64_t kYoungCounter = 16;
+constexpr Duration kYoungExpiry = 3 * kYoungPeriod;
+constexpr Duration kExpiry = 3 * kPeriod * (100 + kPeriodJitterPercent) / 100;
+constexpr std::size_t kMaxSeen = 2 * Discovery::kMaxMembers;
+constexpr std::uint8_t kAnnouncedFlags = Beacon::kSeek | Beacon::kHubLost;
+
+Instant expires_at(const Neighbour& neighbour) {
+  return neighbour.last_heard + (neighbour.beacon.counter < kYoungCounter ? kYoungExpiry : kExpiry);
+}
+
+}  // namespace
+
+Discovery::Discovery(const Options& options, BeaconSocket& socket, RandomSource& random, Log& log)
+    : options_(options), socket_(socket), random_(random), log_(log) {}
+
+void Discovery::set_self(const Beacon& self, Instant now) {
+  bool changed = self.role != self_.role || ((self.flags ^ self_.flags) & kAnnouncedFlags) != 0;
+  self_ = self;
+  self_.flags = static_cast<std::uint8_t>(self_.flags & ~Beacon::kGoodbye);
+  if (changed && started_) announce(now);
+}
+
+void Discovery::set_key(const std::optional<BeaconKey>& key) {
+  if (key == key_) return;
+  key_ = key;
+  ++key_generation_;
+}
+
+void Discovery::set_node(const NodeId& node, Instant now) {
+  if (node == options_.node) return;
+  former_node_ = options_.node;
+  options_.node = node;
+  clone_boot_.reset();
+  clone_heard_ = false;
+  if (started_) restart_burst(now);
+}
+
+void Discovery::start(Instant now) {
+  started_ = true;
+  restart_burst(now);
+}
+
+void Discovery::restart_burst(Instant now) {
+  if (!started_) return;
+  burst_begin_ = now;
+  burst_sent_ = 0;
+  next_regular_ = now;
+  tick(now);
+}
+
+void Discovery::search_lost(Instant now) {
+  if (!started_) return;
+  searching_until_ = now + kSearchTime;
+  next_regular_ = std::min(next_regular_, now);
+  tick(now);
+}
+
+void Discovery::goodbye(Instant now) {
+  if (!started_) return;
+  send(now, Beacon::kGoodbye);
+  started_ = false;
+  next_regular_ = announce_at_ = answer_at_ = kNever;
+}
+
+void Discovery::announce(Instant now) {
+  // Nothing sent yet: the burst's first beacon is already due.
+  announce_at_ = counter_ == 0 ? now : std::max(now, last_sent_ + kAnnounceSpacing);
+  if (announce_at_ <= now) send(now, 0);
+}
+
+void Discovery::send(Instant now, std::uint8_t extra_flags) {
+  Beacon beacon = self_;
+  beacon.version = kProtocolVersion;
+  beacon.group = options_.group;
+  beacon.node = options_.node;
+  beacon.boot = options_.boot;
+  beacon.counter = ++counter_;
+  beacon.flags = static_cast<std::uint8_t>(beacon.flags | extra_flags);
+  socket_.broadcast(encode_beacon(beacon, key_));
+  ++counters_.sent;
+  last_sent_ = now;
+  // Any beacon says what an announcement or an answer would.
+  announce_at_ = kNever;
+  if (answer_at_ != kNever) {
+    answer_at_ = kNever;
+    answers_.push_back(now);
+  }
+}
+
+void Discovery::schedule_next(Instant now) {
+  if (burst_sent_ < kBurst.size()) {
+    // After a stall the rest of the burst would be due at once: space it as it was meant.
+    Duration gap = kBurst[burst_sent_] - (burst_sent_ > 0 ? kBurst[burst_sent_ - 1] : 0ms);
+    Instant planned = burst_begin_ + kBurst[burst_sent_];
+    next_regular_ = planned > now ? planned : now + gap;
+  } else if (now < searching_until_) {
+    next_regular_ = now + kSearchPeriod;
+  } else if (now - burst_begin_ < kFirstMinute) {
+    next_regular_ = now + kYoungPeriod;
+  } else {
+    next_regular_ = now + random_.jitter(kPeriod, kPeriodJitterPercent);
+  }
+}
+
+void Discovery::want_answer(Instant now) {
+  if (!started_ || !is_hub(self_.role) || answer_at_ != kNever) return;
+  std::erase_if(answers_, [now](Instant sent) { return now - sent >= Duration(1s); });
+  answer_at_ = now + kAnswerDelay;
+  if (answers_.size() >= static_cast<std::size_t>(kMaxAnswersPerSecond)) {
+    answer_at_ = std::max(answer_at_, answers_.front() + 1s);
+  }
+}
+
+void Discovery::tick(Instant now) {
+  if (started_ && now >= next_regular_) {
+    if (burst_sent_ < kBurst.size()) ++burst_sent_;
+    send(now, 0);
+    schedule_next(now);
+  }
+  if (started_ && (now >= announce_at_ || now >= answer_at_)) send(now, 0);
+  if (now >= next_expiry_) expire(now);
+}
+
+Instant Discovery::deadline() const {
+  return std::min({next_regular_, announce_at_, answer_at_, next_expiry_});
+}
+
+void Discovery::on_datagram(const Address& from, ByteView bytes, Instant now) {
+  std::optional<Beacon> beacon = decode_beacon(bytes);
+  if (!beacon) {
+    ++counters_.rejected;
+    return;
+  }
+  if (beacon->group != options_.group) {
+    ++counters_.other_group;
+    return;
+  }
+  if (beacon->boot == options_.boot &&
+      (beacon->node == options_.node || beacon->node == former_node_))
+    return;
+  ++counters_.received;
+  if (beacon->version != kProtocolVersion) return on_other_version(from, beacon->version, now);
+  beacon->tag_valid = key_ && beacon_tag_valid(bytes, *key_);
+  if (beacon->node == options_.node) return on_own_id(*beacon);
+  if (beacon->tag_valid && is_replay(*beacon, now)) return on_duplicate(from, *beacon);
+  if ((beacon->flags & Beacon::kGoodbye) != 0) return on_goodbye(from, *beacon);
+  keep(from, *beacon, now);
+  // Answering is bounded by itself, so a seeker for whom there was no room gets its answer too.
+  if ((beacon->flags & Beacon::kSeek) != 0) want_answer(now);
+}
+
+bool Discovery::is_replay(const Beacon& beacon, Instant now) {
+  auto [at, added] = seen_.try_emplace({beacon.node, beacon.boot});
+  bool replay = !added && beacon.counter <= at->second.counter;
+  if (!replay) at->second = Seen{beacon.counter, now};
+  if (seen_.size() > kMaxSeen) {
+    seen_.erase(std::min_element(seen_.begin(), seen_.end(), [](const auto& a, const auto& b) {
+      return a.second.last < b.second.last;
+    }));
+  }
+  return replay;
+}
+
+void Discovery::on_duplicate(const Address& from, const Beacon& beacon) {
+  auto at = neighbours_.find(beacon.node);
+  Address address{from.ip, beacon.port};
+  if (at != neighbours_.end() && at->second.beacon.boot == beacon.boot &&
+      at->second.beacon.counter == beacon.counter) {
+    if (address == at->second.former_address) {
+      std::swap(at->second.address, at->second.former_address);
+    }
+    return;
+  }
+  ++counters_.replayed;
+}
+
+void Discovery::on_own_id(const Beacon& beacon) {
+  // One untagged datagram can be anybody's joke, and changing the id has a cost; a clone goes on
+  // and its counter rises.
+  bool repeated = clone_boot_ == beacon.boot && beacon.counter > clone_counter_;
+  clone_boot_ = beacon.boot;
+  clone_counter_ = beacon.counter;
+  if (!beacon.tag_valid && !repeated) return;
+  if (!clone_heard_) log_.warn("another node uses this node's id: a copied folder or disk");
+  clone_heard_ = true;
+}
+
+void Discovery::on_other_version(const Address& from, std::uint8_t version, Instant now) {
+  auto at = other_versions_.find(from);
+  if (at == other_versions_.end() && other_versions_.size() >= kMaxOtherVersions) {
+    ++counters_.crowded;
+    return;
+  }
+  other_versions_[from] = Foreign{version, now};
+  next_expiry_ = std::min(next_expiry_, now + kExpiry);
+}
+
+void Discovery::on_goodbye(const Address& from, const Beacon& beacon) {
+  auto at = neighbours_.find(beacon.node);
+  if (at == neighbours_.end()) return;
+  const Neighbour& known = at->second;
+  // A goodbye of an older start comes late; one without a tag counts for no more than what it
+  // takes away: an untagged hint from the same place.
+  if (known.beacon.boot != beacon.boot) return;
+  if (!beacon.tag_valid && (known.beacon.tag_valid || known.address.ip != from.ip)) return;
+  if (!known.beacon.tag_valid) --candidates_;
+  neighbours_.erase(at);
+  event(DiscoveryEvent::Kind::kGoodbye, beacon.node, beacon.tag_valid);
+}
+
+void Discovery::keep(const Address& from, const Beacon& beacon, Instant now) {
+  Address address{from.ip, beacon.port};
+  auto at = neighbours_.find(beacon.node);
+  if (at != neighbours_.end() && at->second.beacon.tag_valid && !beacon.tag_valid) {
+    // A stranger may not speak for a member. After our key changed the member itself has no valid
+    // tag until it has the new key too, and then its word counts as any hint.
+    if (at->second.key_generation == key_generation_ || at->second.address.ip != from.ip) return;
+  }
+  bool candidate_before = at != neighbours_.end() && !at->second.beacon.tag_valid;
+  if (!beacon.tag_valid && !candidate_before && candidates_ >= kMaxCandidates && !make_room(false))
+    return;
+  if (at == neighbours_.end()) {
+    if (beacon.tag_valid && neighbours_.size() - candidates_ >= kMaxMembers && !make_room(true))
+      return;
+    at = neighbours_.try_emplace(beacon.node).first;
+    at->second.first_heard = now;
+    at->second.address = address;
+  }
+  Neighbour& known = at->second;
+  if (candidate_before) --candidates_;
+  if (!beacon.tag_valid) ++candidates_;
+  if (known.beacon.boot != beacon.boot) known.first_heard = now;
+  known.former_address = known.address;
+  known.address = address;
+  known.beacon = beacon;
+  known.last_heard = now;
+  known.key_generation = key_generation_;
+  ++known.heard;
+  next_expiry_ = std::min(next_expiry_, expires_at(known));
+  event(DiscoveryEvent::Kind::kHeard, beacon.node, beacon.tag_valid);
+}
+
+// Makes room for one by forgetting the stalest of those heard only once. Forged ids are heard once
+// each; a node that was heard again keeps its place through a flood of them.
+bool Discovery::make_room(bool tagged) {
+  auto stalest = neighbours_.end();
+  for (auto at = neighbours_.begin(); at != neighbours_.end(); ++at) {
+    if (at->second.beacon.tag_valid != tagged || at->second.heard > 1) continue;
+    if (stalest == neighbours_.end() || at->second.last_heard < stalest->second.last_heard)
+      stalest = at;
+  }
+  ++counters_.crowded;
+  if (stalest == neighbours_.end()) return false;
+  event(DiscoveryEvent::Kind::kExpired, stalest->first, tagged);
+  if (!tagged) --candidates_;
+  neighbours_.erase(stalest);
+  return true;
+}
+
+void Discovery::event(DiscoveryEvent::Kind kind, const NodeId& node, bool tag_valid) {
+  // Roles take the events each turn; a flood within one turn loses the oldest, not memory.
+  if (events_.size() >= kMaxEvents)
+    events_.erase(events_.begin(), events_.begin() + kMaxEvents / 2);
+  events_.push_back({kind, node, tag_valid});
+}
+
+void Discovery::expire(Instant now) {
+  next_expiry_ = kNever;
+  for (auto at = neighbours_.begin(); at != neighbours_.end();) {
+    Instant expiry = expires_at(at->second);
+    if (expiry > now) {
+      next_expiry_ = std::min(next_expiry_, expiry);
+      ++at;
+      continue;
+    }
+    if (!at->second.beacon.tag_valid) --candidates_;
+    event(DiscoveryEvent::Kind::kExpired, at->first, at->second.beacon.tag_valid);
+    at = neighbours_.erase(at);
+  }
+  std::erase_if(other_versions_,
+                [now](const auto& row) { return row.second.last_heard + kExpiry <= now; });
+  for (const auto& [address, foreign] : other_versions_)
+    next_expiry_ = std::min(next_expiry_, foreign.last_heard + kExpiry);
+}
+
+std::vector<DiscoveryEvent> Discovery::take_events() { return std::exchange(events_, {}); }
+
+const Neighbour* Discovery::find(const NodeId& node) const {
+  auto at = neighbours_.find(node);
+  return at == neighbours_.end() ? nullptr : &at->second;
+}
+
+bool Discovery::take_clone_heard() { return std::exchange(clone_heard_, false); }
+
+}  // namespace lansync
