@@ -1,6 +1,6 @@
 // The messages between members, as plain structs. Everything after the handshake is one of these,
 // as a msgpack map with a `type` (docs/protocol.md), or a chunk (fixed binary, see encode_chunk).
-// Only message_codec.cpp knows msgpack.
+// Only message_encode.cpp, message_decode.cpp and message_fields.h know msgpack.
 //
 // Limits are part of the format: decode refuses what exceeds them, whoever sent it.
 #pragma once
@@ -20,15 +20,20 @@
 
 namespace lansync {
 
-inline constexpr std::size_t kChunkBytes = 1000;          // DESIGN, Words
-inline constexpr std::size_t kMaxEntriesPerMessage = 512; // keeps a batch well below 256 KiB
+inline constexpr std::size_t kChunkBytes = 1000;           // DESIGN, Words
+inline constexpr std::size_t kMaxEntriesPerMessage = 512;  // keeps a batch well below 256 KiB
 inline constexpr std::size_t kMaxNodeName = 64;
-inline constexpr std::size_t kMaxRoster = 2048;           // ENet peerCount (reliability.md E5)
+inline constexpr std::size_t kMaxRoster = 2048;  // ENet peerCount (reliability.md E5)
 inline constexpr std::size_t kMaxRanges = 1024;
 inline constexpr std::size_t kMaxDigestBytes = 64 * 1024;
+inline constexpr std::size_t kMaxBuckets = 4096;  // kMaxDigestBytes of 16-byte digests
+inline constexpr std::size_t kMaxReasonBytes = 256;
+// Beyond it offset arithmetic in 64 bits could overflow; no file system has such files.
+inline constexpr std::uint64_t kMaxFileSize = std::uint64_t{1} << 62;
 
-// What a node says about itself in a session: `hello` from the side that dialled, `hi` in answer, and
-// `hi` again whenever something in it changes. The hub's first one carries the group's beacon key.
+// What a node says about itself in a session: `hello` from the side that dialled, `hi` in answer,
+// and `hi` again whenever something in it changes. The hub's first one carries the group's beacon
+// key.
 struct Hello {
   bool answer = false;  // type hi
   std::string name;
@@ -80,12 +85,13 @@ struct Ping {
   std::uint64_t seq = 0;  // hub: its sequence now
 };
 
-// Join: "here is what I hold, as digests; send what differs." `digests` holds bucket_count digests of
-// 16 bytes (sync/tree_digest.h). bucket_count is a power of two, at most 4096.
+// Join: "here is what I hold, as digests; send what differs." `digests` holds bucket_count digests
+// of 16 bytes (sync/tree_digest.h). bucket_count is a power of two, at most 4096.
 struct IndexGet {
   std::uint32_t bucket_count = 0;
   Bytes digests;
-  std::uint64_t count_high = 0;  // this node's own edit counter: a hub that saw a higher one says so
+  std::uint64_t count_high =
+      0;  // this node's own edit counter: a hub that saw a higher one says so
 };
 
 struct NamedEntry {
@@ -97,11 +103,13 @@ struct NamedEntry {
 // message with `buckets`; entries of those buckets that are not in it are unknown to the hub.
 struct Update {
   std::uint32_t term = 0;
-  std::uint64_t seq = 0;       // the hub's sequence after this batch
-  bool snapshot = false;       // part of the answer to index_get
-  bool last = false;           // snapshot: nothing more to come
-  std::uint64_t count_seen = 0;  // snapshot, last: the highest edit count the group knows of the receiver
-  std::vector<std::uint32_t> buckets;  // snapshot: whose entries this message begins (differing ones)
+  std::uint64_t seq = 0;  // the hub's sequence after this batch
+  bool snapshot = false;  // part of the answer to index_get
+  bool last = false;      // snapshot: nothing more to come
+  std::uint64_t count_seen =
+      0;  // snapshot, last: the highest edit count the group knows of the receiver
+  std::vector<std::uint32_t>
+      buckets;  // snapshot: whose entries this message begins (differing ones)
   std::vector<NamedEntry> entries;
 };
 
@@ -151,7 +159,8 @@ struct RequestItem {
 struct Request {
   std::vector<RequestItem> items;
 };
-// Before the first chunk of a transfer. On kContent, as are chunks and Done, so that they keep order.
+// Before the first chunk of a transfer. On kContent, as are chunks and Done, so that they keep
+// order.
 struct DownloadItem {
   std::uint32_t transfer = 0;
   std::string name;
@@ -164,25 +173,33 @@ struct Download {
 struct TransferEnd {
   std::uint32_t transfer = 0;
   bool ok = true;
-  Md5 md5;             // of the whole content
+  Md5 md5;  // of the whole content
   std::string reason;
 };
-// `done`: transfers that ended, and pushed names that are now the group's (their entry as committed).
+// `done`: transfers that ended, and pushed names that are now the group's (their entry as
+// committed).
 struct Done {
   std::vector<TransferEnd> transfers;
   std::vector<NamedEntry> published;
 };
 
-using Message = std::variant<Hello, Claim, Roster, Bye, Ping, IndexGet, Update, Push, Verdict, Request,
-                             Download, Done>;
+using Message = std::variant<Hello, Claim, Roster, Bye, Ping, IndexGet, Update, Push, Verdict,
+                             Request, Download, Done>;
 
 // The name in `type`: hello, hi, claim, roster, bye, ping, index_get, update, push, accept, have,
 // conflict, refuse, request, download, done.
 std::string_view message_type(const Message& message);
 
+// Names, reasons and program versions of our own that are too long are cut, so that a long host
+// name cannot make others refuse us.
 Bytes encode_message(const Message& message);
-// nullopt for anything malformed, over a limit, of an unknown type, with a duplicate or missing field,
-// with bytes after its end, or with a name that is not a valid path. `why` then says which.
+// At most so many bytes of a message are one entry's (of `update`, `push`, `done`, a verdict): what
+// a batch is cut by, kMaxMessageBytes being the end.
+std::size_t entry_bytes_bound(const std::string& name, const Entry& entry);
+// What a message needs besides its entries, at most (buckets apart: 5 bytes each).
+inline constexpr std::size_t kMessageOverheadBytes = 256;
+// nullopt for anything malformed, over a limit, of an unknown type, with a duplicate or missing
+// field, with bytes after its end, or with a name that is not a valid path. `why` then says which.
 std::optional<Message> decode_message(ByteView bytes, std::string* why = nullptr);
 
 // A chunk: 0xC1 (the byte that msgpack never uses) | transfer4 | chunk number8 | 1..1000 bytes.

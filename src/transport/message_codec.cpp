@@ -1,0 +1,62 @@
+// What encoding and decoding share, and the chunk, which is no msgpack.
+#include "base/assert.h"
+#include "transport/message.h"
+
+namespace lansync {
+
+std::string_view message_type(const Message& message) {
+  struct Namer {
+    std::string_view operator()(const Hello& m) { return m.answer ? "hi" : "hello"; }
+    std::string_view operator()(const Claim&) { return "claim"; }
+    std::string_view operator()(const Roster&) { return "roster"; }
+    std::string_view operator()(const Bye&) { return "bye"; }
+    std::string_view operator()(const Ping&) { return "ping"; }
+    std::string_view operator()(const IndexGet&) { return "index_get"; }
+    std::string_view operator()(const Update&) { return "update"; }
+    std::string_view operator()(const Push&) { return "push"; }
+    std::string_view operator()(const Verdict& m) {
+      switch (m.kind) {
+        case VerdictKind::kAccept:
+          return "accept";
+        case VerdictKind::kHave:
+          return "have";
+        case VerdictKind::kConflict:
+          return "conflict";
+        case VerdictKind::kRefuse:
+          return "refuse";
+      }
+      LS_ASSERT(false);
+    }
+    std::string_view operator()(const Request&) { return "request"; }
+    std::string_view operator()(const Download&) { return "download"; }
+    std::string_view operator()(const Done&) { return "done"; }
+  };
+  return std::visit(Namer{}, message);
+}
+
+void encode_chunk(const Chunk& chunk, Bytes& out) {
+  LS_ASSERT(!chunk.bytes.empty() && chunk.bytes.size() <= kChunkBytes);
+  out.resize(kChunkHeaderBytes);
+  out[0] = kChunkMark;
+  for (std::size_t i = 0; i < 4; ++i)
+    out[1 + i] = static_cast<std::uint8_t>(chunk.transfer >> (24 - 8 * i));
+  for (std::size_t i = 0; i < 8; ++i)
+    out[5 + i] = static_cast<std::uint8_t>(chunk.number >> (56 - 8 * i));
+  out.insert(out.end(), chunk.bytes.begin(), chunk.bytes.end());
+}
+
+std::optional<Chunk> decode_chunk(ByteView packet) {
+  ByteReader in(packet);
+  if (in.u8() != kChunkMark) return std::nullopt;
+  Chunk chunk;
+  chunk.transfer = in.u32();
+  chunk.number = in.u64();
+  std::size_t size = in.left();
+  if (!in.ok() || size == 0 || size > kChunkBytes) return std::nullopt;
+  // The offset of its last byte has to be a file offset.
+  if (chunk.number > kMaxFileSize / kChunkBytes) return std::nullopt;
+  chunk.bytes = in.raw(size);
+  return chunk;
+}
+
+}  // namespace lansync

@@ -1,0 +1,478 @@
+// Reading messages: bytes from a member that may be broken, old or hostile (reliability.md §5).
+//
+// msgpack checks a limit, then allocates, then looks at the elements; so the frame's size and the
+// limits come first, and every value is taken out by hand. One object of 24 bytes for each byte of
+// the frame is the worst case: 6 MiB for a moment.
+#include <array>
+#include <cstring>
+#include <exception>
+#include <limits>
+#include <span>
+
+#include "base/log.h"
+#include "base/rel_path.h"
+#include "transport/message.h"
+#include "transport/message_fields.h"
+#include "transport/session.h"
+
+namespace lansync {
+namespace {
+
+using wire::Fault;
+using wire::Fields;
+using wire::Names;
+using wire::Object;
+using wire::read_pair;
+
+constexpr std::size_t kMaxMsgpackArray = 4096;  // kMaxBuckets; each list has its own limit besides
+constexpr std::size_t kMaxMsgpackMap = 64;
+constexpr std::size_t kMaxMsgpackString = 65536;
+constexpr std::size_t kMaxMsgpackDepth = 6;
+static_assert(kMaxBuckets <= kMaxMsgpackArray && kMaxRoster <= kMaxMsgpackArray);
+static_assert(kMaxDigestBytes <= kMaxMsgpackString);
+
+// Fields of an entry, in the order in which they are written; those of a push item and a verdict
+// after them, so that one table serves all.
+enum EntryField : std::size_t {
+  kName,
+  kKind,
+  kSize,
+  kMtime,
+  kMode,
+  kHash,
+  kMd5,
+  kTarget,
+  kConfirmed,
+  kVersion,
+  kAuthor,
+  kHost,
+  kTime,
+  kBase,
+  kCopy,
+  kReason,
+};
+constexpr std::array<std::string_view, 16> kEntryNames = {
+    "name",      "kind",    "size",   "mtime", "mode", "hash", "md5",  "target",
+    "confirmed", "version", "author", "host",  "time", "base", "copy", "reason"};
+constexpr std::size_t kPlainEntryFields = kBase;
+constexpr Names kPlainEntry = Names(kEntryNames).first(kPlainEntryFields);
+
+VersionVector read_version(Fields& in, Fault& fault) {
+  std::span<const Object> list = in.list(kVersion, kMaxVectorSize);
+  std::vector<VersionVector::Part> parts;
+  parts.reserve(list.size());
+  for (const Object& object : list) {
+    auto pair = read_pair(object);
+    // Strictly rising ids: one form for one vector, and no way to hide a doubled id.
+    if (!pair || pair->second == 0 || (!parts.empty() && parts.back().id >= pair->first)) {
+      fault.set("a version vector that is not one");
+      return {};
+    }
+    parts.push_back({pair->first, pair->second});
+  }
+  return VersionVector(std::move(parts));
+}
+
+// Which of size ... confirmed a kind has. What it does not have must not be there.
+bool read_fields_of_kind(Fields& in, Entry& entry, Fault& fault) {
+  constexpr auto bit = [](EntryField field) { return 1u << field; };
+  unsigned allowed = 0;
+  switch (entry.kind) {
+    case EntryKind::kFile:
+      allowed = bit(kSize) | bit(kMtime) | bit(kMode) | bit(kHash) | bit(kMd5);
+      entry.size = in.number(kSize, kMaxFileSize);
+      entry.mtime_ns = in.signed_number(kMtime);
+      entry.mode = in.number<std::uint16_t>(kMode, 0777);
+      entry.content = in.id<ContentId>(kHash);
+      entry.md5 = in.id<Md5>(kMd5);
+      break;
+    case EntryKind::kDirectory:
+      allowed = bit(kMode);
+      entry.mode = in.number<std::uint16_t>(kMode, 0777);
+      break;
+    case EntryKind::kSymlink:
+      allowed = bit(kHash) | bit(kTarget);
+      entry.mode = 0777;
+      entry.content = in.id<ContentId>(kHash);
+      entry.target = in.text(kTarget, kMaxPathBytes);
+      if (entry.target.empty() || entry.target.find('\0') != std::string::npos)
+        fault.set("a symlink target that cannot be one");
+      break;
+    case EntryKind::kTombstone:
+      allowed = bit(kConfirmed);
+      entry.mode = 0;
+      if (in.has(kConfirmed)) entry.confirmed = in.flag(kConfirmed);
+      break;
+    case EntryKind::kSetting:
+      allowed = bit(kSize);
+      entry.mode = 0;
+      entry.size = in.number(kSize, kMaxFileSize);
+      break;
+  }
+  for (EntryField field : {kSize, kMtime, kMode, kHash, kMd5, kTarget, kConfirmed}) {
+    if (in.has(field) && (allowed & bit(field)) == 0)
+      fault.set("a field that its kind does not have: ", kEntryNames[field]);
+  }
+  return !fault.any;
+}
+
+EntryPtr read_entry(Fields& in, Fault& fault) {
+  auto entry = std::make_shared<Entry>();
+  std::uint64_t kind = in.number(kKind, static_cast<std::uint8_t>(EntryKind::kSetting));
+  if (kind == 0) fault.set("an unknown kind");
+  if (fault.any) return nullptr;
+  entry->kind = static_cast<EntryKind>(kind);
+  if (!read_fields_of_kind(in, *entry, fault)) return nullptr;
+  entry->version = read_version(in, fault);
+  entry->author = in.number<std::uint64_t>(kAuthor);
+  entry->author_name = in.text(kHost, kMaxNodeName);
+  entry->edited.ns = in.signed_number(kTime);
+  return fault.any ? nullptr : entry;
+}
+
+std::vector<NamedEntry> read_entries(std::span<const Object> list, Fault& fault) {
+  std::vector<NamedEntry> entries;
+  entries.reserve(list.size());
+  for (const Object& object : list) {
+    Fields in(object, kPlainEntry, fault);
+    if (fault.any) break;
+    NamedEntry& named = entries.emplace_back();
+    named.name = in.path(kName);
+    named.entry = read_entry(in, fault);
+  }
+  return entries;
+}
+
+// ---- one function for each type; `in` holds the message's own fields, `type` being field 0
+
+constexpr std::array<std::string_view, 16> kHelloNames = {
+    "type", "name", "program", "role", "manual", "replica",  "data", "disk",
+    "term", "seq",  "members", "port", "hub",    "hub_term", "live", "key"};
+
+Message read_hello(Fields& in, bool answer) {
+  Hello m;
+  m.answer = answer;
+  m.name = in.text(1, kMaxNodeName);
+  m.program = in.text(2, kMaxNodeName);
+  m.role = static_cast<Role>(in.number(3, 3));
+  m.manual = static_cast<ManualRole>(in.number(4, 3));
+  m.full_replica = in.flag(5);
+  m.has_data = in.flag(6);
+  m.disk_log2 = in.number<std::uint8_t>(7, 63);
+  m.term = in.number<std::uint32_t>(8);
+  m.seq = in.number<std::uint64_t>(9);
+  m.members = in.number<std::uint32_t>(10);
+  m.port = in.number<std::uint16_t>(11);
+  m.hub = in.id<NodeId>(12);
+  m.hub_term = in.number<std::uint32_t>(13);
+  m.hub_live = in.flag(14);
+  if (in.has(15)) m.beacon_key = in.id<BeaconKey>(15);
+  return m;
+}
+
+constexpr std::array<std::string_view, 3> kClaimNames = {"type", "term", "members"};
+
+Message read_claim(Fields& in) {
+  return Claim{in.number<std::uint32_t>(1), in.number<std::uint32_t>(2)};
+}
+
+constexpr std::array<std::string_view, 4> kRosterNames = {"type", "term", "number", "rows"};
+
+bool read_row(const Object& object, RosterRow& row) {
+  if (object.type != msgpack::type::ARRAY || object.via.array.size != 6) return false;
+  const Object* value = object.via.array.ptr;
+  auto bytes = [](const Object& from, std::span<std::uint8_t> to) {
+    if (from.type != msgpack::type::BIN || from.via.bin.size != to.size()) return false;
+    std::memcpy(to.data(), from.via.bin.ptr, to.size());
+    return true;
+  };
+  auto number = [](const Object& from, std::uint64_t max) {
+    return from.type == msgpack::type::POSITIVE_INTEGER && from.via.u64 <= max;
+  };
+  if (!bytes(value[0], row.node.bytes) || !bytes(value[1], row.boot.bytes) ||
+      value[2].type != msgpack::type::STR || value[2].via.str.size > kMaxNodeName ||
+      !number(value[3], 0xFFFFFFFF) || !number(value[4], 0xFFFF) || !number(value[5], 3))
+    return false;
+  row.name.assign(value[2].via.str.ptr, value[2].via.str.size);
+  row.address.ip = static_cast<std::uint32_t>(value[3].via.u64);
+  row.address.port = static_cast<std::uint16_t>(value[4].via.u64);
+  row.role = static_cast<Role>(value[5].via.u64);
+  return true;
+}
+
+Message read_roster(Fields& in, Fault& fault) {
+  Roster m;
+  m.term = in.number<std::uint32_t>(1);
+  m.number = in.number<std::uint32_t>(2);
+  std::span<const Object> rows = in.list(3, kMaxRoster);
+  m.rows.reserve(rows.size());
+  for (const Object& row : rows) {
+    if (!read_row(row, m.rows.emplace_back())) {
+      fault.set("a roster row that is not one");
+      break;
+    }
+  }
+  return m;
+}
+
+constexpr std::array<std::string_view, 3> kByeNames = {"type", "reason", "successor"};
+
+Message read_bye(Fields& in) {
+  Bye m;
+  m.reason = in.text(1, kMaxReasonBytes);
+  m.successor = in.id<NodeId>(2);
+  return m;
+}
+
+constexpr std::array<std::string_view, 2> kPingNames = {"type", "seq"};
+
+Message read_ping(Fields& in) { return Ping{in.number<std::uint64_t>(1)}; }
+
+constexpr std::array<std::string_view, 4> kIndexGetNames = {"type", "buckets", "digests", "high"};
+
+Message read_index_get(Fields& in, Fault& fault) {
+  IndexGet m;
+  m.bucket_count = in.number<std::uint32_t>(1, kMaxBuckets);
+  ByteView digests = in.bytes(2, kMaxDigestBytes);
+  m.digests.assign(digests.begin(), digests.end());
+  m.count_high = in.number<std::uint64_t>(3);
+  bool power_of_two = m.bucket_count != 0 && (m.bucket_count & (m.bucket_count - 1)) == 0;
+  if (!power_of_two || m.digests.size() != std::size_t{16} * m.bucket_count)
+    fault.set("digests that do not fit their number of buckets");
+  return m;
+}
+
+constexpr std::array<std::string_view, 8> kUpdateNames = {"type", "term", "seq",     "snapshot",
+                                                          "last", "seen", "buckets", "entries"};
+
+Message read_update(Fields& in, Fault& fault) {
+  Update m;
+  m.term = in.number<std::uint32_t>(1);
+  m.seq = in.number<std::uint64_t>(2);
+  m.snapshot = in.flag(3);
+  m.last = in.flag(4);
+  m.count_seen = in.number<std::uint64_t>(5);
+  std::span<const Object> buckets = in.list(6, kMaxBuckets);
+  m.buckets.reserve(buckets.size());
+  for (const Object& bucket : buckets) {
+    if (bucket.type != msgpack::type::POSITIVE_INTEGER || bucket.via.u64 >= kMaxBuckets) {
+      fault.set("a bucket that is not one");
+      return m;
+    }
+    m.buckets.push_back(static_cast<std::uint32_t>(bucket.via.u64));
+  }
+  m.entries = read_entries(in.list(7, kMaxEntriesPerMessage), fault);
+  return m;
+}
+
+constexpr std::array<std::string_view, 2> kItemsNames = {"type", "items"};
+constexpr std::array<std::string_view, 3> kBaseNames = {"hash", "mode", "mtime"};
+
+Message read_push(Fields& message, Fault& fault) {
+  Push m;
+  std::span<const Object> list = message.list(1, kMaxEntriesPerMessage);
+  m.items.reserve(list.size());
+  for (const Object& object : list) {
+    Fields in(object, Names(kEntryNames).first(kCopy), fault);
+    if (fault.any) break;
+    PushItem& item = m.items.emplace_back();
+    item.name = in.path(kName);
+    item.entry = read_entry(in, fault);
+    if (!in.has(kBase)) continue;
+    Fields base(in.object(kBase), kBaseNames, fault);
+    if (fault.any) break;
+    item.base.emplace();
+    item.base->content = base.id<ContentId>(0);
+    item.base->mode = base.number<std::uint16_t>(1, 0777);
+    item.base->mtime_ns = base.signed_number(2);
+  }
+  return m;
+}
+
+Message read_verdict(Fields& message, VerdictKind kind, Fault& fault) {
+  Verdict m;
+  m.kind = kind;
+  std::span<const Object> list = message.list(1, kMaxEntriesPerMessage);
+  m.items.reserve(list.size());
+  for (const Object& object : list) {
+    Fields in(object, kEntryNames, fault);
+    if (fault.any) break;
+    VerdictItem& item = m.items.emplace_back();
+    item.name = in.path(kName);
+    bool has_entry = false;
+    for (std::size_t field = kKind; field < kBase; ++field) has_entry |= in.has(field);
+    if (has_entry) item.entry = read_entry(in, fault);
+    bool conflict = kind == VerdictKind::kConflict;
+    if (in.has(kBase) || in.has(conflict ? kReason : kCopy)) {
+      fault.set("a field that this verdict does not have");
+    }
+    if (conflict && in.has(kCopy)) item.detail = in.path(kCopy);
+    if (!conflict && in.has(kReason)) item.detail = in.text(kReason, kMaxReasonBytes);
+  }
+  return m;
+}
+
+constexpr std::array<std::string_view, 5> kRequestNames = {"transfer", "hash", "name", "size",
+                                                           "ranges"};
+
+void read_ranges(std::span<const Object> list, RequestItem& item, Fault& fault) {
+  item.ranges.reserve(list.size());
+  std::uint64_t end = 0;
+  for (const Object& object : list) {
+    auto pair = read_pair(object);
+    // Rising and apart: otherwise 1024 ranges could ask for the same gigabyte 1024 times.
+    if (!pair || pair->first >= pair->second || pair->first < end || pair->second > item.size)
+      return fault.set("ranges that are not rising, apart and within the size");
+    end = pair->second;
+    item.ranges.push_back({pair->first, pair->second});
+  }
+}
+
+Message read_request(Fields& message, Fault& fault) {
+  Request m;
+  std::span<const Object> list = message.list(1, kMaxEntriesPerMessage);
+  m.items.reserve(list.size());
+  for (const Object& object : list) {
+    Fields in(object, kRequestNames, fault);
+    if (fault.any) break;
+    RequestItem& item = m.items.emplace_back();
+    item.transfer = in.number<std::uint32_t>(0);
+    item.hash = in.id<ContentId>(1);
+    item.name = in.path(2, true);
+    item.size = in.number(3, kMaxFileSize);
+    read_ranges(in.list(4, kMaxRanges), item, fault);
+  }
+  return m;
+}
+
+constexpr std::array<std::string_view, 3> kDownloadNames = {"transfer", "name", "size"};
+
+Message read_download(Fields& message, Fault& fault) {
+  Download m;
+  std::span<const Object> list = message.list(1, kMaxEntriesPerMessage);
+  m.items.reserve(list.size());
+  for (const Object& object : list) {
+    Fields in(object, kDownloadNames, fault);
+    if (fault.any) break;
+    DownloadItem& item = m.items.emplace_back();
+    item.transfer = in.number<std::uint32_t>(0);
+    item.name = in.path(1, true);
+    item.size = in.number(2, kMaxFileSize);
+  }
+  return m;
+}
+
+constexpr std::array<std::string_view, 3> kDoneNames = {"type", "transfers", "published"};
+constexpr std::array<std::string_view, 4> kEndNames = {"transfer", "ok", "md5", "reason"};
+
+Message read_done(Fields& message, Fault& fault) {
+  Done m;
+  std::span<const Object> list = message.list(1, kMaxEntriesPerMessage);
+  m.transfers.reserve(list.size());
+  for (const Object& object : list) {
+    Fields in(object, kEndNames, fault);
+    if (fault.any) break;
+    TransferEnd& end = m.transfers.emplace_back();
+    end.transfer = in.number<std::uint32_t>(0);
+    end.ok = in.flag(1);
+    end.md5 = in.id<Md5>(2);
+    end.reason = in.text(3, kMaxReasonBytes);
+  }
+  m.published = read_entries(message.list(2, kMaxEntriesPerMessage), fault);
+  return m;
+}
+
+std::string_view type_of(const Object& object, Fault& fault) {
+  if (object.type != msgpack::type::MAP) {
+    fault.set("not a map");
+    return {};
+  }
+  for (std::uint32_t i = 0; i < object.via.map.size; ++i) {
+    const auto& pair = object.via.map.ptr[i];
+    if (pair.key.type != msgpack::type::STR || pair.val.type != msgpack::type::STR) continue;
+    if (std::string_view(pair.key.via.str.ptr, pair.key.via.str.size) == "type")
+      return {pair.val.via.str.ptr, pair.val.via.str.size};
+  }
+  fault.set("missing field type");
+  return {};
+}
+
+std::optional<Message> read_message(const Object& object, Fault& fault) {
+  std::string_view type = type_of(object, fault);
+  if (fault.any) return std::nullopt;
+  auto fields = [&](Names names) { return Fields(object, names, fault); };
+  auto with = [&](Names names, auto read) -> Message {
+    Fields in = fields(names);
+    if (fault.any) return Ping{};
+    return read(in);
+  };
+  auto verdict = [&](VerdictKind kind) {
+    return with(kItemsNames, [&](Fields& in) { return read_verdict(in, kind, fault); });
+  };
+  if (type == "ping") return with(kPingNames, read_ping);
+  if (type == "update")
+    return with(kUpdateNames, [&](Fields& in) { return read_update(in, fault); });
+  if (type == "push") return with(kItemsNames, [&](Fields& in) { return read_push(in, fault); });
+  if (type == "accept") return verdict(VerdictKind::kAccept);
+  if (type == "have") return verdict(VerdictKind::kHave);
+  if (type == "conflict") return verdict(VerdictKind::kConflict);
+  if (type == "refuse") return verdict(VerdictKind::kRefuse);
+  if (type == "request")
+    return with(kItemsNames, [&](Fields& in) { return read_request(in, fault); });
+  if (type == "download")
+    return with(kItemsNames, [&](Fields& in) { return read_download(in, fault); });
+  if (type == "done") return with(kDoneNames, [&](Fields& in) { return read_done(in, fault); });
+  if (type == "hello") return with(kHelloNames, [&](Fields& in) { return read_hello(in, false); });
+  if (type == "hi") return with(kHelloNames, [&](Fields& in) { return read_hello(in, true); });
+  if (type == "claim") return with(kClaimNames, read_claim);
+  if (type == "roster")
+    return with(kRosterNames, [&](Fields& in) { return read_roster(in, fault); });
+  if (type == "bye") return with(kByeNames, read_bye);
+  if (type == "index_get")
+    return with(kIndexGetNames, [&](Fields& in) { return read_index_get(in, fault); });
+  fault.set("unknown type ", printable(type, 40));
+  return std::nullopt;
+}
+
+// Strings and bins stay where they are in the packet; they are copied once, into the struct.
+bool keep_in_packet(msgpack::type::object_type, std::size_t, void*) { return true; }
+
+std::optional<Message> parse(ByteView bytes, Fault& fault) {
+  if (bytes.size() > kMaxMessageBytes) {
+    fault.set("longer than 256 KiB");
+    return std::nullopt;
+  }
+  try {
+    msgpack::zone zone(32 * 1024);
+    std::size_t offset = 0;
+    bool referenced = false;
+    std::string_view text = as_text(bytes);
+    const msgpack::unpack_limit limit(kMaxMsgpackArray, kMaxMsgpackMap, kMaxMsgpackString,
+                                      kMaxMsgpackString, 0, kMaxMsgpackDepth);
+    Object object = msgpack::unpack(zone, text.data(), text.size(), offset, referenced,
+                                    keep_in_packet, nullptr, limit);
+    if (offset != bytes.size()) {
+      fault.set("bytes after its end");
+      return std::nullopt;
+    }
+    return read_message(object, fault);
+  } catch (const std::exception& error) {
+    // msgpack reports what does not parse by unpack_error, and by bad_alloc what it cannot hold.
+    fault.set("not msgpack within the limits: ", error.what());
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Message> decode_message(ByteView bytes, std::string* why) {
+  Fault fault;
+  std::optional<Message> message = parse(bytes, fault);
+  if (fault.any) {
+    if (why != nullptr) *why = std::move(fault.why);
+    return std::nullopt;
+  }
+  return message;
+}
+
+}  // namespace lansync

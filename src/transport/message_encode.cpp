@@ -1,0 +1,316 @@
+// Writing messages. The fields and their order are docs/protocol.md's, section Messages.
+#define MSGPACK_NO_BOOST
+#include <algorithm>
+#include <msgpack.hpp>
+
+#include "base/assert.h"
+#include "transport/message.h"
+
+namespace lansync {
+namespace {
+
+// msgpack's output stream over our own buffer.
+struct Sink {
+  Bytes& out;
+  void write(const char* data, std::size_t size) { out.insert(out.end(), data, data + size); }
+};
+using Packer = msgpack::packer<Sink>;
+
+// Cut between UTF-8 sequences and not within one.
+std::string_view cut(std::string_view text, std::size_t max_bytes) {
+  if (text.size() <= max_bytes) return text;
+  std::size_t end = max_bytes;
+  while (end > 0 && (static_cast<std::uint8_t>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+class Encoder {
+ public:
+  explicit Encoder(Bytes& out) : sink_{out}, pack_(sink_) {}
+
+  void operator()(const Hello& m) {
+    begin(m.answer ? "hi" : "hello", m.beacon_key ? 15 : 14);
+    text("name", cut(m.name, kMaxNodeName));
+    text("program", cut(m.program, kMaxNodeName));
+    number("role", static_cast<std::uint8_t>(m.role));
+    number("manual", static_cast<std::uint8_t>(m.manual));
+    flag("replica", m.full_replica);
+    flag("data", m.has_data);
+    number("disk", m.disk_log2);
+    number("term", m.term);
+    number("seq", m.seq);
+    number("members", m.members);
+    number("port", m.port);
+    bytes("hub", m.hub.bytes);
+    number("hub_term", m.hub_term);
+    flag("live", m.hub_live);
+    if (m.beacon_key) bytes("key", m.beacon_key->bytes);
+  }
+
+  void operator()(const Claim& m) {
+    begin("claim", 2);
+    number("term", m.term);
+    number("members", m.members);
+  }
+
+  void operator()(const Roster& m) {
+    begin("roster", 3);
+    number("term", m.term);
+    number("number", m.number);
+    list("rows", m.rows.size(), kMaxRoster);
+    // Arrays and not maps: 2048 rows with the longest names have to fit into one message.
+    for (const RosterRow& row : m.rows) {
+      pack_.pack_array(6);
+      raw(row.node.bytes);
+      raw(row.boot.bytes);
+      raw_text(cut(row.name, kMaxNodeName));
+      pack_.pack_uint32(row.address.ip);
+      pack_.pack_uint16(row.address.port);
+      pack_.pack_uint8(static_cast<std::uint8_t>(row.role));
+    }
+  }
+
+  void operator()(const Bye& m) {
+    begin("bye", 2);
+    text("reason", cut(m.reason, kMaxReasonBytes));
+    bytes("successor", m.successor.bytes);
+  }
+
+  void operator()(const Ping& m) {
+    begin("ping", 1);
+    number("seq", m.seq);
+  }
+
+  void operator()(const IndexGet& m) {
+    begin("index_get", 3);
+    number("buckets", m.bucket_count);
+    LS_ASSERT(m.digests.size() <= kMaxDigestBytes);
+    bytes("digests", m.digests);
+    number("high", m.count_high);
+  }
+
+  void operator()(const Update& m) {
+    begin("update", 7);
+    number("term", m.term);
+    number("seq", m.seq);
+    flag("snapshot", m.snapshot);
+    flag("last", m.last);
+    number("seen", m.count_seen);
+    list("buckets", m.buckets.size(), kMaxBuckets);
+    for (std::uint32_t bucket : m.buckets) pack_.pack_uint32(bucket);
+    entries("entries", m.entries);
+  }
+
+  void operator()(const Push& m) {
+    begin("push", 1);
+    list("items", m.items.size(), kMaxEntriesPerMessage);
+    for (const PushItem& item : m.items) {
+      LS_ASSERT(item.entry != nullptr);
+      entry(item.name, item.entry.get(), item.base ? 1 : 0);
+      if (!item.base) continue;
+      key("base");
+      pack_.pack_map(3);
+      bytes("hash", item.base->content.bytes);
+      number("mode", item.base->mode);
+      signed_number("mtime", item.base->mtime_ns);
+    }
+  }
+
+  void operator()(const Verdict& m) {
+    begin(message_type(m), 1);
+    list("items", m.items.size(), kMaxEntriesPerMessage);
+    for (const VerdictItem& item : m.items) {
+      entry(item.name, item.entry.get(), item.detail.empty() ? 0 : 1);
+      if (item.detail.empty()) continue;
+      if (m.kind == VerdictKind::kConflict) {
+        text("copy", item.detail);
+      } else {
+        text("reason", cut(item.detail, kMaxReasonBytes));
+      }
+    }
+  }
+
+  void operator()(const Request& m) {
+    begin("request", 1);
+    list("items", m.items.size(), kMaxEntriesPerMessage);
+    for (const RequestItem& item : m.items) {
+      pack_.pack_map(5);
+      number("transfer", item.transfer);
+      bytes("hash", item.hash.bytes);
+      text("name", item.name);
+      number("size", item.size);
+      list("ranges", item.ranges.size(), kMaxRanges);
+      for (const WireRange& range : item.ranges) {
+        pack_.pack_array(2);
+        pack_.pack_uint64(range.begin);
+        pack_.pack_uint64(range.end);
+      }
+    }
+  }
+
+  void operator()(const Download& m) {
+    begin("download", 1);
+    list("items", m.items.size(), kMaxEntriesPerMessage);
+    for (const DownloadItem& item : m.items) {
+      pack_.pack_map(3);
+      number("transfer", item.transfer);
+      text("name", item.name);
+      number("size", item.size);
+    }
+  }
+
+  void operator()(const Done& m) {
+    begin("done", 2);
+    list("transfers", m.transfers.size(), kMaxEntriesPerMessage);
+    for (const TransferEnd& end : m.transfers) {
+      pack_.pack_map(4);
+      number("transfer", end.transfer);
+      flag("ok", end.ok);
+      bytes("md5", end.md5.bytes);
+      text("reason", cut(end.reason, kMaxReasonBytes));
+    }
+    entries("published", m.published);
+  }
+
+ private:
+  void raw_text(std::string_view value) {
+    pack_.pack_str(static_cast<std::uint32_t>(value.size()));
+    pack_.pack_str_body(value.data(), static_cast<std::uint32_t>(value.size()));
+  }
+  void raw(ByteView value) {
+    pack_.pack_bin(static_cast<std::uint32_t>(value.size()));
+    pack_.pack_bin_body(as_text(value).data(), static_cast<std::uint32_t>(value.size()));
+  }
+  void key(std::string_view name) { raw_text(name); }
+  void begin(std::string_view type, std::uint32_t fields) {
+    pack_.pack_map(fields + 1);
+    text("type", type);
+  }
+  void text(std::string_view name, std::string_view value) {
+    key(name);
+    raw_text(value);
+  }
+  void bytes(std::string_view name, ByteView value) {
+    key(name);
+    raw(value);
+  }
+  // pack_uint64 chooses the shortest form, whatever the width of what it is given.
+  void number(std::string_view name, std::uint64_t value) {
+    key(name);
+    pack_.pack_uint64(value);
+  }
+  void signed_number(std::string_view name, std::int64_t value) {
+    key(name);
+    pack_.pack_int64(value);
+  }
+  void flag(std::string_view name, bool value) {
+    key(name);
+    if (value) {
+      pack_.pack_true();
+    } else {
+      pack_.pack_false();
+    }
+  }
+  // More than the other side accepts is a bug of whoever filled the message.
+  void list(std::string_view name, std::size_t size, std::size_t max_size) {
+    LS_ASSERT(size <= max_size);
+    key(name);
+    pack_.pack_array(static_cast<std::uint32_t>(size));
+  }
+
+  void entries(std::string_view name, const std::vector<NamedEntry>& named) {
+    list(name, named.size(), kMaxEntriesPerMessage);
+    for (const NamedEntry& item : named) {
+      LS_ASSERT(item.entry != nullptr);
+      entry(item.name, item.entry.get(), 0);
+    }
+  }
+
+  // The map of a name and, if given, its entry, `more` fields to follow. What a kind does not have
+  // is left out.
+  void entry(const std::string& name, const Entry* e, std::uint32_t more) {
+    if (e == nullptr) {
+      pack_.pack_map(1 + more);
+      text("name", name);
+      return;
+    }
+    std::uint32_t of_kind = 0;
+    switch (e->kind) {
+      case EntryKind::kFile:
+        of_kind = 5;
+        break;
+      case EntryKind::kDirectory:
+        of_kind = 1;
+        break;
+      case EntryKind::kSymlink:
+        of_kind = 2;
+        break;
+      case EntryKind::kTombstone:
+        of_kind = e->confirmed ? 1 : 0;
+        break;
+      case EntryKind::kSetting:
+        of_kind = 1;
+        break;
+    }
+    pack_.pack_map(6 + of_kind + more);
+    text("name", name);
+    number("kind", static_cast<std::uint8_t>(e->kind));
+    fields_of_kind(*e);
+    LS_ASSERT(e->version.parts().size() <= kMaxVectorSize);
+    list("version", e->version.parts().size(), kMaxVectorSize);
+    for (const VersionVector::Part& part : e->version.parts()) {
+      pack_.pack_array(2);
+      pack_.pack_uint64(part.id);
+      pack_.pack_uint64(part.count);
+    }
+    number("author", e->author);
+    text("host", cut(e->author_name, kMaxNodeName));
+    signed_number("time", e->edited.ns);
+  }
+
+  void fields_of_kind(const Entry& e) {
+    switch (e.kind) {
+      case EntryKind::kFile:
+        number("size", e.size);
+        signed_number("mtime", e.mtime_ns);
+        number("mode", e.mode);
+        bytes("hash", e.content.bytes);
+        bytes("md5", e.md5.bytes);
+        break;
+      case EntryKind::kDirectory:
+        number("mode", e.mode);
+        break;
+      case EntryKind::kSymlink:
+        bytes("hash", e.content.bytes);
+        text("target", e.target);
+        break;
+      case EntryKind::kTombstone:
+        if (e.confirmed) flag("confirmed", true);
+        break;
+      case EntryKind::kSetting:
+        number("size", e.size);
+        break;
+    }
+  }
+
+  Sink sink_;
+  Packer pack_;
+};
+
+}  // namespace
+
+Bytes encode_message(const Message& message) {
+  Bytes out;
+  out.reserve(1024);
+  Encoder encoder(out);
+  std::visit(encoder, message);
+  return out;
+}
+
+std::size_t entry_bytes_bound(const std::string& name, const Entry& entry) {
+  // 320: all keys, their values of fixed size, the longest host name and a push's base; 18: a pair
+  // of 64-bit numbers and its header, 19 with the array's.
+  return 320 + name.size() + entry.target.size() + 19 * entry.version.parts().size();
+}
+
+}  // namespace lansync
