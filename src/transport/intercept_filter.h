@@ -38,7 +38,7 @@ struct FilterCounters {
 // What a dial needs next.
 struct DialEvent {
   enum class Kind : std::uint8_t {
-    kCookie,  // send `packet` to `address`, then enet_host_connect
+    kCookie,  // send `packet` to `address`, then enet_host_connect (unless that is under way)
     kBusy,    // refused for now: dial again in 100-300 ms
     kSelf,    // the address is our own socket
   };
@@ -56,7 +56,6 @@ class InterceptFilter {
   static constexpr Duration kAnswerLife = 10s;      // of expect_answer()
   static constexpr Duration kLinger = 5s;           // after on_closed(): the last ACKs
   static constexpr std::size_t kMaxDials = 1024;    // cookies asked for and not answered
-  static constexpr std::size_t kMaxPeers = 8192;    // addresses of every kind together
   static constexpr std::uint32_t kMaxMtu = 1400;
 
   // `checksum`: host->checksum is set (4 bytes after ENet's header).
@@ -81,8 +80,7 @@ class InterceptFilter {
   void on_authenticated(const Address& address);
   // An ENet peer at `address` is gone; `authenticated` if on_authenticated was called for it.
   void on_closed(const Address& address, bool authenticated, Instant now);
-
-  // Its CONNECT came with a valid member_proof: passes the guess budget.
+  // True if its CONNECT came with a valid member_proof, which passes the guess budget.
   bool proven_member(const Address& address, Instant now) const;
   std::size_t half_open() const { return strangers_ + members_; }
   const FilterCounters& counters() const { return counters_; }
@@ -103,25 +101,28 @@ class InterceptFilter {
     bool lingering = false;
     Instant linger_until;
   };
-  enum class Standing : std::uint8_t { kUnknown, kHalfOpen, kDialled, kSession };
-
+  struct Dial {
+    CookieNonce nonce;
+    bool answered = false;  // its event was given; a second LSC1 gives none
+  };
   FilterVerdict inspect_cookie(const Address& from, ByteView datagram, Instant now);
   FilterVerdict on_cookie_answer(const Address& from, const CookieAnswer& answer, Instant now);
-  FilterVerdict inspect_connect(const Address& from, ByteView command, Instant now);
-  bool commands_allowed(ByteView commands, Standing standing, Peer& peer) const;
-  bool room_for(const Address& from, bool member, Instant now);
+  FilterVerdict inspect_connect(const Address& from, ByteView commands, Instant now);
+  bool room_for(const Address& from, bool member) const;
+  void on_challenge(const Address& from, const CookieChallenge& challenge);
+  void on_busy(const Address& from);
   void expire(Instant now);
   void drop_half_open(Peer& peer, std::size_t index);
-  Standing standing_of(const Peer& peer, Instant now) const;
+  void settle_one(Peer& peer);
   FilterVerdict reject();
-  FilterVerdict busy(const CookieNonce& nonce);
+  FilterVerdict answer_busy(const CookieNonce& nonce);
 
   RandomSource& random_;
   bool checksum_;
   CookieIssuer issuer_;
   AllowList allowed_;
   std::optional<BeaconKey> beacon_key_;
-  std::map<Address, CookieNonce> dials_;
+  std::map<Address, Dial> dials_;
   std::deque<DialEvent> events_;
   std::map<Address, Peer> peers_;
   std::size_t strangers_ = 0;
