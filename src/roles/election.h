@@ -1,14 +1,16 @@
 // Who is the hub: a pure state machine, one per node. DESIGN, Self-assignment 1-5.
 //
 // Driven by roles/node on the control thread: every input may produce actions, taken in order with
-// take_actions(). Every input is legal in every state. Nothing's safety rests on there being one hub;
-// this only has to get there fast and stay calm.
+// take_actions(). Every input is legal in every state. Nothing's safety rests on there being one
+// hub; this only has to get there fast and stay calm.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -17,11 +19,12 @@
 #include "base/log.h"
 #include "base/role.h"
 #include "base/time.h"
+#include "transport/session.h"
 
 namespace lansync {
 
-// The order of candidates, best first by operator>. DESIGN: manual role, full replica before on-demand,
-// has data, (term, sequence) of the last sync, log2 of free disk at start, node id.
+// The order of candidates, best first by operator>. DESIGN: manual role, full replica before
+// on-demand, has data, (term, sequence) of the last sync, log2 of free disk at start, node id.
 struct Rank {
   ManualRole manual = ManualRole::kAuto;  // proxy > server > auto; client is never a candidate
   bool full_replica = true;
@@ -36,16 +39,18 @@ bool outranks(const Rank& a, const Rank& b);
 
 // What is known of another node: from its beacon (authenticated false: a hint) or its hello/hi.
 struct PeerFacts {
-  Rank rank;             // rank.node is the node
+  Rank rank;  // rank.node is the node
   BootId boot;
   std::string name;
   Address address;
   Role role = Role::kNone;
-  NodeId hub;            // whom it follows (session only)
+  NodeId hub;  // whom it follows (session only)
   std::uint32_t hub_term = 0;
   bool hub_live = false;
-  std::uint32_t term = 0;      // highest term it knows
-  std::uint32_t members = 0;   // of its group, if it is a hub
+  std::uint32_t term = 0;     // highest term it knows
+  std::uint32_t members = 0;  // of its group, if it is a hub
+  // Session only: it is in sync with the hub it follows. A hub hands over only to such a node.
+  bool in_sync = false;
 };
 
 struct RosterEntry {
@@ -56,29 +61,57 @@ struct RosterEntry {
 };
 
 // What the node has to do.
-struct DialAction { NodeId node; Address address; };       // node is zero for a --peer address
-struct CloseAction { NodeId node; std::string reason; };   // `bye` with the reason, then close
-struct PersistTermAction { std::uint32_t term; };          // answer with term_durable()
-struct BecomeHubAction { std::uint32_t term; Role role; }; // send `claim` to every session, then `roster`
-struct FollowAction { NodeId hub; std::uint32_t term; };   // join it: a session with it is up
-struct SeekAction { bool hub_lost; };                      // no hub: beacon with kSeek (and kHubLost)
-struct StepDownAction { NodeId successor; Address address; }; // tell members to go there, then follow
-struct TellHubHeardAction { NodeId other_hub; Address address; };  // client: tell my hub of another hub
-struct AnnounceAction {};                                  // our facts changed: `hi` to every session
-struct RefuseRolesAction { std::string reason; };          // why we stay seeking (shown as reason)
+struct DialAction {
+  NodeId node;
+  Address address;
+};  // node is zero for a --peer address
+struct CloseAction {
+  NodeId node;
+  std::string reason;
+};  // `bye` with the reason and no successor, then close. kIdleClose: only if nothing else uses it
+struct PersistTermAction {
+  std::uint32_t term;
+};  // answer with term_durable()
+struct BecomeHubAction {
+  std::uint32_t term;
+  Role role;
+};  // send `claim` (members()) to every session, then `roster`. Comes again for a higher term, or
+    // with the same term when only the role changed (server <-> proxy).
+struct FollowAction {
+  NodeId hub;
+  std::uint32_t term;
+};  // join it: a session with it is up
+struct SeekAction {
+  bool hub_lost;
+};  // no hub: beacon with kSeek (and kHubLost)
+struct StepDownAction {
+  NodeId successor;
+  Address address;
+};  // `bye` with this successor to members (keep the sessions); FollowAction comes by itself
+struct TellHubHeardAction {
+  NodeId other_hub;
+  Address address;
+};                         // client: tell my hub of another hub
+struct AnnounceAction {};  // our facts changed: `hi` to every session
+struct RefuseRolesAction {
+  std::string reason;
+};  // why we stay seeking (shown as reason)
+inline constexpr std::string_view kIdleClose = "idle";
 using ElectionAction =
-    std::variant<DialAction, CloseAction, PersistTermAction, BecomeHubAction, FollowAction, SeekAction,
-                 StepDownAction, TellHubHeardAction, AnnounceAction, RefuseRolesAction>;
+    std::variant<DialAction, CloseAction, PersistTermAction, BecomeHubAction, FollowAction,
+                 SeekAction, StepDownAction, TellHubHeardAction, AnnounceAction, RefuseRolesAction>;
 
 class Election {
  public:
   struct Options {
-    Rank self;                       // manual role and node id; the rest is kept current by set_self
-    std::uint32_t term = 0;          // highest durable term
-    Duration seek_time = 500ms;      // DESIGN: 1 s at most
+    Rank self;                   // manual role and node id; the rest is kept current by set_self
+    std::uint32_t term = 0;      // highest durable term
+    Duration seek_time = 500ms;  // DESIGN: 1 s at most
     Duration dial_patience = 500ms;  // a candidate that completes no handshake within this is out
     Duration hub_silence = 2s;       // nothing authenticated for so long = lost
     Duration hub_answer = 3s;        // a hub is heard but does not answer: stay seeking, say so
+    std::uint16_t beacon_port = 27800;  // named in seek_reason
+    std::uint16_t port = 27801;         // ours, ENet's; likewise
   };
   Election(const Options& options, Log& log);
 
@@ -86,18 +119,23 @@ class Election {
   // has_data, term, seq, ... of ourselves changed (node id too, after a change of identity).
   void set_self(const Rank& self, Instant now);
 
-  // From discovery: a beacon of the group (tag valid or not), a goodbye (only if its tag was valid), expiry.
+  // From discovery: a beacon of the group (tag valid or not), a goodbye (only if its tag was
+  // valid), expiry.
   void on_beacon(const PeerFacts& facts, bool tag_valid, bool seeking, Instant now);
   void on_goodbye(const NodeId& node, Instant now);
   void on_expired(const NodeId& node, Instant now);
-  // Somebody (the hub's roster, a client's TellHubHeard) told of a hub at an address.
+  // Somebody authenticated (the hub's roster, a client's TellHubHeard) told of a hub at an address.
+  // A zero node: a --peer address; it is kept and dialled whenever we have no group.
   void on_hub_hint(const NodeId& node, const Address& address, Instant now);
 
   // From sessions. on_facts for each hello/hi; the first one means that the session is up.
   void on_facts(const PeerFacts& facts, Instant now);
   void on_session_down(const NodeId& node, Instant now);
-  void on_dial_failed(const NodeId& node, const Address& address, Instant now);
+  // `node` may be zero if it is not known; the address then says who.
+  void on_dial_failed(const NodeId& node, const Address& address, DialFailure failure, Instant now);
   void on_claim(const NodeId& node, std::uint32_t term, std::uint32_t members, Instant now);
+  // The hub leaves or stepped down. From another node it changes nothing (its session going down
+  // does).
   void on_bye(const NodeId& node, const NodeId& successor, Instant now);
   void on_roster(const NodeId& from, std::uint32_t term, std::uint32_t number,
                  const std::vector<RosterEntry>& rows, Instant now);
@@ -107,7 +145,8 @@ class Election {
   void term_durable(std::uint32_t term, Instant now);
   // Our own loop stood still or the machine slept: counts of silence start anew.
   void on_stall(Instant now);
-  // We are in sync with the hub we follow, or are caught up after a join (handing over waits for it).
+  // We are in sync with the hub we follow, or are caught up after a join (handing over waits for
+  // it).
   void on_in_sync(bool in_sync, Instant now);
   // The roster as this hub would send it, best successor first; number rises with each change.
   std::vector<NodeId> succession() const;
@@ -119,16 +158,157 @@ class Election {
   std::vector<ElectionAction> take_actions();
 
   Role role() const;
-  std::optional<NodeId> hub() const;   // ourselves if we are
-  std::uint32_t term() const;          // of the hub we have or are; else the highest known
+  std::optional<NodeId> hub() const;  // ourselves if we are
+  std::uint32_t term() const;         // of the hub we have or are; else the highest known
   bool seeking() const;
   // One line for people: why this role ("nobody else was heard within 0.5 s", "carol is hub: ...").
   std::string why_role() const;
   // Why nothing happens, when seeking: which direction is silent, --role client alone, ...
   std::string seek_reason(Instant now) const;
 
+  // What our hello/hi, claim and beacon have to say besides role(), hub() and term().
+  bool hub_live(Instant now) const;  // heard our hub, authenticated, within hub_silence
+  std::uint32_t members() const;     // we are the hub: members in session, and ourselves
+  std::uint32_t highest_term() const { return term_; }
+
+  static constexpr std::size_t kMaxPeers = 4096;
+  static constexpr std::size_t kMaxStaticPeers = 64;
+
  private:
-  // The implementer's.
+  enum class Phase { kIdle, kSeeking, kClaiming, kHub, kFollowing };
+
+  struct Peer {
+    PeerFacts facts;
+    bool tagged = false;   // its last beacon's tag was valid
+    bool known = false;    // was in a session, in a roster, or told of by a member
+    bool seeking = false;  // its last beacon had kSeek
+    bool in_session = false;
+    bool mine = false;     // we opened the session, to find a hub
+    bool refused = false;  // another password or protocol: not of our group
+    bool dialling = false;
+    Instant heard{};  // last beacon
+    Instant session_since{};
+    Instant last_dial{};
+    bool dialled_once = false;
+    Instant dial_after{};  // backoff
+    int failures = 0;
+    Instant out_until{};     // out of the order of candidates
+    Instant hub_evidence{};  // last word that it is a hub
+    Instant told{};          // last TellHubHeard about it
+    bool told_once = false;
+    Instant odd_since{};  // follower: since when it is in session and not below our hub
+  };
+
+  struct Seek {
+    Instant started{};
+    NodeId lost_hub;
+    bool hub_lost = false;
+    bool succession = false;  // the order is the roster's; else the rank's
+    NodeId successor;         // named by the hub that left
+    Instant successor_until{};
+    std::size_t next_row = 0;  // succession: rows before it are exhausted
+    Instant row_since{};
+    bool asked = false;
+    Instant asked_at{};
+    std::set<NodeId> ask;
+  };
+
+  // election_peers.cpp: the table and the dial budget.
+  Peer* find(const NodeId& node);
+  const Peer* find(const NodeId& node) const;
+  Peer* touch(const NodeId& node, Instant now);  // nullptr for ourselves
+  bool make_room();
+  bool trusted(const Peer& peer) const { return peer.tagged || peer.known; }
+  bool dial(const NodeId& node, Peer& peer, Instant now);
+  bool within_budget(Instant now);
+  void dial_static(Instant now);
+  void expire_dials(Instant now);
+  void close_idle(Instant now);
+  std::string name_of(const NodeId& node) const;
+
+  // election_seek.cpp: no hub.
+  void seek(bool hub_lost, const NodeId& lost_hub, bool succession, Instant now);
+  void seek_step(Instant now);
+  bool join_hub_in_session(Instant now);
+  bool hub_is_heard(Instant now);
+  bool others_have_hub(Instant now);
+  bool await_successor(Instant now);
+  bool await_row(Instant now);
+  bool await_candidate(Instant now);
+  bool ask_others(Instant now);
+  bool may_claim() const { return self_.manual != ManualRole::kClient; }
+  void claim(std::uint32_t above, Instant now);
+  bool damped(Instant now) const;
+  void refuse(std::string reason);
+  bool is_candidate(const Peer& peer, Instant now) const;
+
+  // election_hub.cpp: being it, losing it, and meeting another.
+  struct Context {
+    int servers = 0;  // started with --role server
+    int proxies = 0;
+  };
+  Context context(bool with_heard, bool with_self) const;
+  static int standing(ManualRole manual, const Context& context);
+  bool better(const Rank& a, const Rank& b, const Context& context) const;
+  void become_hub(std::uint32_t term, Instant now);
+  void follow(const NodeId& node, std::uint32_t term, Instant now);
+  void step_down(const NodeId& successor, bool is_hub_now, Instant now);
+  void meet(const NodeId& node, Instant now);
+  void on_rival_claim(const NodeId& node, std::uint32_t term, Instant now);
+  bool we_stay(const Peer& other) const;
+  void hub_step(Instant now);
+  void follower_step(Instant now);
+  bool bridge(Instant now);
+  bool hand_over(Instant now);
+  void settle_role(Instant now);
+  void note_hub_change(Instant now);
+  void hub_gone(const NodeId& successor, bool clean, std::string why, Instant now);
+  void update_live(Instant now);
+  std::string claim_reason() const;
+  std::vector<NodeId> ranked_members() const;
+
+  template <typename Action>
+  void act(Action action) {
+    actions_.push_back(std::move(action));
+  }
+  void announce();
+
+  Options options_;
+  Log& log_;
+  Rank self_;
+  std::uint32_t term_ = 0;      // highest known
+  std::uint32_t hub_term_ = 0;  // of the hub we have or are
+  std::uint32_t pending_term_ = 0;
+  Phase phase_ = Phase::kIdle;
+  Role role_ = Role::kNone;
+  NodeId hub_;
+  Instant hub_heard_{};
+  bool announced_live_ = false;
+  bool in_sync_ = false;
+  Seek seek_;
+  std::map<NodeId, Peer> peers_;
+  std::vector<RosterEntry> roster_;
+  std::uint32_t roster_number_ = 0;
+  std::uint32_t roster_term_ = 0;
+  std::map<Address, Instant> static_peers_;  // and when each is dialled next
+  std::vector<Instant> untagged_dials_;      // of the last second
+  std::vector<Instant> hub_changes_;         // of the last minute
+  Instant listen_until_{};                   // after a stall: neither claim nor count as lost
+  Instant woken_until_{};                    // hub: our count of members is not to be trusted
+  std::uint32_t bridged_members_ = 0;        // what a bridging claim joins together
+  Instant bridged_until_{};
+  bool bridging_ = false;
+  Instant serverless_since_{};
+  bool serverless_ = false;
+  std::vector<Instant> counter_claims_;  // against claims of others; of the last 10 s
+  Instant met_at_{};
+  Instant last_told_{};
+  bool told_ever_ = false;
+  std::string claim_why_;
+  std::string why_;
+  std::string refusal_;
+  Instant now_{};
+  std::vector<ElectionAction> actions_;
 };
 
 }  // namespace lansync

@@ -1,0 +1,338 @@
+// Being the hub, following one, losing it, and meeting another (DESIGN, Self-assignment 3 and 5).
+#include <algorithm>
+
+#include "roles/election.h"
+
+namespace lansync {
+
+namespace {
+
+constexpr Duration kMeetAgain = 1s;
+constexpr std::size_t kMostCounterClaims = 3;
+constexpr Duration kCounterClaimSpan = 10s;
+// An automatic proxy whose servers are all gone is a server again; not for a restart of one.
+constexpr Duration kServerlessGrace = 10s;
+// How long a node in our session has to be without our hub before we join the two: longer than any
+// election takes.
+constexpr Duration kBridgeAfter = 10s;
+constexpr Duration kBridgeMeetTime = 2s;
+constexpr Duration kBridgeStep = 700ms;
+constexpr Duration kBridgedCount = 5s;
+constexpr Duration kHubBeaconLife = 35s;
+constexpr Duration kDampingSpan = 60s;
+constexpr std::size_t kCalmChanges = 3;
+constexpr Duration kLongestDamping = 30s;
+
+}  // namespace
+
+std::uint32_t Election::members() const {
+  std::uint32_t count = 1;
+  if (now_ < woken_until_) return count;
+  for (const auto& [node, peer] : peers_)
+    if (peer.in_session && peer.facts.hub == self_.node) ++count;
+  // The nodes that a bridge joins arrive only after its claim, which they weigh by its members.
+  return now_ < bridged_until_ ? std::max(count, bridged_members_) : count;
+}
+
+Election::Context Election::context(bool with_heard, bool with_self) const {
+  Context found;
+  auto count = [&](ManualRole manual) {
+    if (manual == ManualRole::kServer) ++found.servers;
+    if (manual == ManualRole::kProxy) ++found.proxies;
+  };
+  if (with_self) count(self_.manual);
+  for (const auto& [node, peer] : peers_) {
+    bool member = peer.in_session && peer.facts.hub == self_.node;
+    bool heard =
+        with_heard && !peer.refused && node != seek_.lost_hub &&
+        (peer.in_session || (peer.heard != Instant{} && now_ - peer.heard < kHubBeaconLife));
+    if (member || heard) count(peer.facts.rank.manual);
+  }
+  return found;
+}
+
+void Election::note_hub_change(Instant now) {
+  std::erase_if(hub_changes_, [&](Instant at) { return now - at >= kDampingSpan; });
+  if (hub_changes_.size() < 64) hub_changes_.push_back(now);
+}
+
+bool Election::damped(Instant now) const {
+  std::size_t recent = 0;
+  for (Instant at : hub_changes_)
+    if (now - at < kDampingSpan) ++recent;
+  if (recent < kCalmChanges) return false;
+  int step = static_cast<int>(std::min<std::size_t>(recent - kCalmChanges, 8));
+  return now - hub_changes_.back() < std::min<Duration>(kLongestDamping, 2s * (1 << step));
+}
+
+void Election::become_hub(std::uint32_t term, Instant now) {
+  phase_ = Phase::kHub;
+  hub_ = self_.node;
+  hub_term_ = term;
+  term_ = std::max(term_, term);
+  roster_.clear();
+  roster_number_ = roster_term_ = 0;
+  serverless_ = false;
+  refusal_.clear();
+  why_ = claim_why_;
+  note_hub_change(now);
+  bool many_servers = context(true, false).servers >= 2;
+  bool proxy = self_.manual == ManualRole::kProxy ||
+               (self_.manual == ManualRole::kAuto && (many_servers || bridging_));
+  role_ = proxy ? Role::kProxy : Role::kServer;
+  if (bridging_) bridged_until_ = now + kBridgedCount;
+  log_.info(str("now ", to_string(role_), " of term ", term, ": ", why_));
+  act(BecomeHubAction{term, role_});
+  announce();
+}
+
+void Election::follow(const NodeId& node, std::uint32_t term, Instant now) {
+  bool new_hub = hub_ != node;
+  if (phase_ == Phase::kFollowing && new_hub)
+    why_ = str(name_of(node), " is the hub (its term ", term, " is the highest)");
+  else if (why_.empty() || role_ != Role::kClient || new_hub)
+    why_ = seek_.hub_lost || !seek_.lost_hub.is_zero()
+               ? str(name_of(node), " took over from ", name_of(seek_.lost_hub))
+               : str(name_of(node), " is the hub (it was here first, or ranks better)");
+  phase_ = Phase::kFollowing;
+  role_ = Role::kClient;
+  hub_ = node;
+  hub_term_ = term;
+  term_ = std::max(term_, term);
+  pending_term_ = 0;
+  hub_heard_ = now;
+  announced_live_ = true;
+  in_sync_ = bridging_ = false;
+  roster_.clear();
+  roster_number_ = roster_term_ = 0;
+  refusal_.clear();
+  for (auto& [id, peer] : peers_) peer.odd_since = Instant{};
+  log_.info(str("following ", name_of(node), " in term ", term, ": ", why_));
+  act(FollowAction{node, term});
+  announce();
+}
+
+void Election::step_down(const NodeId& successor, bool is_hub_now, Instant now) {
+  std::vector<RosterEntry> rows;
+  for (const NodeId& node : ranked_members()) {
+    const PeerFacts& facts = find(node)->facts;
+    rows.push_back({node, facts.boot, facts.name, facts.address});
+  }
+  std::uint32_t term = hub_term_;
+  const Peer* next = find(successor);
+  note_hub_change(now);
+  act(StepDownAction{successor, next == nullptr ? Address{} : next->facts.address});
+  role_ = Role::kClient;
+  bridging_ = false;
+  pending_term_ = 0;
+  log_.info(str("stepping down for ", name_of(successor)));
+  if (is_hub_now && next != nullptr && next->in_session) {
+    seek_ = Seek{};
+    seek_.started = now;
+    phase_ = Phase::kSeeking;
+    follow(successor, next->facts.hub_term, now);
+    why_ = str(name_of(successor), " is the hub (more members, or better rank, than here)");
+    return;
+  }
+  roster_ = std::move(rows);
+  roster_term_ = term;
+  seek(false, NodeId{}, !roster_.empty(), now);
+  seek_.successor = successor;
+  seek_.successor_until = now + 2s;
+}
+
+// Both sides compute this from what each stated in the session, so they agree but for a count that
+// changes in flight; the claims that follow carry fresh ones.
+bool Election::we_stay(const Peer& other) const {
+  std::uint32_t ours = members();
+  if (ours != other.facts.members) return ours > other.facts.members;
+  return outranks(self_, other.facts.rank);
+}
+
+void Election::meet(const NodeId& node, Instant now) {
+  Peer* other = find(node);
+  if (other == nullptr || !other->in_session || pending_term_ != 0) return;
+  if (met_at_ != Instant{} && now - met_at_ < kMeetAgain) return;
+  met_at_ = now;
+  if (we_stay(*other)) {
+    pending_term_ = std::max({term_, other->facts.hub_term, other->facts.term}) + 1;
+    act(PersistTermAction{pending_term_});
+  } else {
+    // The other claims when it has computed the same. Until then we stay, so that there never is a
+    // moment in which both have stepped down.
+    announce();
+  }
+}
+
+void Election::on_rival_claim(const NodeId& node, std::uint32_t term, Instant now) {
+  std::erase_if(counter_claims_, [&](Instant at) { return now - at >= kCounterClaimSpan; });
+  bool stay = we_stay(*find(node));
+  bool tired = counter_claims_.size() >= kMostCounterClaims && term > hub_term_;
+  if ((!stay || tired) && term >= hub_term_) {
+    step_down(node, true, now);
+    return;
+  }
+  if (stay && pending_term_ <= term) {
+    counter_claims_.push_back(now);
+    pending_term_ = std::max(term_, term) + 1;
+    act(PersistTermAction{pending_term_});
+  }
+}
+
+void Election::settle_role(Instant now) {
+  if (self_.manual != ManualRole::kAuto) return;
+  int servers = context(false, false).servers;
+  if (servers > 0 || bridging_) serverless_ = false;
+  Role want = role_;
+  if (servers >= 2 || bridging_) {
+    want = Role::kProxy;
+  } else if (role_ == Role::kProxy && servers == 0) {
+    if (!serverless_) serverless_since_ = now;
+    serverless_ = true;
+    if (now - serverless_since_ >= kServerlessGrace) want = Role::kServer;
+  }
+  if (want == role_) return;
+  role_ = want;
+  why_ = want == Role::kProxy ? str(servers, " nodes were started as servers; they need a proxy")
+                              : "no node that was started as server is left to be a proxy for";
+  log_.info(str("now ", to_string(role_), ": ", why_));
+  act(BecomeHubAction{hub_term_, role_});
+  announce();
+}
+
+// A person's word (or the need for a proxy) comes before who was here first, once the better node
+// has all that we have. True if we stepped down.
+bool Election::hand_over(Instant now) {
+  if (bridging_ || pending_term_ != 0 || damped(now)) return false;
+  Context group = context(false, true);
+  int ours = standing(self_.manual, group);
+  if (role_ == Role::kProxy) ours = std::max(ours, 3);
+  const Rank* best = nullptr;
+  for (const auto& [node, peer] : peers_) {
+    if (!peer.in_session || peer.facts.hub != self_.node || !peer.facts.in_sync) continue;
+    if (standing(peer.facts.rank.manual, group) <= ours) continue;
+    if (best == nullptr || better(peer.facts.rank, *best, group)) best = &peer.facts.rank;
+  }
+  if (best == nullptr) return false;
+  NodeId successor = best->node;
+  step_down(successor, false, now);
+  return true;
+}
+
+void Election::hub_step(Instant now) {
+  settle_role(now);
+  if (hand_over(now)) return;
+  for (auto& [node, peer] : peers_)
+    if (peer.in_session && is_hub(peer.facts.role)) meet(node, now);
+  close_idle(now);
+}
+
+std::vector<NodeId> Election::ranked_members() const {
+  std::vector<const Rank*> ranks;
+  for (const auto& [node, peer] : peers_)
+    if (peer.in_session && peer.facts.hub == self_.node &&
+        peer.facts.rank.manual != ManualRole::kClient)
+      ranks.push_back(&peer.facts.rank);
+  // Who should come after us, so without us: the next proxy's case, not ours.
+  Context after = context(false, false);
+  std::sort(ranks.begin(), ranks.end(),
+            [&](const Rank* a, const Rank* b) { return better(*a, *b, after); });
+  std::vector<NodeId> nodes;
+  for (const Rank* rank : ranks) nodes.push_back(rank->node);
+  return nodes;
+}
+
+std::vector<NodeId> Election::succession() const {
+  return phase_ == Phase::kHub ? ranked_members() : std::vector<NodeId>{};
+}
+
+std::optional<NodeId> Election::successor() const {
+  std::vector<NodeId> order = succession();
+  if (order.empty()) return std::nullopt;
+  return order.front();
+}
+
+void Election::update_live(Instant now) {
+  bool live = hub_live(now);
+  if (live == announced_live_) return;
+  announced_live_ = live;
+  announce();
+}
+
+void Election::hub_gone(const NodeId& successor, bool clean, std::string why, Instant now) {
+  NodeId lost = hub_;
+  Peer* peer = find(lost);
+  if (peer != nullptr) {
+    peer->hub_evidence = Instant{};
+    if (clean) {
+      peer->facts.role = successor.is_zero() ? Role::kNone : Role::kClient;
+      peer->facts.hub = successor;
+    } else if (peer->in_session) {
+      // Silent for 2 s: nothing that still comes out of this session may make us follow again; a
+      // hub that only stood still is dialled and judged anew.
+      peer->in_session = peer->mine = false;
+      act(CloseAction{lost, "silent"});
+    }
+    peer->dial_after = Instant{};
+    peer->failures = 0;
+  }
+  log_.info(str("no hub: ", why));
+  seek(!clean, lost, !roster_.empty(), now);
+  claim_why_ = str(why, "; next in its roster");
+  if (successor == self_.node && may_claim()) {
+    claim_why_ = why;
+    claim(0, now);
+  } else if (!successor.is_zero() && successor != self_.node) {
+    seek_.successor = successor;
+    seek_.successor_until = now + 2s;
+    seek_step(now);
+  } else {
+    seek_step(now);
+  }
+}
+
+void Election::follower_step(Instant now) {
+  if (now >= listen_until_ && now - hub_heard_ >= options_.hub_silence) {
+    hub_gone(NodeId{}, false, str(name_of(hub_), " went silent"), now);
+    return;
+  }
+  update_live(now);
+  Peer* hub = find(hub_);
+  if (hub != nullptr && !hub->in_session) dial(hub_, *hub, now);
+  if (!bridge(now)) close_idle(now);
+}
+
+// We reach our hub, and a node (or a hub) that cannot reach it: only we can join the two (DESIGN,
+// Self-assignment 3). The better a node stands in the roster, the sooner it does.
+bool Election::bridge(Instant now) {
+  const Peer* hub = find(hub_);
+  if (self_.manual != ManualRole::kAuto || hub == nullptr || !hub->in_session) return false;
+  if (hub->facts.rank.manual == ManualRole::kProxy) return false;
+  Duration after = kBridgeAfter;
+  for (std::size_t i = 0; i < roster_.size() && roster_[i].node != self_.node && i < 16; ++i)
+    after += kBridgeStep;
+  for (auto& [node, peer] : peers_) {
+    if (node == hub_) continue;
+    bool fresh = peer.hub_evidence != Instant{} && now - peer.hub_evidence < kHubBeaconLife;
+    bool other_hub = peer.in_session ? is_hub(peer.facts.role) : fresh && is_hub(peer.facts.role);
+    bool orphan = peer.in_session && peer.facts.hub.is_zero() && !other_hub;
+    if (!other_hub && !orphan) peer.odd_since = Instant{};
+    if (!other_hub && !orphan) continue;
+    if (peer.odd_since == Instant{}) peer.odd_since = now;
+    if (now - peer.odd_since < after) continue;
+    if (!peer.in_session) {
+      dial(node, peer, now);
+    } else if (now - peer.session_since >= kBridgeMeetTime) {
+      std::uint32_t joined = hub->facts.members + std::max(peer.facts.members, 1U);
+      claim_why_ =
+          str(name_of(hub_), " and ", name_of(node), " reach each other only through here");
+      bridged_members_ = joined;
+      bridging_ = true;
+      claim(peer.facts.hub_term, now);
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace lansync

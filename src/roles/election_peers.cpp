@@ -1,0 +1,225 @@
+// The table of nodes heard of, and how often they may be dialled.
+#include <algorithm>
+#include <tuple>
+
+#include "roles/election.h"
+
+namespace lansync {
+
+namespace {
+
+// reliability.md §4.1, step 0: what strangers' beacons may cost.
+constexpr Duration kStrangerInterval = 10s;
+constexpr std::size_t kStrangerDialsPerSecond = 4;
+constexpr Duration kMemberInterval = 400ms;
+// The transport ends a dial by itself; this only keeps one whose end was never told from blocking.
+constexpr Duration kDialTimeout = 6s;
+constexpr Duration kStaticSeeking = 3s;
+constexpr Duration kStaticSettled = 30s;
+constexpr Duration kLongestBackoff = 600s;
+constexpr Duration kLongestMemberBackoff = 8s;
+// A beacon after so long without one is news: the way to that node is open again.
+constexpr Duration kSilenceThatResets = 4s;
+
+Duration backoff(DialFailure failure, int failures, bool member) {
+  bool no_answer = failure == DialFailure::kNoAnswer || failure == DialFailure::kBusy;
+  if (no_answer && failures <= 1) return 1s;
+  if (no_answer && member)
+    return std::min<Duration>(kLongestMemberBackoff, 1s * (1 << std::min(failures - 1, 8)));
+  int step = no_answer ? failures - 2 : failures - 1;
+  return std::min<Duration>(kLongestBackoff, 10s * (1 << std::min(step, 8)));
+}
+
+}  // namespace
+
+Election::Peer* Election::find(const NodeId& node) {
+  auto it = peers_.find(node);
+  return it == peers_.end() ? nullptr : &it->second;
+}
+
+const Election::Peer* Election::find(const NodeId& node) const {
+  auto it = peers_.find(node);
+  return it == peers_.end() ? nullptr : &it->second;
+}
+
+// Strangers first, then the longest unheard; never one with a session.
+bool Election::make_room() {
+  if (peers_.size() < kMaxPeers) return true;
+  auto worst = peers_.end();
+  for (auto it = peers_.begin(); it != peers_.end(); ++it) {
+    if (it->second.in_session || it->first == hub_) continue;
+    if (worst == peers_.end() || std::tuple(trusted(it->second), it->second.heard) <
+                                     std::tuple(trusted(worst->second), worst->second.heard))
+      worst = it;
+  }
+  if (worst == peers_.end()) return false;
+  peers_.erase(worst);
+  return true;
+}
+
+Election::Peer* Election::touch(const NodeId& node, Instant) {
+  if (node == self_.node || node.is_zero()) return nullptr;
+  if (Peer* peer = find(node)) return peer;
+  if (!make_room()) return nullptr;
+  Peer& peer = peers_[node];
+  peer.facts.rank.node = node;
+  return &peer;
+}
+
+void Election::on_beacon(const PeerFacts& facts, bool tag_valid, bool seeking, Instant now) {
+  now_ = std::max(now_, now);
+  const NodeId node = facts.rank.node;
+  Peer* peer = touch(node, now);
+  if (peer == nullptr) return;
+  bool first = peer->heard == Instant{};
+  if (!peer->in_session && peer->facts.boot != facts.boot && (tag_valid || !peer->known)) {
+    // Another start of that node: what we know of failures belongs to the last one.
+    peer->failures = 0;
+    peer->dial_after = Instant{};
+    peer->out_until = Instant{};
+    peer->refused = false;
+  }
+  if (!first && now - peer->heard > kSilenceThatResets && !peer->refused) {
+    peer->failures = 0;
+    peer->dial_after = std::min(peer->dial_after, now);
+    peer->out_until = std::min(peer->out_until, now);
+  }
+  peer->heard = now;
+  peer->tagged = tag_valid;
+  peer->seeking = seeking;
+  // What a node said inside a session is not overruled by a beacon that anybody can make.
+  if (!peer->in_session) {
+    PeerFacts kept = peer->facts;
+    peer->facts = facts;
+    peer->facts.hub = kept.hub;
+    peer->facts.hub_live = false;
+  }
+  bool hub_beacon = is_hub(facts.role) && !peer->in_session;
+  if (hub_beacon) peer->hub_evidence = now;
+  if (phase_ == Phase::kHub && hub_beacon) dial(node, *peer, now);
+  if (phase_ == Phase::kFollowing && hub_beacon && node != hub_) {
+    // One word each 3 s in all: who can forge beacons must not fill our session with the hub.
+    bool due = !peer->told_once || now - peer->told >= 3s;
+    if (due && (!told_ever_ || now - last_told_ >= 1s)) {
+      peer->told_once = told_ever_ = true;
+      peer->told = last_told_ = now;
+      act(TellHubHeardAction{node, facts.address});
+    }
+  }
+  if (phase_ == Phase::kSeeking && hub_beacon) seek_step(now);
+}
+
+void Election::on_goodbye(const NodeId& node, Instant now) {
+  now_ = std::max(now_, now);
+  Peer* peer = find(node);
+  if (peer == nullptr) return;
+  peer->facts.role = Role::kNone;
+  peer->hub_evidence = Instant{};
+  peer->out_until = now + 10s;
+  if (phase_ == Phase::kFollowing && node == hub_)
+    hub_gone(NodeId{}, true, str(name_of(node), " left"), now);
+}
+
+void Election::on_expired(const NodeId& node, Instant now) {
+  now_ = std::max(now_, now);
+  Peer* peer = find(node);
+  if (peer != nullptr && !peer->in_session && node != hub_) peers_.erase(node);
+}
+
+void Election::on_hub_hint(const NodeId& node, const Address& address, Instant now) {
+  now_ = std::max(now_, now);
+  if (node.is_zero()) {
+    if (static_peers_.size() < kMaxStaticPeers) static_peers_.emplace(address, now);
+    dial_static(now);
+    return;
+  }
+  Peer* peer = touch(node, now);
+  if (peer == nullptr || peer->in_session) return;
+  peer->facts.address = address;
+  peer->known = true;
+  if (phase_ == Phase::kHub || phase_ == Phase::kSeeking) dial(node, *peer, now);
+}
+
+bool Election::within_budget(Instant now) {
+  std::erase_if(untagged_dials_, [&](Instant at) { return now - at >= 1s; });
+  if (untagged_dials_.size() >= kStrangerDialsPerSecond) return false;
+  untagged_dials_.push_back(now);
+  return true;
+}
+
+// True if a session is there or may still come of a dial.
+bool Election::dial(const NodeId& node, Peer& peer, Instant now) {
+  if (peer.in_session || peer.dialling) return true;
+  if (peer.facts.address.port == 0 || now < peer.dial_after) return false;
+  bool member = trusted(peer);
+  // The one retry after 1 s is part of the same attempt (a lost packet, not a new hint).
+  bool retry = peer.failures == 1;
+  Duration interval = member ? kMemberInterval : kStrangerInterval;
+  if (peer.dialled_once && !retry && now - peer.last_dial < interval) return false;
+  if (!member && !within_budget(now)) return false;
+  peer.dialling = true;
+  peer.dialled_once = true;
+  peer.last_dial = now;
+  act(DialAction{node, peer.facts.address});
+  return true;
+}
+
+void Election::dial_static(Instant now) {
+  bool alone = phase_ == Phase::kSeeking || (phase_ == Phase::kHub && members() == 1);
+  if (!alone) return;
+  for (auto& [address, due] : static_peers_) {
+    if (now < due) continue;
+    due = now + (phase_ == Phase::kSeeking ? kStaticSeeking : kStaticSettled);
+    act(DialAction{NodeId{}, address});
+  }
+}
+
+void Election::expire_dials(Instant now) {
+  for (auto& [node, peer] : peers_) {
+    if (!peer.dialling || now - peer.last_dial < kDialTimeout) continue;
+    peer.dialling = false;
+    peer.failures++;
+    peer.dial_after = now + backoff(DialFailure::kNoAnswer, peer.failures, trusted(peer));
+  }
+}
+
+void Election::on_dial_failed(const NodeId& node, const Address& address, DialFailure failure,
+                              Instant now) {
+  now_ = std::max(now_, now);
+  for (auto& [id, peer] : peers_) {
+    bool same = node.is_zero() ? peer.facts.address == address : id == node;
+    if (!same || peer.in_session) continue;
+    peer.dialling = false;
+    peer.failures++;
+    peer.dial_after = now + backoff(failure, peer.failures, trusted(peer));
+    if (failure == DialFailure::kWrongPassword || failure == DialFailure::kProtocol ||
+        failure == DialFailure::kSelf) {
+      peer.refused = true;
+      peer.hub_evidence = Instant{};
+    }
+  }
+  if (phase_ == Phase::kSeeking) seek_step(now);
+}
+
+// The sessions that a search opened serve nobody once there is a hub (DESIGN: two other nodes have
+// a session only while something goes between them).
+void Election::close_idle(Instant now) {
+  for (auto& [node, peer] : peers_) {
+    if (!peer.in_session || !peer.mine || node == hub_) continue;
+    if (now - peer.session_since < 1s) continue;
+    bool waits_for_us = peer.odd_since != Instant{};
+    if (waits_for_us) continue;
+    peer.mine = false;
+    act(CloseAction{node, std::string(kIdleClose)});
+  }
+}
+
+std::string Election::name_of(const NodeId& node) const {
+  const Peer* peer = find(node);
+  if (peer != nullptr && !peer->facts.name.empty()) return printable(peer->facts.name, 64);
+  for (const RosterEntry& row : roster_)
+    if (row.node == node && !row.name.empty()) return printable(row.name, 64);
+  return to_hex(node).substr(0, 8);
+}
+
+}  // namespace lansync
