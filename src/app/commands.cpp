@@ -1,0 +1,180 @@
+#include "app/commands.h"
+
+#include <chrono>
+#include <ostream>
+#include <thread>
+
+#include "app/control_client.h"
+#include "app/genpass.h"
+#include "app/render.h"
+#include "base/role.h"
+
+#ifndef LANSYNC_VERSION
+#define LANSYNC_VERSION "unknown"
+#endif
+
+namespace lansync {
+namespace {
+
+// Everything but wait is answered at once or after a few files moved.
+constexpr Duration kAnswerTimeout = 30s;
+// `stop`: the node has 2 s (CONTRACT); a slow disk some more.
+constexpr Duration kStopTimeout = 15s;
+constexpr Duration kRetry = 100ms;
+
+int report_error(const CommandStreams& streams, int code, const std::string& line) {
+  streams.error << "lansync: " << line << '\n';
+  return code;
+}
+
+// Prints what the answer is about: the document, or what `render` makes of it.
+template <typename Render>
+int print_answer(const ControlAnswer& answer, const CommandLine& command,
+                 const CommandStreams& streams, Render render) {
+  if (answer.exit_code != kExitDone) return report_error(streams, answer.exit_code, answer.error);
+  if (command.json)
+    streams.out << json_line(answer.result) << '\n';
+  else
+    streams.out << render(answer.result);
+  streams.out.flush();
+  // A full disk or a closed pipe: a script must not take half a document for a whole one.
+  return streams.out ? kExitDone : report_error(streams, kExitFailed, "cannot write the answer");
+}
+
+template <typename T>
+std::string rendered(const Json& json, std::string (*render)(const T&)) {
+  return render(from_json_text<T>(json));
+}
+
+std::string action_text(const Json& json) {
+  return printable(from_json_text<ActionReport>(json).message) + "\n";
+}
+
+int run_status(const CommandLine& command, const CommandStreams& streams) {
+  for (;;) {
+    ControlAnswer answer = ask_node(command.dir, "status", Json::object(), kAnswerTimeout);
+    if (command.watch && streams.terminal) streams.out << "\x1b[H\x1b[2J";
+    int code = print_answer(answer, command, streams, [](const Json& json) {
+      return rendered<StatusReport>(json, render_status);
+    });
+    if (code != kExitDone || !command.watch || !streams.keep_watching || !streams.keep_watching())
+      return code;
+    if (!streams.terminal) streams.out << '\n';
+  }
+}
+
+// Why it is not in sync yet, for the line at the timeout.
+std::string not_yet(const CommandLine& command) {
+  ControlAnswer answer = ask_node(command.dir, "status", Json::object(), 1s);
+  std::string line = str("not so after ", to_string(*command.timeout));
+  if (answer.exit_code != kExitDone) return line + ": " + answer.error;
+  auto status = from_json_text<StatusReport>(answer.result);
+  std::size_t known = 0;
+  for (const PeerReport& peer : status.peers)
+    known += peer.state == PeerState::kConnected || peer.state == PeerState::kKnown ? 1 : 0;
+  if (known < command.peers)
+    line += str(": ", known, " of ", command.peers, " other nodes known, ");
+  else
+    line += ": ";
+  return line + state_line(status) + " (see `lansync status`)";
+}
+
+int run_wait(const CommandLine& command, const CommandStreams& streams) {
+  using SteadyClock = std::chrono::steady_clock;
+  SteadyClock::time_point start = SteadyClock::now();
+  bool appeared = false;
+  ControlAnswer answer;
+  for (;;) {
+    std::optional<Duration> left;
+    if (command.timeout) {
+      auto gone = std::chrono::duration_cast<Duration>(SteadyClock::now() - start);
+      left = std::max<Duration>(*command.timeout - gone, 0us);
+    }
+    answer = ask_node(command.dir, "wait", Json{{"peers", command.peers}}, left);
+    if (answer.exit_code != kExitNoNode) appeared = true;
+    // A node that ended meanwhile may be one that is being restarted: the wait begins anew with it.
+    bool again = answer.exit_code == kExitNoNode || answer.hung_up;
+    if (!again || left == Duration(0)) break;
+    std::this_thread::sleep_for(left ? std::min(*left, kRetry) : kRetry);
+  }
+  if (answer.exit_code == kExitNoNode && appeared)
+    return report_error(streams, kExitFailed, "the node that ran there has ended: start it again");
+  if (answer.timed_out) return report_error(streams, kExitFailed, not_yet(command));
+  return print_answer(answer, command, streams, [](const Json& json) {
+    return state_line(from_json_text<StatusReport>(json)) + "\n";
+  });
+}
+
+int run_trash(const CommandLine& command, const CommandStreams& streams) {
+  Json arguments = Json::object();
+  if (command.restore.empty()) {
+    if (command.since) arguments["since"] = to_iso8601(*command.since);
+    ControlAnswer answer = ask_node(command.dir, "trash", arguments, kAnswerTimeout);
+    return print_answer(answer, command, streams, [](const Json& json) {
+      return rendered<std::vector<TrashReport>>(json, render_trash);
+    });
+  }
+  arguments["path"] = command.restore;
+  if (command.restore_time) arguments["time"] = to_iso8601(*command.restore_time);
+  // A directory of many files, from other machines perhaps: as long as it takes.
+  ControlAnswer answer = ask_node(command.dir, "trash-restore", arguments, std::nullopt);
+  return print_answer(answer, command, streams, [](const Json& json) {
+    std::string text;
+    for (const TrashReport& item : from_json_text<std::vector<TrashReport>>(json))
+      text += "brought back " + printable(item.path) + "\n";
+    return text;
+  });
+}
+
+int run_version(const CommandLine& command, const CommandStreams& streams) {
+  if (command.json)
+    streams.out << json_line(Json{{"version", program_version()},
+                                  {"protocol", static_cast<unsigned>(kProtocolVersion)}})
+                << '\n';
+  else
+    streams.out << "lansync " << program_version() << ", protocol "
+                << static_cast<unsigned>(kProtocolVersion) << '\n';
+  return kExitDone;
+}
+
+int run_genpass(const CommandLine& command, RandomSource& random, const CommandStreams& streams) {
+  std::string password = generate_password(random);
+  if (command.json)
+    streams.out << json_line(Json{{"password", password}}) << '\n';
+  else
+    streams.out << password << '\n';
+  streams.out.flush();
+  return streams.out ? kExitDone : report_error(streams, kExitFailed, "cannot write the password");
+}
+
+template <typename T>
+int run_question(const CommandLine& command, const CommandStreams& streams,
+                 std::string (*render)(const T&)) {
+  ControlAnswer answer = ask_node(command.dir, command.command, Json::object(), kAnswerTimeout);
+  return print_answer(answer, command, streams,
+                      [render](const Json& json) { return rendered<T>(json, render); });
+}
+
+}  // namespace
+
+const char* program_version() { return LANSYNC_VERSION; }
+
+int run_command(const CommandLine& command, RandomSource& random, const CommandStreams& streams) {
+  const std::string& name = command.command;
+  if (name == "status") return run_status(command, streams);
+  if (name == "wait") return run_wait(command, streams);
+  if (name == "trash") return run_trash(command, streams);
+  if (name == "version") return run_version(command, streams);
+  if (name == "genpass") return run_genpass(command, random, streams);
+  if (name == "peers") return run_question<std::vector<PeerReport>>(command, streams, render_peers);
+  if (name == "conflicts")
+    return run_question<std::vector<ConflictReport>>(command, streams, render_conflicts);
+  if (name == "plan") return run_question<std::vector<PlanReport>>(command, streams, render_plan);
+  if (name == "doctor") return run_question<DoctorFacts>(command, streams, render_doctor);
+  bool stop = name == "stop";
+  ControlAnswer answer =
+      ask_node(command.dir, name, Json::object(), stop ? kStopTimeout : kAnswerTimeout, stop);
+  return print_answer(answer, command, streams, action_text);
+}
+
+}  // namespace lansync

@@ -1,0 +1,26 @@
+// Carries out one command line other than `run`: asks the node, prints the answer, gives the exit
+// code. Driven by main; streams are passed in.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+
+#include "app/options.h"
+#include "base/random.h"
+
+namespace lansync {
+
+// `keep_watching` is asked after each repetition of `status --watch`, and sleeps in between.
+struct CommandStreams {
+  std::ostream& out;
+  std::ostream& error;
+  bool terminal = false;  // `out` is one: --watch clears it
+  std::function<bool()> keep_watching;
+};
+
+int run_command(const CommandLine& command, RandomSource& random, const CommandStreams& streams);
+
+// "lansync 0.1.0"
+const char* program_version();
+
+}  // namespace lansync

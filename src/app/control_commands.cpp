@@ -1,0 +1,122 @@
+#include "app/control_commands.h"
+
+#include <utility>
+
+#include "app/options.h"
+#include "base/log.h"
+
+namespace lansync {
+namespace {
+
+template <typename T>
+Json answer_of(const Result<T>& result) {
+  return result ? ok_answer(to_json_document(*result))
+                : error_answer(kExitFailed, result.error().detail);
+}
+
+using Handler = StartedCommand (*)(NodeControl&, const Json& args, const ControlReply&);
+
+template <Result<ActionReport> (NodeControl::*Action)()>
+StartedCommand act(NodeControl& node, const Json&, const ControlReply& reply) {
+  reply(answer_of((node.*Action)()));
+  return {};
+}
+
+// A time in `args`; false if it is there and is none.
+bool time_argument(const Json& args, const char* key, std::optional<WallTime>& out) {
+  auto at = args.find(key);
+  if (at == args.end() || at->is_null()) return true;
+  if (!at->is_string()) return false;
+  out = parse_time(at->get<std::string>());
+  return out.has_value();
+}
+
+StartedCommand list_trash(NodeControl& node, const Json& args, const ControlReply& reply) {
+  std::optional<WallTime> since;
+  if (!time_argument(args, "since", since))
+    reply(error_answer(kExitUsage, "since: not a time"));
+  else
+    reply(ok_answer(to_json_document(node.trash(since))));
+  return {};
+}
+
+StartedCommand restore_trash(NodeControl& node, const Json& args, const ControlReply& reply) {
+  TrashRestore what;
+  auto path = args.find("path");
+  bool fits = path != args.end() && path->is_string() && time_argument(args, "time", what.time);
+  if (!fits) {
+    reply(error_answer(kExitUsage, "restore: takes a path and perhaps a time"));
+    return {};
+  }
+  what.path = path->get<std::string>();
+  return {node.trash_restore(what, [reply](auto result) { reply(answer_of(result)); }), false};
+}
+
+StartedCommand wait_in_sync(NodeControl& node, const Json& args, const ControlReply& reply) {
+  std::uint64_t peers = 0;
+  auto at = args.find("peers");
+  if (at != args.end() && at->is_number_unsigned()) peers = at->get<std::uint64_t>();
+  if (peers > 100000) {
+    reply(error_answer(kExitUsage, "wait: no group is that large"));
+    return {};
+  }
+  return {node.wait(static_cast<std::uint32_t>(peers),
+                    [reply](auto result) { reply(answer_of(result)); }),
+          false};
+}
+
+StartedCommand stop_node(NodeControl& node, const Json&, const ControlReply& reply) {
+  reply(answer_of(node.stop()));
+  return {0, true};
+}
+
+template <auto Question>
+StartedCommand ask(NodeControl& node, const Json&, const ControlReply& reply) {
+  reply(ok_answer(to_json_document((node.*Question)())));
+  return {};
+}
+
+constexpr std::pair<std::string_view, Handler> kHandlers[] = {
+    {"status", ask<&NodeControl::status>},
+    {"peers", ask<&NodeControl::peers>},
+    {"conflicts", ask<&NodeControl::conflicts>},
+    {"plan", ask<&NodeControl::plan>},
+    {"doctor", ask<&NodeControl::doctor>},
+    {"trash", list_trash},
+    {"trash-restore", restore_trash},
+    {"wait", wait_in_sync},
+    {"confirm", act<&NodeControl::confirm>},
+    {"reject", act<&NodeControl::reject>},
+    {"pause", act<&NodeControl::pause>},
+    {"resume", act<&NodeControl::resume>},
+    {"rescan", act<&NodeControl::rescan>},
+    {"stop", stop_node},
+};
+
+}  // namespace
+
+Json ok_answer(Json result) { return {{"ok", true}, {"result", std::move(result)}}; }
+
+Json error_answer(int exit_code, std::string_view line) {
+  return {{"ok", false}, {"exit", exit_code}, {"error", line}};
+}
+
+StartedCommand start_command(NodeControl& node, std::string_view request_line, ControlReply reply) {
+  // A depth of 1 MiB of '[' is no danger: nlohmann's parser keeps its own stack.
+  Json request = Json::parse(request_line, nullptr, false);
+  auto command = request.is_object() ? request.find("command") : request.end();
+  if (!request.is_object() || command == request.end() || !command->is_string()) {
+    reply(error_answer(kExitUsage, "not a request: one line of JSON with a \"command\""));
+    return {};
+  }
+  auto name = command->get<std::string>();
+  auto found = request.find("args");
+  Json args = found != request.end() && found->is_object() ? *found : Json::object();
+  for (const auto& [known, handler] : kHandlers)
+    if (known == name) return handler(node, args, reply);
+  reply(error_answer(kExitUsage, str("the node that runs there does not know '",
+                                     printable(name, 64), "': is it an older version?")));
+  return {};
+}
+
+}  // namespace lansync

@@ -1,0 +1,167 @@
+#include "app/control_path.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+#include "base/log.h"
+
+namespace lansync {
+namespace {
+
+constexpr const char* kSocketName = "control.sock";
+
+Error system_error(const std::string& what) {
+  int code = errno;
+  ErrorCode kind = code == ENOENT || code == ECONNREFUSED ? ErrorCode::kNotFound
+                   : code == EACCES || code == EPERM      ? ErrorCode::kDenied
+                                                          : ErrorCode::kIo;
+  return Error{kind, str(what, ": ", std::strerror(code))};
+}
+
+// Calls bind or connect on the socket file `path`, however long its directory's path is.
+int with_address(const std::string& path, int fd, int (*call)(int, const sockaddr*, socklen_t)) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::string text = path;
+  int directory = -1;
+  if (text.size() >= sizeof address.sun_path) {
+    std::size_t slash = path.rfind('/');
+    directory = ::open(path.substr(0, slash).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return -1;
+    text = str("/proc/self/fd/", directory, path.substr(slash));
+  }
+  int result = -1;
+  if (text.size() < sizeof address.sun_path) {
+    std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
+    result = call(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  } else {
+    errno = ENAMETOOLONG;
+  }
+  int code = errno;
+  if (directory >= 0) ::close(directory);
+  errno = code;
+  return result;
+}
+
+// -1 with errno set. The mode is set before bind, which takes it over: no moment with another one.
+int bind_at(const std::string& path) {
+  int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  ::unlink(path.c_str());
+  if (::fchmod(fd, 0600) == 0 && with_address(path, fd, ::bind) == 0 && ::listen(fd, 64) == 0)
+    return fd;
+  int code = errno;
+  ::close(fd);
+  errno = code;
+  return -1;
+}
+
+// Beside others' files: a directory of our own with a name that nobody can guess.
+Result<std::string> make_private_dir(const RuntimeDir& runtime_dir) {
+  std::string base = runtime_dir && !runtime_dir->empty() ? *runtime_dir : "/tmp";
+  std::string name = base + "/lansync-XXXXXX";
+  if (!::mkdtemp(name.data())) return system_error("cannot make a directory in " + printable(base));
+  return name;
+}
+
+std::string pointer_path(const std::string& dir) { return dir + "/.lansync/control.path"; }
+
+// What a control.path of `dir` names; "" if there is none.
+std::string read_pointer(const std::string& dir) {
+  std::ifstream in(pointer_path(dir), std::ios::binary);
+  std::string path(4096, '\0');
+  in.read(path.data(), static_cast<std::streamsize>(path.size()));
+  path.resize(static_cast<std::size_t>(in.gcount()));
+  path = path.substr(0, path.find('\n'));
+  return !path.empty() && path.front() == '/' ? path : "";
+}
+
+// A node that was killed left its directory behind. Only what looks like one of ours is removed.
+void remove_stale_pointer(const std::string& dir) {
+  std::string path = read_pointer(dir);
+  std::string ending = std::string("/") + kSocketName;
+  if (path.ends_with(ending) && path.find("/lansync-") != std::string::npos) {
+    ::unlink(path.c_str());
+    ::rmdir(path.substr(0, path.size() - ending.size()).c_str());
+  }
+  ::unlink(pointer_path(dir).c_str());
+}
+
+}  // namespace
+
+Result<ControlListener> listen_control(const std::string& dir, const RuntimeDir& runtime_dir,
+                                       bool avoid_dir) {
+  remove_stale_pointer(dir);
+  ControlListener out;
+  out.path = dir + "/.lansync/" + kSocketName;
+  if (!avoid_dir && (out.fd = bind_at(out.path)) >= 0) return out;
+  Result<std::string> made = make_private_dir(runtime_dir);
+  if (!made) return made.error();
+  out.private_dir = *made;
+  out.path = *made + "/" + kSocketName;
+  out.fd = bind_at(out.path);
+  if (out.fd < 0) {
+    Error error = system_error("cannot make the control socket " + printable(out.path));
+    ::rmdir(made->c_str());
+    return error;
+  }
+  out.pointer = pointer_path(dir);
+  std::ofstream file(out.pointer, std::ios::binary | std::ios::trunc);
+  file << out.path << '\n';
+  file.close();
+  if (!file) {
+    Error error = system_error("cannot write " + printable(out.pointer));
+    close_control(out);
+    return error;
+  }
+  return out;
+}
+
+void close_control(const ControlListener& listener) {
+  if (listener.fd >= 0) ::close(listener.fd);
+  ::unlink(listener.path.c_str());
+  if (!listener.pointer.empty()) ::unlink(listener.pointer.c_str());
+  if (!listener.private_dir.empty()) ::rmdir(listener.private_dir.c_str());
+}
+
+Result<int> connect_control(const std::string& dir) {
+  Error none{ErrorCode::kNotFound, str("no node is running in ", printable(dir),
+                                       ": start one with `lansync ", printable(dir), "`")};
+  std::string path = dir + "/.lansync/" + kSocketName;
+  std::string elsewhere = read_pointer(dir);
+  if (!elsewhere.empty()) path = elsewhere;
+  int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return system_error("cannot make a socket");
+  if (with_address(path, fd, ::connect) != 0) {
+    int code = errno;
+    ::close(fd);
+    errno = code;
+    if (code == ENOENT || code == ECONNREFUSED || code == ENOTDIR) return none;
+    if (code == EAGAIN)
+      return Error{ErrorCode::kBusy, "the node there has too much to answer: try again"};
+    return system_error("cannot ask the node in " + printable(dir));
+  }
+  // A socket somewhere else may have been put there by anybody: only the folder's owner may answer.
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  struct stat info {};
+  bool ours = ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+              (peer.uid == ::geteuid() || peer.uid == 0 ||
+               (::stat((dir + "/.lansync").c_str(), &info) == 0 && peer.uid == info.st_uid));
+  if (!ours) {
+    ::close(fd);
+    return Error{ErrorCode::kDenied,
+                 str("the control socket of ", printable(dir), " belongs to another user")};
+  }
+  return fd;
+}
+
+}  // namespace lansync

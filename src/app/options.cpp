@@ -1,0 +1,378 @@
+#include "app/options.h"
+
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <deque>
+
+#include "base/log.h"
+
+namespace lansync {
+namespace {
+
+// What CLI11 fills in; turned into a CommandLine afterwards.
+struct RawOptions {
+  std::string positional_dir;
+  std::string dir;
+  bool json = false;
+  bool watch = false;
+  std::string peers;
+  std::string timeout;
+  std::string restore;
+  std::string since;
+  bool force_dir = false;
+  bool on_demand = false;
+  std::deque<std::vector<std::string>> values;  // one for each entry of settings(); stable places
+};
+
+struct Command {
+  const char* name;
+  const char* summary;
+  const char* example;
+  bool needs_node;
+  void (*build)(CLI::App&, RawOptions&);
+};
+
+void build_nothing(CLI::App&, RawOptions&) {}
+
+void build_run(CLI::App& app, RawOptions& raw) {
+  app.add_option("DIR", raw.positional_dir,
+                 "the folder (default: $LANSYNC_DIR, else ~/LanSync); created if missing");
+  for (const Setting& setting : settings()) {
+    std::vector<std::string>& values = raw.values.emplace_back();
+    std::string flag = std::string("--") + setting.key;
+    if (setting.type == SettingType::kFlag) {
+      app.add_flag(flag + ",!--no-" + setting.key, raw.on_demand, setting.meaning);
+      continue;
+    }
+    CLI::Option* option = app.add_option(flag, values, setting.meaning);
+    option->type_name(setting.argument)->type_size(1)->allow_extra_args(false);
+    if (setting.type != SettingType::kList) option->expected(1);
+    if (setting.type == SettingType::kList) option->take_all();
+  }
+  app.add_flag("--force-dir", raw.force_dir, "take DIR even where it looks like a mistake");
+}
+
+void build_status(CLI::App& app, RawOptions& raw) {
+  app.add_flag("--watch", raw.watch, "again each second, until interrupted");
+}
+
+void build_wait(CLI::App& app, RawOptions& raw) {
+  app.add_option("--peers", raw.peers, "how many other nodes must be known (default 0)")
+      ->type_name("N");
+  app.add_option("--timeout", raw.timeout, "give up after this time (default: never)")
+      ->type_name("DUR");
+}
+
+void build_trash(CLI::App& app, RawOptions& raw) {
+  app.add_option("--restore", raw.restore, "bring this file or directory back")
+      ->type_name("NAME[@TIME]");
+  app.add_option("--since", raw.since, "only what went there since (ISO 8601, epoch seconds)")
+      ->type_name("T");
+}
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> kCommands{
+      {"run", "keep DIR in sync with the group, in the foreground (the default command)",
+       "lansync run ~/Shared --group family --password-file ~/.family", false, build_run},
+      {"status", "role and why, hub, state, files, transfers, peers", "lansync status --watch",
+       true, build_status},
+      {"wait", "until N other nodes are known and everything is in sync",
+       "lansync wait --peers 2 --timeout 1m", true, build_wait},
+      {"peers", "the other nodes, and who was turned away and why", "lansync -C ~/Shared peers",
+       true, build_nothing},
+      {"conflicts", "conflict copies in the folder", "lansync conflicts --json", true,
+       build_nothing},
+      {"trash", "what sync deleted or replaced; bring it back",
+       "lansync trash --restore notes/todo.txt", true, build_trash},
+      {"plan", "what a sync would do now; nothing is done", "lansync plan", true, build_nothing},
+      {"confirm", "let held things through", "lansync confirm", true, build_nothing},
+      {"reject", "undo held deletes: the files come back", "lansync reject", true, build_nothing},
+      {"pause", "stop syncing; survives a restart", "lansync pause", true, build_nothing},
+      {"resume", "go on syncing after pause", "lansync resume", true, build_nothing},
+      {"rescan", "look at the whole folder now", "lansync rescan", true, build_nothing},
+      {"stop", "end the node, with goodbye to the others", "lansync stop", true, build_nothing},
+      {"doctor", "what was sent and heard on each interface; what to do", "lansync doctor", true,
+       build_nothing},
+      {"genpass", "print a password for a group (80 random bits)",
+       "lansync genpass > ~/.family && chmod 600 ~/.family", false, build_nothing},
+      {"version", "version of the program and of its protocol", "lansync version --json", false,
+       build_nothing},
+  };
+  return kCommands;
+}
+
+// Commands of CONTRACT that this version has not: never taken for a folder to create.
+constexpr std::string_view kReserved[] = {
+    "index", "hash",  "download", "upload",       "uploads",   "search",   "put",
+    "get",   "drop",  "copies",   "where",        "history",   "IndexGet", "FileHash",
+    "help",  "sniff", "sim",      "FileDownload", "FileUpload"};
+
+const Command* find_command(std::string_view name) {
+  for (const Command& command : commands())
+    if (name == command.name) return &command;
+  return nullptr;
+}
+
+bool is_directory(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+ParsedCommandLine usage_error(const std::string& line) {
+  ParsedCommandLine result;
+  result.exit_code = kExitUsage;
+  result.error = line;
+  return result;
+}
+
+ParsedCommandLine help_text(const std::string& text) {
+  ParsedCommandLine result;
+  result.out = text;
+  return result;
+}
+
+// One letter too many, too few, wrong, or two swapped.
+bool one_slip(std::string_view a, std::string_view b) {
+  if (a.size() > b.size()) std::swap(a, b);
+  if (b.size() - a.size() > 1) return false;
+  std::size_t i = 0;
+  while (i < a.size() && a[i] == b[i]) ++i;
+  if (a.size() != b.size()) return a.substr(i) == b.substr(i + 1);
+  if (i == a.size() || a.substr(i + 1) == b.substr(i + 1)) return true;
+  return i + 1 < a.size() && a[i] == b[i + 1] && a[i + 1] == b[i] &&
+         a.substr(i + 2) == b.substr(i + 2);
+}
+
+std::string general_help() {
+  std::string text =
+      "lansync keeps folders on the machines of a LAN the same.\n\n"
+      "Usage:\n"
+      "  lansync [DIR] [OPTIONS]             run a node; the same as `lansync run [DIR]`\n"
+      "  lansync [-C DIR] COMMAND [OPTIONS]  ask the node that runs in DIR\n\n"
+      "Commands:\n";
+  for (const Command& command : commands()) {
+    std::string name = command.name;
+    name.resize(12, ' ');
+    text += "  " + name + command.summary + "\n";
+  }
+  text +=
+      "\nEvery command takes --help; those that ask a node take --json.\n"
+      "Exit: 0 done, 1 failed or not so, 2 wrong usage, 3 no node is running there.\n\n"
+      "Example:\n  lansync ~/Shared\n";
+  return text;
+}
+
+// Options that stand before the command and take a value, so that the value is not taken for one.
+bool takes_value(const std::string& token) {
+  if (token == "-C") return true;
+  if (!token.starts_with("--") || token.find('=') != std::string::npos) return false;
+  const Setting* setting = find_setting(std::string_view(token).substr(2));
+  return setting && setting->type != SettingType::kFlag;
+}
+
+// The place of the first argument that is no option; arguments.size() if all are.
+std::size_t first_word(const std::vector<std::string>& arguments) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] == "--") return arguments.size();
+    if (takes_value(arguments[i]))
+      ++i;
+    else if (!arguments[i].starts_with("-"))
+      return i;
+  }
+  return arguments.size();
+}
+
+// Why `word` is probably not meant as a folder; "" if it may be one.
+std::string not_a_folder(const std::string& word, const Environment& environment) {
+  if (std::find(std::begin(kReserved), std::end(kReserved), word) != std::end(kReserved))
+    return str("unknown command '", word, "': see `lansync --help` (a folder of that name: ./",
+               word, ")");
+  if (word.find('/') != std::string::npos || word.size() < 4) return "";
+  if (is_directory(absolute_path(word, environment.current_directory))) return "";
+  // A slip of the hand must not create a folder and start a node on it.
+  for (const Command& command : commands())
+    if (one_slip(word, command.name))
+      return str("unknown command '", printable(word, 64), "': did you mean `lansync ",
+                 command.name, "`? (a new folder of that name: ./", printable(word, 64), ")");
+  return "";
+}
+
+bool take_count(const std::string& text, std::uint32_t max, std::uint32_t& out) {
+  std::uint64_t value = 0;
+  if (text.empty() || text.size() > 9) return false;
+  for (char c : text) {
+    if (c < '0' || c > '9') return false;
+    value = value * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  out = static_cast<std::uint32_t>(value);
+  return value <= max;
+}
+
+// NAME@TIME. A name may hold an @ of its own: only a date (2026-11-21...) or ten digits and more,
+// epoch seconds of this century, count as a time.
+void split_restore(const std::string& text, CommandLine& out) {
+  out.restore = text;
+  std::size_t at = text.rfind('@');
+  if (at == std::string::npos || at == 0) return;
+  std::string tail = text.substr(at + 1);
+  bool date = tail.size() >= 10 &&
+              (tail[4] == '-' || tail.find_first_not_of("0123456789") == std::string::npos);
+  if (!date) return;
+  if (std::optional<WallTime> time = parse_time(tail)) {
+    out.restore = text.substr(0, at);
+    out.restore_time = time;
+  }
+}
+
+// The options of a command to a node, from texts to values. The error line, or "".
+std::string take_values(const CLI::App& app, const RawOptions& raw, CommandLine& out) {
+  auto given = [&app](const char* option) {
+    const CLI::Option* found = app.get_option_no_throw(option);
+    return found && found->count() > 0;
+  };
+  if (given("--peers") && !take_count(raw.peers, 100000, out.peers))
+    return str("--peers: '", printable(raw.peers, 64), "' is no number of nodes");
+  if (given("--timeout")) {
+    out.timeout = parse_duration(raw.timeout);
+    if (!out.timeout)
+      return str("--timeout: '", printable(raw.timeout, 64),
+                 "' is no duration: write 500ms, 2s, 10m, 1h");
+  }
+  if (given("--since")) {
+    out.since = parse_time(raw.since);
+    if (!out.since)
+      return str("--since: '", printable(raw.since, 64),
+                 "' is no time: write 2026-11-21T12:00:00Z or epoch seconds");
+  }
+  if (given("--restore")) {
+    if (raw.restore.empty()) return "--restore: takes a name; `lansync trash` lists them";
+    split_restore(raw.restore, out);
+  }
+  if (given("--restore") && given("--since")) return "--restore and --since do not go together";
+  if (out.watch && out.json) return "--watch and --json do not go together: --json is one document";
+  return "";
+}
+
+SettingTexts given_settings(const CLI::App& app, const RawOptions& raw) {
+  SettingTexts texts;
+  for (std::size_t i = 0; i < settings().size(); ++i) {
+    const Setting& setting = settings()[i];
+    if (app.get_option(std::string("--") + setting.key)->count() == 0) continue;
+    if (setting.type == SettingType::kFlag)
+      texts[setting.key] = {raw.on_demand ? "true" : "false"};
+    else
+      texts[setting.key] = raw.values[i];
+  }
+  if (raw.force_dir) texts["force-dir"] = {"true"};
+  return texts;
+}
+
+ParsedCommandLine finish_run(const CLI::App& app, const RawOptions& raw,
+                             const Environment& environment, CommandLine command) {
+  if (!raw.positional_dir.empty() && !raw.dir.empty())
+    return usage_error("give the folder once: as DIR or with -C DIR");
+  command.dir = run_folder(raw.positional_dir.empty() ? raw.dir : raw.positional_dir, environment);
+  if (command.dir.empty())
+    return usage_error("which folder? give it: lansync DIR ($HOME is not set)");
+  Result<RunOptions> options =
+      resolve_run_options(command.dir, given_settings(app, raw), environment);
+  if (!options) return usage_error(options.error().detail);
+  command.run = std::move(*options);
+  ParsedCommandLine result;
+  result.command = std::move(command);
+  return result;
+}
+
+// CLI11's message, on one line, with what this program would say instead where people stumble.
+std::string parse_error_line(const CLI::ParseError& error, const Command& command,
+                             const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments)
+    if (argument.starts_with("--password") && !argument.starts_with("--password-file"))
+      return "a password never goes on the command line, where others can read it: use "
+             "--password-file FILE or $LANSYNC_PASSWORD";
+  std::string text = error.what();
+  text = text.substr(0, text.find('\n'));
+  return str(printable(text, 300), " (see `lansync ", command.name, " --help`)");
+}
+
+ParsedCommandLine parse_with(const Command& command, std::vector<std::string> arguments,
+                             const Environment& environment) {
+  RawOptions raw;
+  CLI::App app(command.summary, std::string("lansync ") + command.name);
+  app.footer(std::string("\nExample:\n  ") + command.example);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  command.build(app, raw);
+  if (command.needs_node || std::string_view(command.name) == "run")
+    app.add_option("-C", raw.dir, "the node's folder")->type_name("DIR");
+  if (std::string_view(command.name) != "run")
+    app.add_flag("--json", raw.json, "one JSON document on stdout");
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(std::move(reversed));
+  } catch (const CLI::CallForHelp&) {
+    return help_text(app.help());
+  } catch (const CLI::ParseError& error) {
+    return usage_error(parse_error_line(error, command, arguments));
+  }
+  CommandLine line;
+  line.command = command.name;
+  line.json = raw.json;
+  line.watch = raw.watch;
+  if (line.command == "run") return finish_run(app, raw, environment, std::move(line));
+  if (std::string error = take_values(app, raw, line); !error.empty()) return usage_error(error);
+  if (command.needs_node) {
+    line.dir = command_folder(raw.dir, environment);
+    if (line.dir.empty())
+      return usage_error("which folder? give it: lansync -C DIR " + line.command);
+  }
+  ParsedCommandLine result;
+  result.command = std::move(line);
+  return result;
+}
+
+}  // namespace
+
+std::string run_folder(const std::string& argument, const Environment& environment) {
+  if (!argument.empty()) return absolute_path(argument, environment.current_directory);
+  std::optional<std::string> variable = environment.variable("LANSYNC_DIR");
+  if (variable && !variable->empty())
+    return absolute_path(*variable, environment.current_directory);
+  return environment.home.empty() ? "" : absolute_path("LanSync", environment.home);
+}
+
+std::string command_folder(const std::string& argument, const Environment& environment) {
+  if (!argument.empty()) return absolute_path(argument, environment.current_directory);
+  std::string at = environment.current_directory;
+  while (!at.empty()) {
+    if (is_directory((at == "/" ? "" : at) + "/.lansync")) return at;
+    if (at == "/") break;
+    at = at.substr(0, at.rfind('/'));
+    if (at.empty()) at = "/";
+  }
+  return run_folder("", environment);
+}
+
+ParsedCommandLine parse_command_line(const std::vector<std::string>& arguments,
+                                     const Environment& environment) {
+  std::size_t word = first_word(arguments);
+  const Command* command = word < arguments.size() ? find_command(arguments[word]) : nullptr;
+  if (command) {
+    std::vector<std::string> rest = arguments;
+    rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(word));
+    return parse_with(*command, std::move(rest), environment);
+  }
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (argument == "--help" || argument == "-h") return help_text(general_help());
+    if (argument == "--version") return parse_with(*find_command("version"), {}, environment);
+  }
+  if (word < arguments.size()) {
+    std::string why = not_a_folder(arguments[word], environment);
+    if (!why.empty()) return usage_error(why);
+  }
+  return parse_with(*find_command("run"), arguments, environment);
+}
+
+}  // namespace lansync

@@ -1,0 +1,239 @@
+#include "app/terminal_view.h"
+
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <vector>
+
+#include "app/render.h"
+#include "app/report_json.h"
+#include "app/units.h"
+
+namespace lansync {
+namespace {
+
+constexpr std::size_t kLogLines = 100;
+constexpr std::size_t kMaxPeersShown = 8;
+constexpr Duration kRedraw = 250ms;
+
+// Other screen, no cursor, no line wrap; and back.
+constexpr char kEnter[] = "\x1b[?1049h\x1b[?25l\x1b[?7l";
+constexpr char kLeave[] = "\x1b[?7h\x1b[?25h\x1b[?1049l";
+
+// What a signal handler needs to put the terminal back; there is one terminal in a process.
+int terminal_fd = -1;
+termios terminal_before;
+
+void write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    ssize_t count = ::write(fd, text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return;  // a terminal that is gone or stopped: nothing depends on it
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
+// Only async-signal-safe calls.
+void restore_terminal() {
+  if (terminal_fd < 0) return;
+  write_all(terminal_fd, std::string_view(kLeave, sizeof kLeave - 1));
+  ::tcsetattr(terminal_fd, TCSANOW, &terminal_before);
+  terminal_fd = -1;
+}
+
+void on_crash(int signal) {
+  restore_terminal();
+  ::raise(signal);  // SA_RESETHAND: the default now, with its core
+}
+
+const char* state_color(NodeState state) {
+  switch (state) {
+    case NodeState::kInSync:
+      return "\x1b[32m";
+    case NodeState::kError:
+    case NodeState::kHeld:
+      return "\x1b[31m";
+    default:
+      return "\x1b[33m";
+  }
+}
+
+// Lines of one screen, each cut to the width as it is added.
+class Frame {
+ public:
+  Frame(ViewSize size, bool color) : size_(size), color_(color) {}
+
+  void line(std::string_view text, const char* color = "") {
+    if (lines_.size() >= size_.rows) return;
+    std::string cut = cut_to_width(text, size_.columns);
+    lines_.push_back(color_ && *color ? color + cut + "\x1b[0m" : cut);
+  }
+  std::size_t rows_left() const { return size_.rows - lines_.size(); }
+  std::string text() const {
+    std::string out;
+    for (std::size_t i = 0; i < lines_.size(); ++i) out += (i == 0 ? "" : "\n") + lines_[i];
+    return out;
+  }
+
+ private:
+  ViewSize size_;
+  bool color_;
+  std::vector<std::string> lines_;
+};
+
+void add_head(const StatusReport& report, Frame& frame) {
+  frame.line(str("lansync  ", printable(report.name, 100), "  ", printable(report.folder)),
+             "\x1b[1m");
+  frame.line("state   " + state_line(report), state_color(report.state));
+  std::string role = str("role    ", to_string(report.role));
+  if (!report.why_role.empty()) role += ": " + printable(report.why_role, 300);
+  frame.line(role);
+  std::string hub = !report.hub                   ? "none"
+                    : report.hub->id == report.id ? "this node"
+                                                  : printable(report.hub->name, 100);
+  frame.line(
+      str("hub     ", hub, "   group ", printable(report.group, 100), report.open ? " (OPEN)" : ""),
+      report.open ? "\x1b[33m" : "");
+  frame.line(str("folder  ", counted(report.files, "files"), ", ", format_size(report.bytes)));
+  if (report.held_deletes != 0)
+    frame.line(str("HELD    ", counted(report.held_deletes, "deletes"),
+                   ": lansync confirm, or lansync reject"),
+               "\x1b[31m");
+  if (report.conflicts != 0)
+    frame.line(str("        ", counted(report.conflicts, "conflict copies"), ": lansync conflicts"),
+               "\x1b[33m");
+}
+
+void add_peers(const StatusReport& report, Frame& frame) {
+  frame.line("");
+  frame.line(counted(report.peers.size(), "other nodes"), "\x1b[1m");
+  std::size_t room = std::min(kMaxPeersShown, frame.rows_left() / 2);
+  std::size_t shown = report.peers.size() <= room ? report.peers.size() : room > 0 ? room - 1 : 0;
+  std::vector<std::vector<std::string>> rows;
+  for (std::size_t i = 0; i < shown; ++i) {
+    const PeerReport& peer = report.peers[i];
+    rows.push_back({"  " + printable(peer.name, 64), to_string(peer.role), to_string(peer.state),
+                    peer.address.empty() ? "-" : str(printable(peer.address, 64), ":", peer.port),
+                    peer.rtt_ms ? str(*peer.rtt_ms, " ms") : ""});
+  }
+  std::string text = table(rows);
+  while (!text.empty()) {
+    std::size_t end = text.find('\n');
+    frame.line(text.substr(0, end));
+    text.erase(0, end + 1);
+  }
+  if (shown < report.peers.size() && room > 0)
+    frame.line(str("  and ", report.peers.size() - shown, " more: lansync peers"));
+}
+
+void add_transfers(const StatusReport& report, std::size_t columns, Frame& frame) {
+  if (report.transfers.empty()) return;
+  frame.line("");
+  frame.line(counted(report.transfers.size(), "transfers"), "\x1b[1m");
+  std::size_t room = frame.rows_left() * 2 / 3;
+  std::size_t shown = std::min(room, report.transfers.size());
+  for (std::size_t i = 0; i < shown; ++i)
+    frame.line("  " + transfer_line(report.transfers[i], columns > 2 ? columns - 2 : 0));
+}
+
+}  // namespace
+
+std::string render_frame(const StatusReport& report, const std::deque<std::string>& log_lines,
+                         ViewSize size, bool color) {
+  Frame frame(size, color);
+  add_head(report, frame);
+  add_peers(report, frame);
+  add_transfers(report, size.columns, frame);
+  if (frame.rows_left() >= 2 && !log_lines.empty()) {
+    frame.line("");
+    std::size_t count = std::min(frame.rows_left(), log_lines.size());
+    for (std::size_t i = log_lines.size() - count; i < log_lines.size(); ++i)
+      frame.line(log_lines[i], "\x1b[2m");
+  }
+  return frame.text();
+}
+
+bool TerminalView::can_start(int fd, const Environment& environment) {
+  if (!::isatty(fd)) return false;
+  std::string kind = environment.variable("TERM").value_or("");
+  if (kind.empty() || kind == "dumb") return false;
+  // A background job that changes the terminal's settings is stopped by SIGTTOU.
+  return ::tcgetpgrp(fd) == ::getpgrp();
+}
+
+TerminalView::TerminalView(int fd, const Environment& environment)
+    : fd_(fd), color_(environment.variable("NO_COLOR").value_or("").empty()) {
+  if (::tcgetattr(fd_, &terminal_before) == 0) {
+    termios quiet = terminal_before;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON);
+    // A node that is stopped with Ctrl-Z is lost to its group, and leaves its screen behind.
+    quiet.c_cc[VSUSP] = _POSIX_VDISABLE;
+    ::tcsetattr(fd_, TCSANOW, &quiet);
+    terminal_fd = fd_;
+    struct sigaction action {};
+    action.sa_handler = on_crash;
+    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
+    for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL})
+      ::sigaction(signal, &action, nullptr);
+  }
+  write_all(fd_, std::string_view(kEnter, sizeof kEnter - 1));
+}
+
+TerminalView::~TerminalView() {
+  // What was typed meanwhile was meant for us, not for the shell.
+  ::tcflush(fd_, TCIFLUSH);
+  restore_terminal();
+  for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, SIG_DFL);
+  // The last lines stay readable after the other screen is gone.
+  std::size_t count = std::min<std::size_t>(log_lines_.size(), 5);
+  for (std::size_t i = log_lines_.size() - count; i < log_lines_.size(); ++i)
+    write_all(fd_, log_lines_[i] + "\n");
+}
+
+void TerminalView::tick(const StatusReport& report, Instant now) {
+  if (drawn_ && now - last_ < kRedraw) return;
+  ViewSize size;
+  winsize window{};
+  if (::ioctl(fd_, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 && window.ws_row > 0)
+    size = {window.ws_col, window.ws_row};
+  bool resized = !drawn_ || size.columns != shown_size_.columns || size.rows != shown_size_.rows;
+  std::string frame = render_frame(report, log_lines_, size, color_);
+  if (!resized && frame == shown_) return;
+  // Each line is cleared behind its text, so nothing flickers; what is below goes at the end.
+  std::string out = resized ? "\x1b[2J\x1b[H" : "\x1b[H";
+  for (char c : frame) {
+    if (c == '\n')
+      out += "\x1b[K\r\n";
+    else
+      out += c;
+  }
+  out += "\x1b[K\x1b[J";
+  write_all(fd_, out);
+  shown_ = std::move(frame);
+  shown_size_ = size;
+  last_ = now;
+  drawn_ = true;
+}
+
+void TerminalView::add_log_line(LogLevel level, std::string_view line) {
+  const char* mark = level == LogLevel::kError  ? "error: "
+                     : level == LogLevel::kWarn ? "warn: "
+                                                : "";
+  log_lines_.push_back(mark + printable(line, 1000));
+  if (log_lines_.size() > kLogLines) log_lines_.pop_front();
+}
+
+void ViewLog::write(LogLevel level, std::string_view line) {
+  if (level >= least_) view_.add_log_line(level, line);
+  if (next_ && next_->enabled(level)) next_->write(level, line);
+}
+
+bool ViewLog::enabled(LogLevel level) const {
+  return level >= least_ || (next_ && next_->enabled(level));
+}
+
+}  // namespace lansync

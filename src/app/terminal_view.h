@@ -1,0 +1,70 @@
+// The live view of `lansync run` on a terminal: role and why, peers, transfers, conflicts, the last
+// log lines; redrawn at most 4 times a second.
+//
+// Invariant: from start to destruction the terminal is ours (other screen, no cursor, no echo), and
+// it is put back also when the program aborts. Driven by run_node on the control thread: it calls
+// tick() every 250 ms with a new report. Where there is no fit terminal, can_start() is false and
+// log lines are all there is.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "app/environment.h"
+#include "base/log.h"
+#include "roles/node_control.h"
+
+namespace lansync {
+
+struct ViewSize {
+  std::size_t columns = 80;
+  std::size_t rows = 24;
+};
+
+// One screen, `size.rows` lines at most, none wider than `size.columns`. Pure.
+std::string render_frame(const StatusReport& report, const std::deque<std::string>& log_lines,
+                         ViewSize size, bool color);
+
+class TerminalView {
+ public:
+  // True if `fd` is a terminal that can be redrawn and belongs to us (not a background job).
+  static bool can_start(int fd, const Environment& environment);
+
+  // Requires: can_start(fd, environment).
+  TerminalView(int fd, const Environment& environment);
+  ~TerminalView();
+  TerminalView(const TerminalView&) = delete;
+  TerminalView& operator=(const TerminalView&) = delete;
+
+  // Draws if something changed and the last drawing is 250 ms old. The size is asked anew each
+  // time, so that a resized window needs no signal.
+  void tick(const StatusReport& report, Instant now);
+  void add_log_line(LogLevel level, std::string_view line);
+
+ private:
+  int fd_;
+  bool color_;
+  std::deque<std::string> log_lines_;
+  std::string shown_;
+  ViewSize shown_size_;
+  Instant last_{};
+  bool drawn_ = false;
+};
+
+// A log that goes to the view while there is one, and to another log (a file, stderr).
+class ViewLog final : public Log {
+ public:
+  ViewLog(TerminalView& view, LogLevel least, Log* next)
+      : view_(view), least_(least), next_(next) {}
+  void write(LogLevel level, std::string_view line) override;
+  bool enabled(LogLevel level) const override;
+
+ private:
+  TerminalView& view_;
+  LogLevel least_;
+  Log* next_;  // may be null
+};
+
+}  // namespace lansync

@@ -1,0 +1,197 @@
+// What the program around a node may ask of it: the seam between roles and the control socket, the
+// terminal view and `lansync stop`.
+//
+// Invariant: plain values only, copied out; nothing here refers into the node's state. Driven on
+// the control thread. Every callback is called once, on the control thread, possibly before the
+// call that was given it returns; after cancel(token) it is not called any more.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/role.h"
+#include "base/time.h"
+
+namespace lansync {
+
+// The first that applies is shown, in this order (CONTRACT, status).
+enum class NodeState : std::uint8_t { kError, kHeld, kPaused, kSeeking, kSyncing, kInSync };
+
+enum class PeerState : std::uint8_t {
+  kConnected,  // a session
+  kKnown,      // roster or beacon
+  kLost,
+  kRefused,  // turned away: `why` says what for
+};
+
+struct PeerReport {
+  NodeId id;         // zero if not known (turned away before it told)
+  std::string name;  // as shown to people: name~1a2b where two share one
+  Role role = Role::kNone;
+  std::string address;  // without the port; "" if not known
+  std::uint16_t port = 0;
+  PeerState state = PeerState::kKnown;
+  std::optional<std::uint32_t> rtt_ms;  // with a session only
+  int protocol = 0;                     // the version that it speaks; 0 if not known
+  std::string why;                      // refused and lost: the reason, one line
+};
+
+struct TransferReport {
+  std::string name;
+  bool sending = false;  // direction "out", else "in"
+  std::string peer;      // name; "" while several serve it
+  std::string carrier;   // enet, lane, tcp, local
+  std::uint64_t size = 0;
+  std::uint64_t done = 0;
+  std::uint64_t rate = 0;  // bytes per second, now
+};
+
+struct CounterReport {
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t payload_sent = 0;
+  std::uint64_t payload_received = 0;
+  std::uint64_t chunks_sent = 0;
+  std::uint64_t chunks_resent = 0;
+  std::uint64_t chunks_received = 0;
+  std::uint64_t beacons_sent = 0;
+  std::uint64_t beacons_received = 0;
+  std::uint64_t auth_failures = 0;
+  std::uint64_t rejected = 0;
+};
+
+struct HubReport {
+  NodeId id;
+  std::string name;
+};
+
+struct StatusReport {
+  NodeId id;
+  std::string name;
+  std::string version;  // of the program
+  std::string group;
+  bool open = false;  // no password
+  Role role = Role::kNone;
+  std::string why_role;
+  std::optional<HubReport> hub;  // ourselves on the hub
+  std::uint32_t term = 0;
+  NodeState state = NodeState::kSeeking;
+  std::string reason;  // what is wrong or awaited, and what to do; "" when in sync
+  std::string folder;  // absolute path
+  std::uint64_t files = 0;
+  std::uint64_t directories = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t pending_files = 0;
+  std::uint64_t pending_bytes = 0;
+  std::uint64_t held_deletes = 0;
+  std::uint64_t conflicts = 0;
+  std::uint64_t under_replicated = 0;
+  std::vector<PeerReport> peers;  // the other nodes; those turned away are in peers() alone
+  std::vector<TransferReport> transfers;
+  CounterReport counters;
+};
+
+struct ConflictReport {
+  std::string path;  // of the copy
+  std::string of;    // the file that it is a version of
+  std::string host;  // whose version it is
+  WallTime time;     // when that version was made
+};
+
+struct TrashReport {
+  std::string name;  // in the trash: what `.lansync/trash` shows
+  std::string path;  // where it was
+  WallTime time;     // when it went there
+  std::uint64_t size = 0;
+};
+
+// What a person asks back: a file or a directory, as it was at `time`, else the latest.
+struct TrashRestore {
+  std::string path;
+  std::optional<WallTime> time;
+};
+
+// One thing that a sync would do now.
+struct PlanReport {
+  std::string action;  // push, fetch, delete, delete-there, conflict, metadata, held, ...
+  std::string path;
+  std::string why;
+  std::uint64_t size = 0;
+};
+
+// What confirm, reject, pause, resume, rescan and stop did.
+struct ActionReport {
+  std::string message;      // one line: "120 deletes go out"
+  std::uint64_t count = 0;  // how many things it touched
+};
+
+struct InterfaceFacts {
+  std::string name;
+  std::string address;  // "192.168.1.7/24"
+  bool used = false;
+  std::string why_not;  // when not used
+  std::uint64_t beacons_sent = 0;
+  std::uint64_t beacons_heard = 0;  // from others, of any group
+  std::uint64_t members_heard = 0;  // nodes of our group heard here lately
+  std::string send_error;           // the last one; "" if none
+};
+
+struct DoctorFinding {
+  bool problem = false;  // else a remark
+  std::string what;
+  std::string advice;  // what to do; may be ""
+};
+
+struct DoctorFacts {
+  std::vector<InterfaceFacts> interfaces;
+  std::uint16_t port = 0;         // N/udp and N/tcp; the lane is N+1
+  std::uint16_t beacon_port = 0;  // udp
+  std::uint64_t receive_buffer = 0;
+  std::uint64_t send_buffer = 0;
+  std::uint64_t watches_used = 0;
+  std::uint64_t watches_limit = 0;  // 0: not known
+  std::vector<DoctorFinding> findings;
+};
+
+class NodeControl {
+ public:
+  // Names something under way; never 0 while it can still be cancelled.
+  using Token = std::uint64_t;
+  template <typename T>
+  using Callback = std::function<void(Result<T>)>;
+
+  virtual ~NodeControl() = default;
+
+  // Answered from memory, in every state.
+  virtual StatusReport status() = 0;
+  virtual std::vector<PeerReport> peers() = 0;  // with those turned away
+  virtual std::vector<ConflictReport> conflicts() = 0;
+  virtual std::vector<TrashReport> trash(std::optional<WallTime> since) = 0;
+  virtual std::vector<PlanReport> plan() = 0;
+  virtual DoctorFacts doctor() = 0;
+
+  // Errors are for the person who asked: "nothing is held".
+  virtual Result<ActionReport> confirm() = 0;
+  virtual Result<ActionReport> reject() = 0;
+  virtual Result<ActionReport> pause() = 0;
+  virtual Result<ActionReport> resume() = 0;
+  virtual Result<ActionReport> rescan() = 0;
+  // Begins the orderly end: goodbye, then the program's loop ends.
+  virtual Result<ActionReport> stop() = 0;
+
+  // Files move on workers: answers with what was brought back.
+  virtual Token trash_restore(const TrashRestore& what,
+                              Callback<std::vector<TrashReport>> done) = 0;
+  // Answers with the status at the moment when `peers` other nodes are known and this node is in
+  // sync, every change made on its disk before this call included (CONTRACT, wait).
+  virtual Token wait(std::uint32_t peers, Callback<StatusReport> done) = 0;
+  // An unknown or finished token is fine.
+  virtual void cancel(Token token) = 0;
+};
+
+}  // namespace lansync
