@@ -1,0 +1,64 @@
+// Beacons over UDP broadcast, on the chosen interfaces only. Shared port: all nodes of a host hear
+// each datagram (SO_REUSEADDR), which is why nothing is ever sent to it by unicast.
+//
+// Invariant: a datagram goes out on the interface it is meant for (IP_PKTINFO), whatever the routes
+// say, and what came in on another than the chosen ones is dropped. Driven by the event loop.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/result.h"
+#include "discovery/discovery.h"
+#include "platform/interfaces.h"
+#include "platform/posix.h"
+
+namespace lansync {
+
+class UdpBeaconSocket final : public BeaconSocket {
+ public:
+  static constexpr int kMaxDatagramsPerCall = 64;
+
+  static Result<std::unique_ptr<UdpBeaconSocket>> open(std::vector<Interface> interfaces,
+                                                       std::uint16_t port = kBeaconPort);
+
+  int fd() const { return socket_.get(); }
+  // After InterfaceMonitor said that they changed. Counters of interfaces that went are kept.
+  void set_interfaces(std::vector<Interface> interfaces) { interfaces_ = std::move(interfaces); }
+  void broadcast(ByteView datagram) override;
+
+  // Hands over at most kMaxDatagramsPerCall datagrams and returns how many were taken from the
+  // socket. `bytes` is valid during the call.
+  using Callback = std::function<void(const Address& from, ByteView bytes)>;
+  int receive(const Callback& callback);
+
+  // For `doctor`.
+  struct Counters {
+    std::uint64_t sent = 0;
+    std::uint64_t heard = 0;  // our own echo included: none at all means that sending fails too
+    std::uint64_t send_errors = 0;
+    int last_errno = 0;
+  };
+  // By interface name.
+  const std::map<std::string, Counters>& counters() const { return counters_; }
+  std::uint64_t dropped_elsewhere() const { return dropped_elsewhere_; }
+
+ private:
+  UdpBeaconSocket(UniqueFd socket, std::vector<Interface> interfaces, std::uint16_t port)
+      : socket_(std::move(socket)), interfaces_(std::move(interfaces)), port_(port) {}
+  const Interface* by_index(std::uint32_t index) const;
+
+  UniqueFd socket_;
+  std::vector<Interface> interfaces_;
+  std::uint16_t port_;
+  std::map<std::string, Counters> counters_;
+  std::uint64_t dropped_elsewhere_ = 0;
+};
+
+}  // namespace lansync
