@@ -38,10 +38,12 @@ std::optional<MaxDeletes> parse_max_deletes(std::string_view text);
 class DeleteGuard {
  public:
   static constexpr Duration kRunGap = 60s;
-  // Bounds memory; beyond it a delete is held without being listed one by one... see on_delete.
+  // Bounds memory. A delete beyond it is neither tracked nor let out (see on_delete).
   static constexpr std::size_t kMaxTracked = std::size_t{1} << 20;
 
   explicit DeleteGuard(MaxDeletes limit) : limit_(limit) {}
+  DeleteGuard(const DeleteGuard&) = delete;
+  DeleteGuard& operator=(const DeleteGuard&) = delete;
 
   // `was`: what was deleted. Directories are held with the rest but do not count. `files_total`:
   // files there, this one included. False: held (or kMaxTracked paths are tracked already: then a
@@ -49,14 +51,15 @@ class DeleteGuard {
   bool on_delete(const std::string& path, const Entry& was, Instant now, std::uint64_t files_total);
   // Content that appeared under a name where it was not before. Remembered for kRunGap, because the
   // new name may be noticed before the old one's delete.
-  void on_reappear(const ContentId& content, Instant now);
-  // The delete went out, or the path is there again: it is not held any more (but still counts).
+  // True: a run fell below its limit by it, and what it held may go out now.
+  bool on_reappear(const ContentId& content, Instant now);
+  // The delete went out: it is not held any more, but still counts.
   void on_pushed(const std::string& path);
-  // The path exists again: the delete is void and does not count.
-  void on_restored(const std::string& path);
+  // The path exists again: the delete is void and does not count. True as for on_reappear.
+  bool on_restored(const std::string& path);
 
   bool holds(const std::string& path) const;
-  bool holding() const { return held_count() != 0; }
+  bool holding() const;
   // Files held, directories left out: `held_deletes` in status.
   std::uint64_t held_count() const;
   std::vector<std::string> held() const;  // all paths, sorted
@@ -73,35 +76,41 @@ class DeleteGuard {
 
  private:
   struct Delete {
-    std::optional<ContentId> content;  // files only
+    std::optional<ContentId> content;  // none for directories
     bool counts = true;
     bool pushed = false;
   };
   struct Run {
     std::uint64_t files_at_start = 0;
-    std::uint64_t count = 0;
+    std::uint64_t count = 0;     // of those that count
+    std::uint64_t unpushed = 0;  // of all
     std::map<std::string, Delete> deletes;
   };
   using Runs = std::list<Run>;
+  // In order of time; the map below points into it.
+  using Appeared = std::list<std::pair<Instant, ContentId>>;
 
   bool over(const Run& run) const;
   Run& current_run(Instant now, std::uint64_t files_total);
   void expire(Instant now);
-  bool is_current(const Run& run) const { return current_ && &run == &runs_.back(); }
+  bool take_appeared(const ContentId& content);
+  void drop_oldest_appeared();
+  void forget_content(const std::string& path, const Delete& what);
+  void drop_run(Runs::iterator run);
+  // A run that takes no more deletes and is not over its limit is of no use.
+  void drop_if_done(Runs::iterator run);
+  void insert(Runs::iterator run, const std::string& path, Delete what);
   std::vector<std::string> end_held();
 
   MaxDeletes limit_;
   Runs runs_;             // the last is the current one if current_
   bool current_ = false;  // runs_.back() still takes deletes
   Instant last_delete_{};
-  std::unordered_map<std::string, Run*> by_path_;
-  // Deletes that may turn out to be renames, by content.
+  std::unordered_map<std::string, Runs::iterator> by_path_;
+  // Deletes that may yet turn out to be renames; never iterated into an output.
   std::unordered_multimap<ContentId, std::string, TaggedBytesHash> by_content_;
-  // Content that appeared without a delete so far; never iterated. The list is in order of time.
-  std::list<std::pair<Instant, ContentId>> appeared_;
-  std::unordered_multimap<ContentId, std::list<std::pair<Instant, ContentId>>::iterator,
-                          TaggedBytesHash>
-      appeared_by_content_;
+  Appeared appeared_;
+  std::unordered_multimap<ContentId, Appeared::iterator, TaggedBytesHash> appeared_by_content_;
 };
 
 }  // namespace lansync

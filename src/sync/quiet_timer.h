@@ -8,6 +8,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -36,7 +38,8 @@ class QuietTimer {
   struct Options {
     Duration settle = 2s;
     Duration settle_max = 60s;
-    std::size_t max_paths = std::size_t{1} << 20;  // ~200 MB of the longest paths seen in practice
+    // Bounds memory: what programs can touch within a minute has no limit of its own.
+    std::size_t max_paths = std::size_t{1} << 20;
   };
   struct Due {
     std::string path;
@@ -79,7 +82,7 @@ class QuietTimer {
   };
   using Slots = std::unordered_map<std::string, Slot, Hash, std::equal_to<>>;
 
-  void apply(Slot& slot, FileEvent event, Instant now) const;
+  void apply(Slot& slot, FileEvent event, Instant now, bool fresh) const;
   Duration patience() const;
 
   Options options_;

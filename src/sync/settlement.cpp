@@ -1,0 +1,267 @@
+#include "sync/settlement.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "sync/conflict_name.h"
+#include "sync/hashing.h"
+
+namespace lansync {
+namespace {
+
+bool live(const EntryPtr& entry) { return entry && !entry->is_tombstone(); }
+
+// Kinds whose bytes a copy can keep.
+bool is_leaf(const Entry& entry) { return entry.is_file() || entry.is_symlink(); }
+
+// One decision, step by step. Each step of settle() either finishes it or leaves it to the next.
+class Settler {
+ public:
+  Settler(const PushedVersion& pushed, const EntryPtr& hub_entry, const HubView& hub)
+      : pushed_(pushed), mine_(hub_entry), hub_(hub) {}
+
+  Settlement run() {
+    const Entry& theirs = pushed_.entry;
+    if (!mine_) return accept_as_is();
+    switch (theirs.version.compare(mine_->version)) {
+      case Order::kOlder:
+        return have(mine_);
+      case Order::kNewer:
+        return settle_newer();
+      case Order::kEqual:
+        // Metadata alone under equal vectors: the hub's stands, everybody converges on it.
+        if (same_content(theirs, *mine_)) return have(mine_);
+        out_.mismatch = true;
+        break;
+      case Order::kConcurrent:
+        break;
+    }
+    return settle_concurrent();
+  }
+
+ private:
+  Settlement accept_as_is() { return accept(std::make_shared<Entry>(pushed_.entry)); }
+
+  Settlement accept(EntryPtr entry) {
+    out_.kind = SettlementKind::kAccept;
+    out_.changed = true;
+    out_.content_needed = entry->is_file() && !(mine_ && same_content(*entry, *mine_));
+    out_.entry = std::move(entry);
+    return std::move(out_);
+  }
+
+  Settlement have(EntryPtr entry) {
+    out_.kind = SettlementKind::kHave;
+    out_.changed = entry != mine_;
+    out_.entry = std::move(entry);
+    return std::move(out_);
+  }
+
+  Settlement conflict(EntryPtr winner, const Entry& loser, bool hub_lost) {
+    ConflictCopy copy = make_conflict_copy(pushed_.path, loser, hub_.lookup);
+    out_.kind = SettlementKind::kConflict;
+    out_.changed = true;
+    out_.content_needed = winner->is_file() && !(mine_ && same_content(*winner, *mine_));
+    out_.entry = std::move(winner);
+    out_.copy_path = std::move(copy.path);
+    out_.copy = std::move(copy.entry);
+    out_.hub_lost = hub_lost;
+    return std::move(out_);
+  }
+
+  // `content` under a vector that covers both sides and, by the hub's own count, nothing else: two
+  // hubs that decide differently make concurrent versions, never equal vectors with different
+  // content.
+  std::shared_ptr<Entry> decided(const Entry& content) {
+    auto entry = std::make_shared<Entry>(content);
+    entry->version = VersionVector::merged(pushed_.entry.version, mine_->version);
+    LS_ASSERT(entry->version.count_of(hub_.hub) < hub_.next_count);  // mergeable() was asked
+    entry->version.raise(hub_.hub, hub_.next_count);
+    out_.count_used = true;
+    return entry;
+  }
+
+  // The same content on both sides: no decision, so no count; any two hubs make the same vector.
+  EntryPtr merged_vectors() {
+    auto entry = std::make_shared<Entry>(*mine_);
+    entry->version = VersionVector::merged(pushed_.entry.version, mine_->version);
+    entry->confirmed = mine_->confirmed || pushed_.entry.confirmed;
+    return entry;
+  }
+
+  // The merged vector has room for the hub, and knows no edit of the hub's that the hub does not: a
+  // member can claim one, and a hub whose disk was restored from a backup meets its own future.
+  bool mergeable() {
+    VersionVector merged = VersionVector::merged(pushed_.entry.version, mine_->version);
+    std::uint64_t own = merged.count_of(hub_.hub);
+    if (own >= hub_.next_count) {
+      out_.reason = "the version names edits of the hub that the hub does not know";
+      return false;
+    }
+    if (merged.parts().size() + (own == 0 ? 1 : 0) > kMaxVectorSize) {
+      out_.reason = "too many nodes have edited this path (1024): copy it to a new name";
+      return false;
+    }
+    return true;
+  }
+
+  Settlement settle_newer() {
+    // The pusher did not know what is in this directory: it is edited, in effect, and an edit beats
+    // a delete.
+    bool keeps_directory =
+        mine_->is_directory() && hub_.live_children && !pushed_.entry.is_directory();
+    if (!keeps_directory) return accept_as_is();
+    if (!mergeable()) return refuse();
+    if (pushed_.entry.is_tombstone()) return have(decided(*mine_));
+    return conflict(decided(*mine_), pushed_.entry, false);
+  }
+
+  Settlement settle_concurrent() {
+    const Entry& theirs = pushed_.entry;
+    if (!mergeable()) return refuse();
+    if (theirs.is_tombstone() && mine_->is_tombstone()) return have(merged_vectors());
+    // Edit beats delete, both ways.
+    if (theirs.is_tombstone()) return have(decided(*mine_));
+    if (mine_->is_tombstone()) return accept(decided(theirs));
+    if (same_content(theirs, *mine_)) {
+      if (same_on_disk(theirs, *mine_)) return have(merged_vectors());
+      return have(with_merged_metadata(*mine_));
+    }
+    if (is_leaf(theirs) && is_leaf(*mine_)) return settle_leaves();
+    return settle_directory();
+  }
+
+  // Two different contents. What only one side changed since the base is no conflict.
+  Settlement settle_leaves() {
+    const Entry& theirs = pushed_.entry;
+    bool they_changed = !pushed_.base || theirs.content != pushed_.base->content;
+    bool i_changed = !pushed_.base || mine_->content != pushed_.base->content;
+    if (!they_changed && i_changed) return have(with_merged_metadata(*mine_));
+    if (they_changed && !i_changed) return accept(with_merged_metadata(theirs));
+    return conflict(decided(*mine_), theirs, false);
+  }
+
+  // A directory against a file or a symlink: the directory keeps the name, whoever's it is.
+  Settlement settle_directory() {
+    const Entry& theirs = pushed_.entry;
+    bool mine_is_directory = mine_->is_directory();
+    const Entry& directory = mine_is_directory ? *mine_ : theirs;
+    const Entry& leaf = mine_is_directory ? theirs : *mine_;
+    if (!directory.is_directory() || !is_leaf(leaf)) {
+      // kSetting has no bytes to keep: the hub's stands.
+      return have(decided(*mine_));
+    }
+    // Whoever made the directory had removed exactly these bytes, knowingly.
+    bool leaf_unchanged = pushed_.base && leaf.content == pushed_.base->content;
+    if (leaf_unchanged)
+      return mine_is_directory ? have(decided(directory)) : accept(decided(directory));
+    return conflict(decided(directory), leaf, !mine_is_directory);
+  }
+
+  // `content` with mode and mtime merged three ways; both changed: the hub's.
+  EntryPtr with_merged_metadata(const Entry& content) {
+    std::shared_ptr<Entry> entry = decided(content);
+    const Entry& theirs = pushed_.entry;
+    bool my_mode = !pushed_.base || mine_->mode != pushed_.base->mode;
+    bool my_mtime = !pushed_.base || mine_->mtime_ns != pushed_.base->mtime_ns;
+    if (!entry->is_symlink()) entry->mode = my_mode ? mine_->mode : theirs.mode;
+    if (entry->is_file()) entry->mtime_ns = my_mtime ? mine_->mtime_ns : theirs.mtime_ns;
+    return entry;
+  }
+
+  Settlement refuse() {
+    out_.kind = SettlementKind::kRefuse;
+    return std::move(out_);
+  }
+
+  const PushedVersion& pushed_;
+  const EntryPtr& mine_;
+  const HubView& hub_;
+  Settlement out_;
+};
+
+// SHA-256("copy" | path | content): the same at every hub that makes this copy.
+ShortId copy_author(const std::string& path, const ContentId& content) {
+  ByteWriter seed;
+  seed.raw(as_bytes("copy"));
+  seed.text(path);
+  seed.raw(content);
+  ContentId digest = content_id_of(seed.bytes());
+  ShortId id = 0;
+  for (int i = 0; i < 8; ++i) id = id << 8 | digest.bytes[i];
+  return id;
+}
+
+EntryPtr copy_entry(const std::string& path, const Entry& loser, const EntryPtr& before) {
+  auto entry = std::make_shared<Entry>(loser);
+  entry->confirmed = false;
+  entry->version = before ? before->version : VersionVector();
+  ShortId author = copy_author(path, loser.content);
+  entry->version.raise(author, entry->version.count_of(author) + 1);
+  return entry;
+}
+
+}  // namespace
+
+std::optional<MergeBase> merge_base_of(const EntryPtr& synced, const EntryPtr& remote) {
+  if (!live(synced) || !remote || !remote->version.covers(synced->version)) return std::nullopt;
+  return MergeBase{synced->content, synced->mode, synced->mtime_ns};
+}
+
+Settlement settle(const PushedVersion& pushed, const EntryPtr& hub_entry, const HubView& hub) {
+  return Settler(pushed, hub_entry, hub).run();
+}
+
+ConflictCopy make_conflict_copy(const std::string& path, const Entry& loser,
+                                const EntryLookup& lookup) {
+  std::optional<ConflictCopy> over_tombstone;
+  for (ConflictNameStep step :
+       {ConflictNameStep::kPlain, ConflictNameStep::kShortId, ConflictNameStep::kFullId}) {
+    std::string name = conflict_name(path, loser.author_name, loser.edited, loser.content, step);
+    if (name == path) continue;  // the loser has this name already, and loses it now
+    EntryPtr there = lookup(name);
+    if (!there) return {name, copy_entry(name, loser, nullptr)};
+    if (same_content(*there, loser)) return {name, nullptr};
+    // Somebody deleted such a copy: a new one must not be older than that tombstone.
+    if (there->is_tombstone() && !over_tombstone && there->version.parts().size() < kMaxVectorSize)
+      over_tombstone = ConflictCopy{name, copy_entry(name, loser, there)};
+  }
+  if (over_tombstone) return *over_tombstone;
+  // Other bytes under the whole content id: only somebody's prank. Their place is after all these.
+  std::string name =
+      conflict_name(path, loser.author_name, loser.edited,
+                    content_id_of(ByteView(loser.content.bytes)), ConflictNameStep::kFullId);
+  return {name, copy_entry(name, loser, lookup(name))};
+}
+
+std::vector<AncestorChange> revive_ancestors(const std::string& path, const HubView& hub) {
+  std::vector<AncestorChange> changes;
+  std::uint64_t count = hub.next_count;
+  for (std::size_t slash = path.find('/'); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
+    std::string ancestor = path.substr(0, slash);
+    EntryPtr before = hub.lookup(ancestor);
+    if (before && before->is_directory()) continue;
+    auto entry = std::make_shared<Entry>();
+    entry->kind = EntryKind::kDirectory;
+    entry->mode = 0755;
+    if (before) entry->version = before->version;
+    // Never below what the vector knows: raise() asserts, and a set-back hub may meet its own
+    // future.
+    entry->version.raise(hub.hub, std::max(count, entry->version.count_of(hub.hub) + 1));
+    ++count;
+    entry->author = hub.hub;
+    AncestorChange change{ancestor, entry, "", nullptr};
+    if (before && is_leaf(*before)) {
+      ConflictCopy copy = make_conflict_copy(ancestor, *before, hub.lookup);
+      change.copy_path = std::move(copy.path);
+      change.copy = std::move(copy.entry);
+    }
+    changes.push_back(std::move(change));
+  }
+  return changes;
+}
+
+}  // namespace lansync
