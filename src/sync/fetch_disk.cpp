@@ -1,0 +1,368 @@
+// Fetcher: jobs on the disk. A job touches only what it was given; what it found is taken over in
+// its `done`, on the control thread. Of one large file one job runs at a time.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "sync/fetch_item.h"
+
+namespace lansync {
+
+namespace {
+
+// One job: long enough that its two thread switches are noise, short enough (some ms) that others
+// get their turn.
+constexpr std::size_t kBlocksPerJob = 8;
+constexpr std::uint64_t kHashBackPerJob = 4 * 1024 * 1024;
+constexpr std::size_t kFilesPerJob = 256;
+constexpr std::uint64_t kSmallBytesPerJob = 2 * 1024 * 1024;
+constexpr int kSmallJobs = 2;
+constexpr std::size_t kReleasesPerJob = 1024;
+
+Result<Bytes> read_whole(FileSystem& fs, const std::string& name, std::uint64_t size) {
+  auto file = fs.open_temp(name);
+  if (!file) return file.error();
+  Bytes data(static_cast<std::size_t>(size) + 1);  // one more shows a file that is too long
+  std::size_t filled = 0;
+  while (filled < data.size()) {
+    auto got = (*file)->read(filled, std::span(data).subspan(filled));
+    if (!got) return got.error();
+    if (*got == 0) break;
+    filled += *got;
+  }
+  if (filled != size) return Error{ErrorCode::kCorrupt, "a file in tmp has another size"};
+  data.resize(filled);
+  return data;
+}
+
+Status write_whole(FileSystem& fs, const std::string& name, ByteView data) {
+  auto file = fs.create_temp(name);
+  if (!file) return file.error();
+  if (data.empty()) return {};
+  return (*file)->write(0, data);
+}
+
+}  // namespace
+
+void Fetcher::submit(std::function<void()> work, std::function<void()> done) {
+  executor_.submit(JobClass::kDisk, std::move(work),
+                   [this, alive = std::weak_ptr<bool>(alive_), done = std::move(done)] {
+                     if (alive.expired()) return;
+                     done();
+                     if (wakeup_) wakeup_();
+                   });
+}
+
+// ---- small files -------------------------------------------------------------------------------
+
+void Fetcher::submit_small() {
+  while (small_jobs_ < kSmallJobs && !small_ready_.empty() && paused_until_ == kNever) {
+    auto tasks = std::make_shared<std::vector<SmallTask>>();
+    std::uint64_t bytes = 0;
+    while (!small_ready_.empty() && tasks->size() < kFilesPerJob && bytes < kSmallBytesPerJob) {
+      ItemPtr item = std::move(small_ready_.front());
+      small_ready_.pop_front();
+      bytes += item->wanted.size;
+      SmallTask& task = tasks->emplace_back();
+      task.wanted = item->wanted;
+      task.recheck = item->recheck;
+      small_buffered_ -= item->data.size();
+      task.data = std::exchange(item->data, {});
+      task.item = std::move(item);
+    }
+    ++small_jobs_;
+    submit(
+        [&fs = fs_, tasks, bytes, reserve = options_.reserve_bytes] {
+          auto free = fs.free_bytes();
+          const bool full = free && (*free < bytes || *free - bytes < reserve);
+          for (SmallTask& task : *tasks) {
+            const std::string name = partial_name(task.wanted.content);
+            if (task.recheck) {
+              if (auto data = read_whole(fs, name, task.wanted.size))
+                task.digests = digests_of(*data);
+              continue;
+            }
+            task.digests = digests_of(task.data);
+            if (!is_what_was_wanted(task.wanted, *task.digests)) continue;
+            task.status = full ? Status(Error{ErrorCode::kNoSpace, "the disk is nearly full"})
+                               : write_whole(fs, name, task.data);
+            task.written = task.status.has_value();
+          }
+        },
+        [this, tasks] {
+          --small_jobs_;
+          small_done(*tasks);
+          submit_small();
+        });
+  }
+}
+
+void Fetcher::small_done(std::vector<SmallTask>& tasks) {
+  for (SmallTask& task : tasks) {
+    const ItemPtr& item = task.item;
+    const bool good = task.digests && is_what_was_wanted(task.wanted, *task.digests);
+    if (!task.status && task.status.error().code == ErrorCode::kNoSpace && !item->dropped) {
+      // Kept in memory, and in its source's window, until there is room.
+      pause(task.status.error());
+      small_buffered_ += task.data.size();
+      item->data = std::move(task.data);
+      small_ready_.push_back(item);
+      continue;
+    }
+    clear_received(*item);
+    if (item->dropped) {
+      item->on_disk = task.written || (task.recheck && good);
+      keep_partial(*item);
+      forget(item);
+    } else if (!task.status) {
+      fail(item, task.status.error(), true);
+    } else if (good) {
+      finish(item, task.digests->md5);
+    } else if (task.recheck) {
+      item->recheck = false;
+      item->phase = FetchPhase::kFetching;
+      enqueue(item);
+    } else {
+      mismatch(item);
+    }
+  }
+}
+
+// ---- large files -------------------------------------------------------------------------------
+
+void Fetcher::leave_active(Item& item) {
+  active_.erase(item.order);
+  activation_due_ = true;
+}
+
+// The next job of a large file, if none runs.
+void Fetcher::step(const ItemPtr& item) {
+  if (item->job_running) return;
+  if (item->remove_asked) {
+    submit_remove(item);
+    return;
+  }
+  if (!item->file) {
+    if (item->dropped) {
+      keep_partial(*item);
+      forget(item);
+    }
+    return;
+  }
+  const bool paused = paused_until_ != kNever;
+  // What cannot be written now and is not wanted any more must not keep the file open.
+  if (paused && (item->dropped || suspended_)) clear_received(*item);
+  if (!item->pending.empty() || (item->hash_more && !item->close_asked)) {
+    if (!paused) submit_write(item);
+    return;
+  }
+  if (item->close_asked) submit_close(item);
+}
+
+void Fetcher::submit_open(const ItemPtr& item) {
+  LS_ASSERT(!item->job_running);
+  item->phase = FetchPhase::kOpening;
+  item->job_running = true;
+  active_.emplace(item->order, item);
+  struct Opened {
+    std::shared_ptr<PartialFile> old;
+    Status status;
+    std::unique_ptr<PartialFile> file;
+  };
+  auto opened = std::make_shared<Opened>();
+  opened->old = std::exchange(item->file, nullptr);
+  submit(
+      [&fs = fs_, wanted = item->wanted, fresh = item->fresh, reserve = options_.reserve_bytes,
+       opened] {
+        opened->old.reset();
+        auto file = PartialFile::open(fs, wanted.content, wanted.size, fresh, reserve);
+        if (file) {
+          opened->file = std::move(*file);
+        } else {
+          opened->status = file.error();
+        }
+      },
+      [this, item, opened] {
+        item->job_running = false;
+        if (!opened->status) {
+          leave_active(*item);
+          if (item->dropped) {
+            keep_partial(*item);
+            forget(item);
+          } else {
+            // One that does not fit fails alone: what is smaller may still fit.
+            const bool no_space = opened->status.error().code == ErrorCode::kNoSpace;
+            fail(item, opened->status.error(), !no_space);
+          }
+          return;
+        }
+        item->file = std::move(opened->file);
+        item->on_disk = true;
+        item->fresh = false;
+        item->have = item->file->written();
+        item->resumed = !item->have.empty();
+        item->hash_more = item->resumed;
+        item->missing = item->have.missing_of(item->wanted.size);
+        item->close_asked = item->dropped || suspended_;
+        item->phase = FetchPhase::kFetching;
+        if (!item->close_asked) enqueue(item);
+        step(item);
+      });
+}
+
+void Fetcher::submit_write(const ItemPtr& item) {
+  auto job = std::make_shared<LargeJob>();
+  job->file = item->file;
+  // When it is being closed the reading back is left to whoever opens it next.
+  job->hash = !item->close_asked;
+  while (!item->pending.empty() && job->writes.size() < kBlocksPerJob) {
+    job->writes.push_back(std::move(item->pending.begin()->second));
+    item->pending.erase(item->pending.begin());
+  }
+  item->job_running = true;
+  submit(
+      [job] {
+        for (const PendingWrite& write : job->writes) {
+          for (const ByteRange& run : write.runs) {
+            const ByteView bytes = ByteView(write.data)
+                                       .subspan(static_cast<std::size_t>(run.begin - write.begin),
+                                                static_cast<std::size_t>(run.end - run.begin));
+            job->status = job->file->write(run.begin, bytes);
+            if (!job->status) return;
+          }
+          ++job->written;
+        }
+        if (!job->hash) return;
+        auto more = job->file->advance_hash(kHashBackPerJob);
+        if (!more) {
+          job->status = more.error();
+          return;
+        }
+        job->hash_more = *more;
+        if (!job->file->hashed_whole()) return;
+        // The sidecar says "whole" until the file has its real name: a kill in between costs
+        // nothing.
+        job->status = job->file->save();
+        if (!job->status) return;
+        job->digests = job->file->digests();
+        job->file->close();
+      },
+      [this, item, job] {
+        item->job_running = false;
+        write_done(item, *job);
+      });
+}
+
+void Fetcher::write_done(const ItemPtr& item, LargeJob& job) {
+  for (std::size_t i = 0; i < job.writes.size(); ++i) {
+    PendingWrite& write = job.writes[i];
+    if (i < job.written) {
+      for (const auto& [source, bytes] : write.from) credit(source, bytes, 0);
+    } else {
+      const std::uint64_t first = write.runs.front().begin;
+      item->pending.emplace(first, std::move(write));
+    }
+  }
+  if (!job.status) {
+    if (job.status.error().code == ErrorCode::kNoSpace) {
+      pause(job.status.error());
+      item->hash_more = true;  // so that tick() comes back to it, whatever it was that failed
+      step(item);
+    } else {
+      // After an error of the disk nobody knows what is in the file.
+      fail(item, job.status.error(), true);
+    }
+    return;
+  }
+  if (job.hash) item->hash_more = job.hash_more;
+  if (!job.digests) {
+    step(item);
+    return;
+  }
+  item->file.reset();
+  leave_active(*item);
+  if (item->dropped) {
+    keep_partial(*item);
+    forget(item);
+  } else if (is_what_was_wanted(item->wanted, *job.digests)) {
+    finish(item, job.digests->md5);
+  } else {
+    mismatch(item);
+  }
+}
+
+void Fetcher::submit_close(const ItemPtr& item) {
+  dequeue(item);
+  if (item->phase == FetchPhase::kFetching) item->phase = FetchPhase::kOpening;
+  item->job_running = true;
+  submit(
+      [file = std::exchange(item->file, nullptr)] {
+        // A sidecar that cannot be written costs what came since the last one.
+        (void)file->save();
+        file->close();
+      },
+      [this, item] {
+        item->job_running = false;
+        item->close_asked = false;
+        leave_active(*item);
+        if (item->dropped) {
+          keep_partial(*item);
+          forget(item);
+        } else if (item->phase != FetchPhase::kBackoff) {
+          start(item);
+        }
+      });
+}
+
+void Fetcher::submit_remove(const ItemPtr& item) {
+  item->remove_asked = false;
+  item->close_asked = false;
+  item->job_running = true;
+  submit(
+      [&fs = fs_, file = std::exchange(item->file, nullptr), content = item->wanted.content] {
+        if (file) file->close();
+        (void)fs.remove_temp(sidecar_name(content));
+        (void)fs.remove_temp(partial_name(content));
+      },
+      [this, item] {
+        item->job_running = false;
+        item->on_disk = false;
+        item->have.clear();
+        leave_active(*item);
+        if (item->dropped) {
+          forget(item);
+        } else if (item->phase != FetchPhase::kBackoff) {
+          start(item);
+        }
+      });
+}
+
+void Fetcher::submit_release() {
+  if (release_job_ || release_queue_.empty()) return;
+  release_job_ = true;
+  auto names = std::make_shared<std::vector<ContentId>>();
+  const std::size_t count = std::min(release_queue_.size(), kReleasesPerJob);
+  const auto end = release_queue_.begin() + static_cast<std::ptrdiff_t>(count);
+  names->assign(release_queue_.begin(), end);
+  release_queue_.erase(release_queue_.begin(), end);
+  submit(
+      [&fs = fs_, names] {
+        // The sidecar last: alone it is nothing, while a whole file without it might be taken for
+        // a small one that is finished.
+        for (const ContentId& content : *names) {
+          (void)fs.remove_temp(partial_name(content));
+          (void)fs.remove_temp(sidecar_name(content));
+        }
+      },
+      [this, names] {
+        release_job_ = false;
+        for (const ContentId& content : *names) {
+          releasing_.erase(content);
+          if (ItemPtr item = find_item(content); item && item->phase == FetchPhase::kIdle)
+            start(item);
+        }
+        submit_release();
+      });
+}
+
+}  // namespace lansync

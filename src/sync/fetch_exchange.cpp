@@ -1,0 +1,305 @@
+// Fetcher: what is asked of the sources, and what comes from them.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "sync/fetch_item.h"
+
+namespace lansync {
+
+namespace {
+
+// Well below the 1024 that a source accepts: a request with more holes than this is made twice.
+constexpr std::size_t kRangesPerRequest = 64;
+
+std::uint64_t chunks_in(std::uint64_t bytes) { return (bytes + kContentChunk - 1) / kContentChunk; }
+
+Error refusal(const TransferResult& result) {
+  const std::string reason = printable(result.reason, 100);
+  if (result.reason == "changed")
+    return {ErrorCode::kChanged, "the file changed at its source while it was being sent"};
+  if (result.reason == "gone")
+    return {ErrorCode::kNotFound, "the source does not have this content any more"};
+  return {ErrorCode::kIo, str("the source cannot send it: ", reason)};
+}
+
+}  // namespace
+
+std::vector<std::pair<SourceId, RangeRequest>> Fetcher::take_requests() {
+  std::vector<std::pair<SourceId, RangeRequest>> requests;
+  if (loading_ || suspended_ || paused_until_ != kNever) return requests;
+  activate_large();
+  // In turns, so that several sources share the work; small files first: most of the tree is there
+  // before the first film.
+  for (bool more = true; more;) {
+    more = false;
+    for (auto& [id, source] : sources_)
+      for (int i = 0; i < 64 && ask_small(id, source, requests); ++i) more = true;
+  }
+  for (bool more = true; more;) {
+    more = false;
+    for (auto& [id, source] : sources_) more |= ask_large(id, source, requests);
+  }
+  return requests;
+}
+
+void Fetcher::activate_large() {
+  if (!activation_due_) return;
+  std::vector<ItemPtr> chosen;
+  for (const auto& [order, item] : idle_large_) {
+    if (active_.size() + chosen.size() >= options_.open_large_files) break;
+    if (!candidates(*item).empty()) chosen.push_back(item);
+  }
+  // With every place taken, the next one that becomes free raises the flag again.
+  activation_due_ = false;
+  for (const ItemPtr& item : chosen) {
+    idle_large_.erase(item->order);
+    submit_open(item);
+  }
+}
+
+bool Fetcher::ask_small(SourceId id, Source& source,
+                        std::vector<std::pair<SourceId, RangeRequest>>& requests) {
+  if (source.charged >= options_.window_bytes || source.files >= options_.window_files)
+    return false;
+  const auto& own = source.own.small;
+  const auto& any = common_.small;
+  if (own.empty() && any.empty()) return false;
+  const bool from_own = !own.empty() && (any.empty() || own.begin()->first < any.begin()->first);
+  ItemPtr item = from_own ? own.begin()->second : any.begin()->second;
+  RangeSet ranges = item->missing.take_front(kSmallBytes, kRangesPerRequest, kContentChunk);
+  if (item->missing.empty()) dequeue(item);
+  requests.emplace_back(id, make_request(id, source, item, std::move(ranges)));
+  return true;
+}
+
+bool Fetcher::ask_large(SourceId id, Source& source,
+                        std::vector<std::pair<SourceId, RangeRequest>>& requests) {
+  // Not for a few blocks at a time: each request costs three messages.
+  const std::uint64_t step = std::min(kRequestBytes, options_.window_bytes / 2);
+  if (source.charged + step > options_.window_bytes) return false;
+  ItemPtr item;
+  // The next one after the last, in both queues; then from the start again.
+  for (const std::uint64_t after : {source.last_large, std::uint64_t{0}}) {
+    for (const auto* queue : {&source.own.large, &common_.large}) {
+      auto at = queue->upper_bound(after);
+      if (at != queue->end() && (!item || at->first < item->order)) item = at->second;
+    }
+    if (item) break;
+  }
+  if (!item) return false;
+  source.last_large = item->order;
+  RangeSet ranges = item->missing.take_front(step, kRangesPerRequest, kBlockBytes);
+  if (item->missing.empty()) dequeue(item);
+  requests.emplace_back(id, make_request(id, source, item, std::move(ranges)));
+  return true;
+}
+
+RangeRequest Fetcher::make_request(SourceId id, Source& source, const ItemPtr& item,
+                                   RangeSet ranges) {
+  LS_ASSERT(!ranges.empty());
+  while (source.next_transfer == 0 || source.transfers.contains(source.next_transfer))
+    ++source.next_transfer;
+  RangeRequest request;
+  request.transfer = source.next_transfer++;
+  request.content = item->wanted.content;
+  request.name = item->wanted.name;
+  request.size = item->wanted.size;
+  request.ranges = ranges.ranges();
+  for (const ByteRange& range : request.ranges)
+    counters_.chunks_resent += chunks_in(item->asked.overlap(range.begin, range.end));
+  item->asked.add(ranges);
+  item->last_source = id;
+  ++item->open_transfers;
+  source.charged += ranges.total();
+  Transfer& transfer = source.transfers[request.transfer];
+  transfer.id = request.transfer;
+  transfer.item = item;
+  transfer.size = item->wanted.size;
+  transfer.outstanding = std::move(ranges);
+  transfer.small = item->small();
+  if (transfer.small) ++source.files;
+  return request;
+}
+
+bool Fetcher::violation() {
+  ++counters_.violations;
+  return false;
+}
+
+Fetcher::Transfer* Fetcher::find_transfer(SourceId source, std::uint32_t transfer) {
+  auto at = sources_.find(source);
+  if (at == sources_.end()) return nullptr;
+  auto found = at->second.transfers.find(transfer);
+  return found == at->second.transfers.end() ? nullptr : &found->second;
+}
+
+void Fetcher::credit(SourceId source, std::uint64_t bytes, std::uint32_t files) {
+  auto at = sources_.find(source);
+  if (at == sources_.end()) return;  // gone meanwhile, and its window with it
+  LS_ASSERT(at->second.charged >= bytes && at->second.files >= files);
+  at->second.charged -= bytes;
+  at->second.files -= files;
+}
+
+bool Fetcher::on_begin(SourceId source, std::uint32_t transfer, std::uint64_t size) {
+  Transfer* open = find_transfer(source, transfer);
+  if (!open || open->begun || open->size != size) return violation();
+  open->begun = true;
+  return true;
+}
+
+bool Fetcher::on_chunk(SourceId source, std::uint32_t transfer, std::uint64_t number,
+                       ByteView bytes) {
+  Transfer* open = find_transfer(source, transfer);
+  if (!open || !open->begun) return violation();
+  // Compared before it is multiplied: a number near 2^64 would wrap around to a valid offset.
+  if (number > open->size / kContentChunk) return violation();
+  const std::uint64_t begin = number * kContentChunk;
+  const std::uint64_t end = std::min(begin + kContentChunk, open->size);
+  if (begin >= end || bytes.size() != end - begin) return violation();
+  if (!open->outstanding.contains(begin, end)) return violation();
+  open->outstanding.remove(begin, end);
+  ++counters_.chunks_received;
+  counters_.payload_received += bytes.size();
+  if (!open->item) {
+    credit(source, bytes.size(), 0);
+    return true;
+  }
+  const ItemPtr item = open->item;
+  item->contributors.insert(source);
+  item->last_source = source;
+  if (item->small()) {
+    store_small(item, source, begin, bytes);
+  } else {
+    store_large(item, source, begin, bytes);
+  }
+  return true;
+}
+
+bool Fetcher::on_end(SourceId source, const TransferResult& result) {
+  auto at = sources_.find(source);
+  if (at == sources_.end()) return violation();
+  auto found = at->second.transfers.find(result.transfer);
+  if (found == at->second.transfers.end()) return violation();
+  Transfer transfer = std::move(found->second);
+  // "All sent", and it was not.
+  const bool short_of = result.ok && (!transfer.begun || !transfer.outstanding.empty());
+  if (short_of) {
+    found->second = std::move(transfer);  // remove_source, which follows, takes account of it
+    return violation();
+  }
+  at->second.transfers.erase(found);
+  credit(source, transfer.outstanding.total(), 0);
+  const ItemPtr item = transfer.item;
+  if (!item) {
+    if (transfer.small) credit(source, 0, 1);
+    return true;
+  }
+  --item->open_transfers;
+  item->missing.add(transfer.outstanding);
+  if (transfer.small) ++item->charges[source].files;
+  if (!result.ok) item->refused.insert_or_assign(source, refusal(result));
+  if (item->small()) {
+    check_small(item);
+    if (item->phase == FetchPhase::kFetching && !item->missing.empty()) enqueue(item);
+    return true;
+  }
+  if (result.ok) return true;
+  flush_blocks(item);
+  if (item->phase == FetchPhase::kFetching) enqueue(item);
+  step(item);
+  return true;
+}
+
+void Fetcher::store_small(const ItemPtr& item, SourceId source, std::uint64_t begin,
+                          ByteView bytes) {
+  if (item->data.empty()) {
+    item->data.resize(static_cast<std::size_t>(item->wanted.size));
+    small_buffered_ += item->wanted.size;
+  }
+  std::memcpy(item->data.data() + begin, bytes.data(), bytes.size());
+  item->have.add(begin, begin + bytes.size());
+  item->charges[source].bytes += bytes.size();
+}
+
+void Fetcher::check_small(const ItemPtr& item) {
+  if (item->phase != FetchPhase::kFetching || item->open_transfers > 0) return;
+  if (!item->missing.empty()) return;
+  dequeue(item);
+  item->phase = FetchPhase::kWriting;
+  small_ready_.push_back(item);
+  submit_small();
+}
+
+void Fetcher::store_large(const ItemPtr& item, SourceId source, std::uint64_t begin,
+                          ByteView bytes) {
+  const std::uint64_t index = begin / kBlockBytes;
+  auto [at, opened] = item->blocks.try_emplace(index);
+  OpenBlock& block = at->second;
+  if (opened) {
+    const std::uint64_t from = index * kBlockBytes;
+    const std::uint64_t to = std::min(from + kBlockBytes, item->wanted.size);
+    block.data.resize(static_cast<std::size_t>(to - from));
+    block.needed =
+        static_cast<std::uint32_t>(chunks_in(to - from) - chunks_in(item->have.overlap(from, to)));
+  }
+  const std::uint64_t offset = begin - index * kBlockBytes;
+  std::memcpy(block.data.data() + offset, bytes.data(), bytes.size());
+  block.got.set(static_cast<std::size_t>(offset / kContentChunk));
+  ++block.got_count;
+  block.from[source] += bytes.size();
+  if (block.got_count < block.needed) return;
+  flush_block(item, index);
+  step(item);
+}
+
+void Fetcher::flush_block(const ItemPtr& item, std::uint64_t index) {
+  auto at = item->blocks.find(index);
+  LS_ASSERT(at != item->blocks.end());
+  OpenBlock& block = at->second;
+  PendingWrite write;
+  write.begin = index * kBlockBytes;
+  const std::uint64_t end = write.begin + block.data.size();
+  RangeSet runs;
+  for (std::uint64_t begin = write.begin; begin < end; begin += kContentChunk)
+    if (block.got.test(static_cast<std::size_t>((begin - write.begin) / kContentChunk)))
+      runs.add(begin, std::min(begin + kContentChunk, end));
+  write.runs = runs.ranges();
+  write.data = std::move(block.data);
+  write.from = std::move(block.from);
+  item->have.add(runs);
+  item->blocks.erase(at);
+
+  const Instant now = clock_.now();
+  item->rate_bytes += runs.total();
+  if (now - item->rate_from >= 1s) {
+    item->rate = static_cast<double>(item->rate_bytes) * 1e6 /
+                 static_cast<double>((now - item->rate_from).count());
+    item->rate_from = now;
+    item->rate_bytes = 0;
+  }
+  const std::uint64_t first = write.runs.front().begin;
+  item->pending.emplace(first, std::move(write));
+}
+
+void Fetcher::flush_blocks(const ItemPtr& item) {
+  while (!item->blocks.empty()) flush_block(item, item->blocks.begin()->first);
+}
+
+void Fetcher::clear_received(Item& item) {
+  small_buffered_ -= item.data.size();
+  item.data = {};
+  for (const auto& [source, charge] : item.charges) credit(source, charge.bytes, charge.files);
+  item.charges.clear();
+  for (const auto& [index, block] : item.blocks)
+    for (const auto& [source, bytes] : block.from) credit(source, bytes, 0);
+  item.blocks.clear();
+  for (const auto& [begin, write] : item.pending)
+    for (const auto& [source, bytes] : write.from) credit(source, bytes, 0);
+  item.pending.clear();
+}
+
+}  // namespace lansync

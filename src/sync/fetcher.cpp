@@ -1,0 +1,501 @@
+#include "sync/fetcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "sync/fetch_item.h"
+
+namespace lansync {
+
+namespace {
+
+constexpr int kMaxAttempts = 3;
+constexpr Duration kFirstBackoff = 10s;
+constexpr Duration kLastBackoff = 10min;
+constexpr Duration kNoSpaceRetry = 10s;
+constexpr Duration kCollectEvery = 10min;
+// What an earlier run left is kept at least this long after a start, however old it is: the hub
+// that still wants it has to be found first.
+constexpr Duration kFoundGrace = 1h;
+// Files in tmp that are not ours by name are cleared away only when nobody can still be at them.
+constexpr std::int64_t kForeignAgeNs = 3600ll * 1'000'000'000;
+constexpr std::size_t kMaxProgressLines = 64;
+
+}  // namespace
+
+Fetcher::Fetcher(FileSystem& fs, Executor& executor, const Clock& clock, FetcherOptions options)
+    : fs_(fs),
+      executor_(executor),
+      clock_(clock),
+      options_(options),
+      alive_(std::make_shared<bool>(true)) {}
+
+Fetcher::~Fetcher() = default;
+
+Fetcher::ItemPtr Fetcher::find_item(const ContentId& content) const {
+  auto at = items_.find(content);
+  return at == items_.end() ? nullptr : at->second;
+}
+
+bool Fetcher::wants(const ContentId& content) const {
+  ItemPtr item = find_item(content);
+  return item && !item->dropped;
+}
+
+void Fetcher::want(const WantedContent& wanted) {
+  if (ItemPtr item = find_item(wanted.content)) {
+    if (!item->dropped) return;
+    // Dropped a moment ago, and a job is still at it: it goes on as if nothing had been said.
+    item->dropped = false;
+    item->close_asked = false;
+    ++wanted_files_;
+    if (item->phase == FetchPhase::kFetching) enqueue(item);
+    return;
+  }
+  auto item = std::make_shared<Item>();
+  item->wanted = wanted;
+  item->order = next_order_++;
+  item->backoff = kFirstBackoff;
+  item->rate_from = clock_.now();
+  items_.emplace(wanted.content, item);
+  ++wanted_files_;
+  start(item);
+}
+
+void Fetcher::start(const ItemPtr& item) {
+  const ContentId& content = item->wanted.content;
+  item->phase = FetchPhase::kIdle;
+  if (loading_ || suspended_ || releasing_.contains(content) || handed_out_.contains(content))
+    return;
+  auto partial = partials_.find(content);
+  const bool found = partial != partials_.end();
+  const bool same_size = found && partial->second.size == item->wanted.size;
+  if (found) {
+    item->on_disk = true;
+    partials_.erase(partial);
+  }
+  if (!item->small()) {
+    idle_large_.emplace(item->order, item);
+    activation_due_ = true;
+    return;
+  }
+  item->missing = RangeSet(0, item->wanted.size);
+  item->recheck = same_size && item->wanted.size > 0;
+  if (item->recheck || item->wanted.size == 0) {
+    // Nothing to ask for: an empty file is made here, and one that an earlier run had finished but
+    // not installed is read once more.
+    item->phase = FetchPhase::kWriting;
+    small_ready_.push_back(item);
+    submit_small();
+    return;
+  }
+  item->phase = FetchPhase::kFetching;
+  enqueue(item);
+}
+
+void Fetcher::start_all() {
+  std::vector<ItemPtr> idle;
+  for (const auto& [content, item] : items_)
+    if (item->phase == FetchPhase::kIdle && !item->dropped && !item->job_running)
+      idle.push_back(item);
+  std::sort(idle.begin(), idle.end(),
+            [](const ItemPtr& a, const ItemPtr& b) { return a->order < b->order; });
+  for (const ItemPtr& item : idle) start(item);
+}
+
+void Fetcher::drop(const ContentId& content) {
+  ItemPtr item = find_item(content);
+  if (!item || item->dropped) return;
+  item->dropped = true;
+  --wanted_files_;
+  detach_transfers(item);
+  dequeue(item);
+  if (item->small()) {
+    if (item->phase == FetchPhase::kWriting) return;  // small_done sees that it was dropped
+    forget(item);
+    return;
+  }
+  if (item->file) {
+    flush_blocks(item);
+    item->close_asked = true;
+    step(item);
+  } else if (!item->job_running) {
+    keep_partial(*item);
+    forget(item);
+  }
+}
+
+void Fetcher::release(const ContentId& content) {
+  handed_out_.erase(content);
+  // Wanted again, and begun: its files are in use.
+  if (ItemPtr item = find_item(content); item && item->phase != FetchPhase::kIdle) return;
+  partials_.erase(content);
+  if (!releasing_.insert(content).second) return;
+  release_queue_.push_back(content);
+  submit_release();
+}
+
+void Fetcher::set_sources(const ContentId& content, const std::vector<SourceId>& sources) {
+  ItemPtr item = find_item(content);
+  if (!item) return;
+  std::set<SourceId> wanted(sources.begin(), sources.end());
+  if (item->sources == wanted) return;
+  item->sources = std::move(wanted);
+  activation_due_ = true;
+  if (item->phase == FetchPhase::kFetching && !item->dropped) enqueue(item);
+}
+
+bool Fetcher::may_serve(const Item& item, SourceId source) const {
+  return (!item.sources || item.sources->contains(source)) && !item.refused.contains(source);
+}
+
+std::vector<SourceId> Fetcher::candidates(const Item& item) const {
+  std::vector<SourceId> found;
+  if (item.sources) {
+    for (SourceId id : *item.sources)
+      if (sources_.contains(id) && may_serve(item, id)) found.push_back(id);
+  } else {
+    for (const auto& [id, source] : sources_)
+      if (may_serve(item, id)) found.push_back(id);
+  }
+  if (item.attempts == 0 || found.empty()) return found;
+  // After a mismatch one source alone gives the whole file, so that the next one has an author; one
+  // that is not to blame yet goes before those that are.
+  std::vector<SourceId> clean;
+  for (SourceId id : found)
+    if (!item.blamed.contains(id)) clean.push_back(id);
+  const std::vector<SourceId>& pool = clean.empty() ? found : clean;
+  return {pool[static_cast<std::size_t>(item.attempts - 1) % pool.size()]};
+}
+
+void Fetcher::dequeue(const ItemPtr& item) {
+  if (item->in_common) {
+    (item->small() ? common_.small : common_.large).erase(item->order);
+    item->in_common = false;
+  }
+  for (SourceId id : item->in_sources) {
+    auto at = sources_.find(id);
+    if (at == sources_.end()) continue;
+    (item->small() ? at->second.own.small : at->second.own.large).erase(item->order);
+  }
+  item->in_sources.clear();
+}
+
+void Fetcher::enqueue(const ItemPtr& item) {
+  LS_ASSERT(item->phase == FetchPhase::kFetching);
+  dequeue(item);
+  if (item->missing.empty()) return;
+  if (!item->sources && item->refused.empty() && item->attempts == 0) {
+    (item->small() ? common_.small : common_.large).emplace(item->order, item);
+    item->in_common = true;
+    if (!sources_.empty()) return;
+  } else {
+    item->in_sources = candidates(*item);
+    for (SourceId id : item->in_sources) {
+      Queues& own = sources_.at(id).own;
+      (item->small() ? own.small : own.large).emplace(item->order, item);
+    }
+    if (!item->in_sources.empty() || item->open_transfers > 0) return;
+    if (!item->refused.empty()) {
+      fail(item, item->refused.begin()->second, false);
+      return;
+    }
+  }
+  // Nobody to ask. A large file gives its place to one that can be had.
+  if (!item->small() && item->open_transfers == 0 && item->file) {
+    item->close_asked = true;
+    step(item);
+  }
+}
+
+void Fetcher::add_source(SourceId source) {
+  if (!sources_.try_emplace(source).second) return;
+  activation_due_ = true;
+  std::vector<ItemPtr> waiting;
+  for (const auto& [content, item] : items_) {
+    if (item->phase != FetchPhase::kFetching || item->dropped) continue;
+    // Its place was to be given up for want of a source; now there is one.
+    if (item->close_asked && may_serve(*item, source)) item->close_asked = suspended_;
+    if (!item->in_common && !item->missing.empty()) waiting.push_back(item);
+  }
+  for (const ItemPtr& item : waiting) enqueue(item);
+}
+
+void Fetcher::remove_source(SourceId id) {
+  auto at = sources_.find(id);
+  if (at == sources_.end()) return;
+  std::map<std::uint64_t, ItemPtr> touched = std::move(at->second.own.small);
+  touched.merge(at->second.own.large);
+  for (auto& [number, transfer] : at->second.transfers) {
+    if (!transfer.item) continue;
+    transfer.item->missing.add(transfer.outstanding);
+    --transfer.item->open_transfers;
+    touched.emplace(transfer.item->order, transfer.item);
+  }
+  sources_.erase(at);
+  if (sources_.empty()) touched.insert(active_.begin(), active_.end());
+  for (const auto& [order, item] : touched) {
+    if (item->phase != FetchPhase::kFetching || item->dropped) continue;
+    item->refused.erase(id);
+    if (item->small()) {
+      // A source that begins thousands of files and leaves could pile up their buffers; an honest
+      // one sends them one after the other and leaves one or two.
+      if (small_buffered_ > 2 * options_.window_bytes && !item->missing.empty()) restart(item);
+      check_small(item);
+    } else {
+      flush_blocks(item);
+    }
+    if (item->phase == FetchPhase::kFetching) enqueue(item);
+    if (!item->small()) step(item);
+  }
+}
+
+void Fetcher::detach_transfers(const ItemPtr& item) {
+  if (item->open_transfers == 0) return;
+  for (auto& [id, source] : sources_) {
+    for (auto& [number, transfer] : source.transfers) {
+      if (transfer.item != item) continue;
+      item->missing.add(transfer.outstanding);
+      transfer.item.reset();
+      --item->open_transfers;
+    }
+  }
+  LS_ASSERT(item->open_transfers == 0);
+}
+
+void Fetcher::forget(const ItemPtr& item) {
+  detach_transfers(item);
+  dequeue(item);
+  clear_received(*item);
+  idle_large_.erase(item->order);
+  active_.erase(item->order);
+  retries_.erase({item->retry_at, item->order});
+  backing_off_.erase(item->order);
+  if (!item->dropped) --wanted_files_;
+  items_.erase(item->wanted.content);
+  activation_due_ = true;
+}
+
+void Fetcher::finish(const ItemPtr& item, const Md5& md5) {
+  const ContentId content = item->wanted.content;
+  handed_out_.insert(content);
+  finished_.push_back({content, partial_name(content), md5, {}});
+  forget(item);
+}
+
+void Fetcher::fail(const ItemPtr& item, Error error, bool discard) {
+  const Instant now = clock_.now();
+  const bool no_space = error.code == ErrorCode::kNoSpace;
+  finished_.push_back({item->wanted.content, "", {}, std::move(error)});
+  detach_transfers(item);
+  dequeue(item);
+  idle_large_.erase(item->order);
+  if (!item->small() && !discard)
+    flush_blocks(item);
+  else
+    clear_received(*item);
+  item->phase = FetchPhase::kBackoff;
+  item->retry_at = now + (no_space ? kNoSpaceRetry : item->backoff);
+  if (!no_space) item->backoff = std::min(item->backoff * 2, kLastBackoff);
+  item->refused.clear();
+  item->blamed.clear();
+  item->attempts = 0;
+  retries_.insert({item->retry_at, item->order});
+  backing_off_.emplace(item->order, item);
+  if (item->small()) return;
+  item->remove_asked = discard;
+  item->close_asked = !discard;
+  step(item);
+}
+
+void Fetcher::mismatch(const ItemPtr& item) {
+  ++counters_.mismatches;
+  if (item->contributors.size() == 1 && !item->resumed)
+    item->blamed.insert(*item->contributors.begin());
+  // Bytes of an earlier run may have been lost by a power cut, which is nobody's fault.
+  if (!item->resumed) ++item->attempts;
+  item->resumed = false;
+  if (item->attempts < kMaxAttempts) {
+    restart(item);
+    return;
+  }
+  fail(item,
+       {ErrorCode::kCorrupt, str("what came as ", printable(item->wanted.name), " did not verify ",
+                                 kMaxAttempts, " times")},
+       true);
+}
+
+void Fetcher::restart(const ItemPtr& item) {
+  clear_received(*item);
+  item->have.clear();
+  item->contributors.clear();
+  item->missing = RangeSet(0, item->wanted.size);
+  if (item->small()) {
+    // A transfer that still runs goes on; its bytes are not asked of another.
+    for (const auto& [id, source] : sources_)
+      for (const auto& [number, transfer] : source.transfers)
+        if (transfer.item == item)
+          for (const ByteRange& range : transfer.outstanding.ranges())
+            item->missing.remove(range.begin, range.end);
+    item->phase = FetchPhase::kFetching;
+    enqueue(item);
+    return;
+  }
+  detach_transfers(item);
+  dequeue(item);
+  item->fresh = true;
+  submit_open(item);
+}
+
+void Fetcher::pause(const Error& error) {
+  paused_until_ = clock_.now() + kNoSpaceRetry;
+  pause_reason_ = error.detail.empty() ? "no space left on the disk" : error.detail;
+}
+
+void Fetcher::keep_partial(const Item& item) {
+  if (!item.on_disk) return;
+  const Instant now = clock_.now();
+  partials_[item.wanted.content] = {item.wanted.size, !item.small(), now + options_.keep_partials};
+  if (next_collect_ == kNever) next_collect_ = now + kCollectEvery;
+}
+
+void Fetcher::collect_partials(Instant now) {
+  std::vector<ContentId> stale;
+  for (const auto& [content, partial] : partials_)
+    if (partial.collect_at <= now) stale.push_back(content);
+  for (const ContentId& content : stale) release(content);
+  next_collect_ = partials_.empty() ? kNever : now + kCollectEvery;
+}
+
+void Fetcher::load_partials() {
+  loading_ = true;
+  auto found = std::make_shared<std::vector<DirectoryItem>>();
+  submit(
+      [this, found] {
+        // A directory that cannot be read has nothing to resume; what is then wrong with it shows
+        // when the first file is made there.
+        if (auto listed = fs_.list_temp()) *found = std::move(*listed);
+      },
+      [this, found] {
+        loading_ = false;
+        register_found(*found);
+        start_all();
+      });
+}
+
+void Fetcher::register_found(const std::vector<DirectoryItem>& found) {
+  const Instant now = clock_.now();
+  const std::int64_t wall = clock_.wall().ns;
+  struct Pair {
+    std::optional<FileStat> part, have;
+  };
+  std::map<ContentId, Pair> pairs;
+  auto foreign = std::make_shared<std::vector<std::string>>();
+  for (const DirectoryItem& item : found) {
+    if (auto content = partial_content(item.name)) {
+      auto& pair = pairs[*content];
+      (item.name.ends_with(".part") ? pair.part : pair.have) = item.stat;
+    } else if (!item.name.starts_with("x-") && item.stat.kind == FileKind::kFile &&
+               item.stat.ctime_ns < wall - kForeignAgeNs) {
+      foreign->push_back(item.name);
+    }
+  }
+  for (const auto& [content, pair] : pairs) {
+    // A small file has no sidecar; a large one is nothing without.
+    if (!pair.part || (!pair.have && pair.part->size > kSmallBytes)) {
+      release(content);
+      continue;
+    }
+    const std::int64_t written =
+        std::max(pair.part->mtime_ns, pair.have ? pair.have->mtime_ns : pair.part->mtime_ns);
+    const Duration age{std::max<std::int64_t>(0, wall - written) / 1000};
+    partials_[content] = {pair.part->size, pair.have.has_value(),
+                          now + std::max(kFoundGrace, options_.keep_partials - age)};
+  }
+  if (!partials_.empty()) next_collect_ = now + kCollectEvery;
+  if (foreign->empty()) return;
+  submit(
+      [this, foreign] {
+        for (const std::string& name : *foreign) (void)fs_.remove_temp(name);
+      },
+      [] {});
+}
+
+std::vector<FinishedContent> Fetcher::take_finished() { return std::exchange(finished_, {}); }
+
+Instant Fetcher::deadline() const {
+  Instant next = std::min(paused_until_, next_collect_);
+  if (!retries_.empty()) next = std::min(next, retries_.begin()->first);
+  return next;
+}
+
+void Fetcher::tick(Instant now) {
+  if (paused_until_ <= now) {
+    paused_until_ = kNever;
+    pause_reason_.clear();
+    submit_small();
+    const std::map<std::uint64_t, ItemPtr> active = active_;
+    for (const auto& [order, item] : active) step(item);
+  }
+  while (!retries_.empty() && retries_.begin()->first <= now) {
+    ItemPtr item = backing_off_.at(retries_.begin()->second);
+    retries_.erase(retries_.begin());
+    backing_off_.erase(item->order);
+    item->retry_at = kNever;
+    // A job that still closes or removes its files starts it when it is done.
+    item->phase = FetchPhase::kIdle;
+    if (!item->job_running && !item->file && !item->dropped) start(item);
+  }
+  if (next_collect_ <= now) collect_partials(now);
+}
+
+void Fetcher::suspend() {
+  suspended_ = true;
+  const std::map<std::uint64_t, ItemPtr> active = active_;
+  for (const auto& [order, item] : active) {
+    detach_transfers(item);
+    dequeue(item);
+    flush_blocks(item);
+    item->close_asked = true;
+    step(item);
+  }
+}
+
+std::uint64_t Fetcher::pending_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& [content, item] : items_)
+    if (!item->dropped) bytes += item->wanted.size - item->have.total();
+  return bytes;
+}
+
+std::uint64_t Fetcher::charged_bytes(SourceId source) const {
+  auto at = sources_.find(source);
+  return at == sources_.end() ? 0 : at->second.charged;
+}
+
+std::vector<TransferProgress> Fetcher::progress() const {
+  const Instant now = clock_.now();
+  std::vector<TransferProgress> lines;
+  auto add = [&](const Item& item) {
+    std::uint64_t done = item.have.total();
+    for (const auto& [index, block] : item.blocks) done += block.got_count * kContentChunk;
+    const bool stale = now - item.rate_from > 5s;
+    lines.push_back({item.wanted.name, true, item.last_source, item.wanted.size,
+                     std::min(done, item.wanted.size), stale ? 0.0 : item.rate});
+  };
+  for (const auto& [order, item] : active_) {
+    if (lines.size() >= kMaxProgressLines) return lines;
+    if (!item->dropped) add(*item);
+  }
+  for (const auto& [id, source] : sources_) {
+    for (const auto& [number, transfer] : source.transfers) {
+      if (lines.size() >= kMaxProgressLines) return lines;
+      if (transfer.item && transfer.small) add(*transfer.item);
+    }
+  }
+  return lines;
+}
+
+}  // namespace lansync

@@ -1,0 +1,235 @@
+// Gets the content that this node wants: decides what to ask of whom, takes the chunks, writes and
+// hashes them in workers, and hands out temp files. Invariant: what take_finished() gives with an
+// ok status is a whole file in .lansync/tmp whose SHA-256 (and MD5) are those that were wanted.
+//
+// Driven by the control thread: roles feeds what sessions bring, sends what take_requests() gives,
+// and installs what take_finished() gives. Flow control is the receiver's: bytes count against the
+// window of a source from the moment they are asked for until they are on disk, so a slow disk
+// slows the sender. Only `transfer` and chunk numbers that were asked for are ever taken.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/executor.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "sync/content.h"
+#include "sync/file_system.h"
+#include "sync/range_set.h"
+
+namespace lansync {
+
+struct WantedContent {
+  ContentId content;
+  std::uint64_t size = 0;
+  Md5 md5;           // zero: not known; then the content id alone decides
+  std::string name;  // a path where a source probably has it; shown in status
+};
+
+// ok: the verified temp file, not yet durable (the caller makes batches durable with one syncfs).
+// It is the caller's until release(content), which has to follow, installed or not: till then the
+// same content, wanted again, waits, so that nobody writes into a file that is being installed. Not
+// ok: this round failed; it stays wanted and is tried again by itself. kNotFound, kChanged: no
+// source has these bytes. kCorrupt: bytes that came were not those, three times. Else our own disk.
+struct FinishedContent {
+  ContentId content;
+  std::string temp_name;
+  Md5 md5;
+  Status status;
+};
+
+struct FetcherOptions {
+  std::uint64_t window_bytes = 8 * 1024 * 1024;  // asked for and not on disk, for each source
+  std::uint32_t window_files = 4096;             // the same, in small files
+  std::size_t open_large_files = 8;              // two descriptors each
+  std::uint64_t reserve_bytes = 0;               // stays free on the disk (CONTRACT, Guards)
+  Duration keep_partials = 24h;
+};
+
+struct FetcherCounters {
+  std::uint64_t payload_received = 0;
+  std::uint64_t chunks_received = 0;
+  std::uint64_t chunks_resent = 0;  // asked for again: lost with a source, or did not verify
+  std::uint64_t mismatches = 0;     // whole contents that did not verify
+  std::uint64_t violations = 0;
+};
+
+class Fetcher {
+ public:
+  // At most this many bytes: buffered whole in memory, written in batches of many files.
+  static constexpr std::uint64_t kSmallBytes = 64 * 1024;
+  // What is written and hashed at once: 256 chunks.
+  static constexpr std::uint64_t kBlockBytes = 256 * kContentChunk;
+  // One request for a large file: long enough that its three messages are noise.
+  static constexpr std::uint64_t kRequestBytes = 4 * kBlockBytes;
+
+  Fetcher(FileSystem& fs, Executor& executor, const Clock& clock, FetcherOptions options = {});
+  ~Fetcher();
+  Fetcher(const Fetcher&) = delete;
+  Fetcher& operator=(const Fetcher&) = delete;
+
+  // Called whenever a job brought something to take_finished() or take_requests(). From the control
+  // thread, never from within a call of a method here.
+  void set_wakeup(std::function<void()> wakeup) { wakeup_ = std::move(wakeup); }
+  // Once, before anything is wanted: finds what an earlier run left in tmp and clears away what
+  // nobody needs (names that begin with "x-" are the store's and stay).
+  void load_partials();
+
+  // Wanting twice is wanting once.
+  void want(const WantedContent& wanted);
+  bool wants(const ContentId& content) const;
+  // No longer wanted. What has come stays in tmp for a day, in case that it is again.
+  void drop(const ContentId& content);
+  // The caller has installed the finished temp file, or does not need it: clears what is left.
+  void release(const ContentId& content);
+  // Only these sources may have it (those that are not connected count once they are). Without
+  // this: any source.
+  void set_sources(const ContentId& content, const std::vector<SourceId>& sources);
+
+  void add_source(SourceId source);
+  // What was asked of it goes back to missing; nothing that came is lost.
+  void remove_source(SourceId source);
+
+  // What to ask now, to be sent in this order. Call after every change.
+  std::vector<std::pair<SourceId, RangeRequest>> take_requests();
+  // What a source sent. False: it broke the rules (unknown transfer, wrong length, not asked for,
+  // or twice), and roles should drop it.
+  [[nodiscard]] bool on_begin(SourceId source, std::uint32_t transfer, std::uint64_t size);
+  [[nodiscard]] bool on_chunk(SourceId source, std::uint32_t transfer, std::uint64_t number,
+                              ByteView bytes);
+  [[nodiscard]] bool on_end(SourceId source, const TransferResult& result);
+
+  std::vector<FinishedContent> take_finished();
+
+  Instant deadline() const;
+  void tick(Instant now);
+  // Before a clean exit: closes what is open, with its sidecars up to date. Asks for nothing more.
+  void suspend();
+
+  // Why nothing is asked for at present (a full disk); empty if all is well.
+  const std::string& pause_reason() const { return pause_reason_; }
+  // At most 64 lines; those that move first.
+  std::vector<TransferProgress> progress() const;
+  std::uint64_t pending_files() const { return wanted_files_; }
+  std::uint64_t pending_bytes() const;
+  const FetcherCounters& counters() const { return counters_; }
+  // Bytes that were asked of a source and are not on disk yet: never above window_bytes but for
+  // the last block.
+  std::uint64_t charged_bytes(SourceId source) const;
+
+ private:
+  struct Item;
+  using ItemPtr = std::shared_ptr<Item>;
+  struct Transfer;
+  struct PendingWrite;
+  struct SmallTask;
+  struct LargeJob;
+  // Items with something to ask for, in the order in which they were wanted.
+  struct Queues {
+    std::map<std::uint64_t, ItemPtr> small;
+    std::map<std::uint64_t, ItemPtr> large;
+  };
+  struct Source;
+  struct Partial {
+    std::uint64_t size = 0;  // of the temp file
+    bool has_sidecar = false;
+    Instant collect_at;
+  };
+
+  // fetcher.cpp: what is wanted, and by whom it can be had.
+  ItemPtr find_item(const ContentId& content) const;
+  void start(const ItemPtr& item);
+  void start_all();
+  void enqueue(const ItemPtr& item);
+  void dequeue(const ItemPtr& item);
+  std::vector<SourceId> candidates(const Item& item) const;
+  bool may_serve(const Item& item, SourceId source) const;
+  void fail(const ItemPtr& item, Error error, bool discard);
+  void finish(const ItemPtr& item, const Md5& md5);
+  void mismatch(const ItemPtr& item);
+  void restart(const ItemPtr& item);
+  void forget(const ItemPtr& item);
+  void detach_transfers(const ItemPtr& item);
+  void pause(const Error& error);
+  void keep_partial(const Item& item);
+  void collect_partials(Instant now);
+  void register_found(const std::vector<DirectoryItem>& found);
+
+  // fetch_exchange.cpp: requests out, chunks in.
+  void activate_large();
+  bool ask_small(SourceId id, Source& source,
+                 std::vector<std::pair<SourceId, RangeRequest>>& requests);
+  bool ask_large(SourceId id, Source& source,
+                 std::vector<std::pair<SourceId, RangeRequest>>& requests);
+  RangeRequest make_request(SourceId id, Source& source, const ItemPtr& item, RangeSet ranges);
+  bool violation();
+  Transfer* find_transfer(SourceId source, std::uint32_t transfer);
+  void store_small(const ItemPtr& item, SourceId source, std::uint64_t begin, ByteView bytes);
+  void store_large(const ItemPtr& item, SourceId source, std::uint64_t begin, ByteView bytes);
+  void flush_block(const ItemPtr& item, std::uint64_t index);
+  void flush_blocks(const ItemPtr& item);
+  void check_small(const ItemPtr& item);
+  void credit(SourceId source, std::uint64_t bytes, std::uint32_t files);
+
+  // fetch_disk.cpp: jobs.
+  void submit(std::function<void()> work, std::function<void()> done);
+  void submit_small();
+  void small_done(std::vector<SmallTask>& tasks);
+  void step(const ItemPtr& item);
+  void submit_open(const ItemPtr& item);
+  void submit_write(const ItemPtr& item);
+  void write_done(const ItemPtr& item, LargeJob& job);
+  void submit_close(const ItemPtr& item);
+  void submit_remove(const ItemPtr& item);
+  void submit_release();
+  void leave_active(Item& item);
+  void clear_received(Item& item);
+
+  FileSystem& fs_;
+  Executor& executor_;
+  const Clock& clock_;
+  FetcherOptions options_;
+  std::function<void()> wakeup_;
+  // Jobs outlive us in the executor's queue at shutdown; their `done` looks here first.
+  std::shared_ptr<bool> alive_;
+
+  std::map<ContentId, ItemPtr> items_;
+  std::uint64_t next_order_ = 1;
+  std::uint64_t wanted_files_ = 0;
+  std::map<SourceId, Source> sources_;
+  Queues common_;                                // any source may be asked
+  std::map<std::uint64_t, ItemPtr> idle_large_;  // waiting for their turn to be opened
+  bool activation_due_ = false;
+  std::map<std::uint64_t, ItemPtr> active_;  // large, opened
+  std::deque<ItemPtr> small_ready_;          // whole in memory, to be written
+  int small_jobs_ = 0;
+  std::uint64_t small_buffered_ = 0;
+  std::set<std::pair<Instant, std::uint64_t>> retries_;  // (when, order)
+  std::map<std::uint64_t, ItemPtr> backing_off_;
+
+  std::map<ContentId, Partial> partials_;  // in tmp, not wanted now
+  std::set<ContentId> handed_out_;  // finished and not released: the temp file is the caller's
+  std::set<ContentId> releasing_;   // its files are being removed, or will be
+  std::vector<ContentId> release_queue_;
+  bool release_job_ = false;
+  Instant next_collect_ = kNever;
+  bool loading_ = false;
+  bool suspended_ = false;
+  Instant paused_until_ = kNever;
+  std::string pause_reason_;
+  std::vector<FinishedContent> finished_;
+  FetcherCounters counters_;
+};
+
+}  // namespace lansync
