@@ -11,8 +11,6 @@
 namespace lansync {
 namespace {
 
-bool live(const EntryPtr& entry) { return entry && !entry->is_tombstone(); }
-
 Operation operation(OperationKind kind, const std::string& path, EntryPtr entry) {
   Operation made;
   made.kind = kind;
