@@ -1,1 +1,393 @@
+// Over real unix sockets: the node's end runs its loop on a thread, the commands on this one.
+#include "app/control_socket.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <asio.hpp>
+#include <filesystem>
+#include <future>
+#include <sstream>
+#include <thread>
+
+#include "app/commands.h"
+#include "app/control_client.h"
 #include "support/catch.h"
+#include "unit/app/fake_node.h"
+
+using namespace lansync;
+
+namespace {
+
+class NoLog final : public Log {
+ public:
+  void write(LogLevel, std::string_view) override {}
+};
+
+// A fake node with its control socket, on a thread of its own.
+class RunningNode {
+ public:
+  explicit RunningNode(const std::string& dir, ControlServer::Limits limits = {}) {
+    // As a node that stops: its end of the socket closes.
+    node.on_stop = [this] { asio::post(io_, [this] { server_.reset(); }); };
+    auto opened = ControlServer::open(io_, node, log_, dir, std::nullopt, limits);
+    REQUIRE(opened);
+    server_ = std::move(*opened);
+    thread_ = std::thread([this] { io_.run(); });
+  }
+  ~RunningNode() {
+    on_loop([this] { server_.reset(); });
+    work_.reset();
+    io_.stop();
+    thread_.join();
+  }
+  // Runs `what` on the node's thread and waits for it: a task of the loop comes after those before.
+  template <typename Function>
+  std::invoke_result_t<Function> on_loop(Function what) {
+    std::packaged_task<std::invoke_result_t<Function>()> task(what);
+    auto result = task.get_future();
+    asio::post(io_, [&task] { task(); });
+    return result.get();
+  }
+  // Asks on the node's thread until it is so; each question is a turn of its loop.
+  template <typename Condition>
+  bool eventually(Condition condition) {
+    for (int i = 0; i < 200'000; ++i) {
+      if (on_loop(condition)) return true;
+      std::this_thread::yield();
+    }
+    return false;
+  }
+  ControlServer* server() { return server_.get(); }
+  FakeNode node;
+
+ private:
+  NoLog log_;
+  asio::io_context io_;
+  asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
+  std::unique_ptr<ControlServer> server_;
+  std::thread thread_;
+};
+
+struct Outcome {
+  int code;
+  std::string out;
+  std::string error;
+};
+
+CommandLine command_in(const std::string& dir, const std::string& name, bool json = false) {
+  CommandLine command;
+  command.command = name;
+  command.dir = dir;
+  command.json = json;
+  return command;
+}
+
+Outcome run(const CommandLine& command) {
+  Prng random(1);
+  std::ostringstream out;
+  std::ostringstream error;
+  CommandStreams streams{out, error, false, {}};
+  int code = run_command(command, random, streams);
+  return {code, out.str(), error.str()};
+}
+
+Outcome run(const std::string& dir, const std::string& name, bool json = false) {
+  return run(command_in(dir, name, json));
+}
+
+// Sends bytes as they are and returns all that comes back until the other end closes.
+std::string raw_exchange(const std::string& dir, const std::string& bytes) {
+  Result<int> fd = connect_control(dir);
+  REQUIRE(fd);
+  for (std::size_t sent = 0; sent < bytes.size();) {
+    ssize_t count = ::send(*fd, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+    if (count <= 0) break;
+    sent += static_cast<std::size_t>(count);
+  }
+  std::string out;
+  char buffer[4096];
+  for (ssize_t count; (count = ::recv(*fd, buffer, sizeof buffer, 0)) > 0;)
+    out.append(buffer, static_cast<std::size_t>(count));
+  ::close(*fd);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a command is answered over the socket, as a document or for people") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  Outcome json = run(folder.path(), "status", true);
+  CHECK(json.code == kExitDone);
+  CHECK(json.error.empty());
+  CHECK(Json::parse(json.out) == to_json_document(sample_status()));
+  CHECK(json.out.find('\n') == json.out.size() - 1);
+  CHECK(run(folder.path(), "status").out.find("nobody else was heard") != std::string::npos);
+  for (const char* name :
+       {"peers", "conflicts", "trash", "plan", "doctor", "reject", "pause", "resume", "rescan"}) {
+    INFO(name);
+    Outcome outcome = run(folder.path(), name, true);
+    CHECK(outcome.code == kExitDone);
+    CHECK(outcome.error.empty());
+    CHECK_FALSE(Json::parse(outcome.out, nullptr, false).is_discarded());
+    CHECK_FALSE(run(folder.path(), name).out.empty());
+  }
+}
+
+TEST_CASE("what the node refuses is exit 1 and its line on stderr") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  Outcome outcome = run(folder.path(), "confirm", true);
+  CHECK(outcome.code == kExitFailed);
+  CHECK(outcome.out.empty());
+  CHECK(outcome.error == "lansync: nothing is held: `lansync status` shows the state\n");
+}
+
+TEST_CASE("without a node there every command is exit 3 and says how to start one") {
+  TempFolder folder;
+  for (const char* name : {"status", "peers", "conflicts", "trash", "plan", "confirm", "reject",
+                           "pause", "resume", "rescan", "stop", "doctor"}) {
+    Outcome outcome = run(folder.path(), name, true);
+    INFO(name);
+    CHECK(outcome.code == kExitNoNode);
+    CHECK(outcome.out.empty());
+    CHECK(outcome.error.find("no node is running in " + folder.path()) != std::string::npos);
+    CHECK(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1);
+  }
+  CHECK(run("/nonexistent/folder", "status").code == kExitNoNode);
+}
+
+TEST_CASE("the socket that a dead node left is no node, and the next node takes its place") {
+  TempFolder folder;
+  int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::string path = folder.path() + "/.lansync/control.sock";
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  REQUIRE(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  ::close(fd);
+  CHECK(run(folder.path(), "status").code == kExitNoNode);
+  RunningNode running(folder.path());
+  CHECK(run(folder.path(), "status").code == kExitDone);
+}
+
+TEST_CASE("the socket is for its owner alone, and gone after a clean end") {
+  TempFolder folder;
+  std::string path = folder.path() + "/.lansync/control.sock";
+  {
+    RunningNode running(folder.path());
+    struct stat info {};
+    REQUIRE(::stat(path.c_str(), &info) == 0);
+    CHECK(S_ISSOCK(info.st_mode));
+    CHECK((info.st_mode & 0777) == 0600);
+  }
+  CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("a folder whose path is longer than a socket's address works the same") {
+  TempFolder folder("/" + std::string(200, 'x') + "/" + std::string(200, 'y'));
+  RunningNode running(folder.path());
+  CHECK(run(folder.path(), "status").code == kExitDone);
+  CHECK(std::filesystem::exists(folder.path() + "/.lansync/control.sock"));
+}
+
+TEST_CASE("where no socket can be made, the folder names one in a private directory") {
+  TempFolder folder;
+  TempFolder runtime;
+  Result<ControlListener> listener = listen_control(folder.path(), runtime.path(), true);
+  REQUIRE(listener);
+  CHECK(listener->path.starts_with(runtime.path()));
+  struct stat info {};
+  REQUIRE(::stat(listener->private_dir.c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0700);
+  Result<int> client = connect_control(folder.path());
+  REQUIRE(client);
+  ::close(*client);
+  // A killed node's directory is found through the pointer and removed by the next.
+  ::close(listener->fd);
+  CHECK_FALSE(connect_control(folder.path()));
+  Result<ControlListener> next = listen_control(folder.path(), runtime.path(), true);
+  REQUIRE(next);
+  CHECK_FALSE(std::filesystem::exists(listener->private_dir));
+  close_control(*next);
+  CHECK_FALSE(std::filesystem::exists(next->private_dir));
+  CHECK_FALSE(std::filesystem::exists(folder.path() + "/.lansync/control.path"));
+}
+
+TEST_CASE("garbage is answered with an error and harms nobody") {
+  TempFolder folder;
+  ControlServer::Limits limits;
+  limits.request_bytes = 4096;
+  RunningNode running(folder.path(), limits);
+  for (const std::string& bytes :
+       {std::string("\n"), std::string("hello\n"), std::string("[]\n"), std::string("{}\n"),
+        std::string("{\"command\":3}\n"), std::string("{\"command\":\"fly\"}\n"),
+        std::string(3000, '[') + "\n", std::string("\0\xff\x1b\n", 4),
+        std::string("{\"command\":\"trash\",\"args\":{\"since\":5}}\n"),
+        std::string("{\"command\":\"trash-restore\",\"args\":[]}\n"),
+        std::string("{\"command\":\"wait\",\"args\":{\"peers\":99999999999}}\n"),
+        std::string(100'000, 'x')}) {
+    INFO(bytes.substr(0, 60));
+    std::string answer = raw_exchange(folder.path(), bytes);
+    REQUIRE_FALSE(answer.empty());
+    Json json = Json::parse(answer);
+    CHECK(json["ok"] == false);
+    CHECK(json["exit"] == kExitUsage);
+  }
+  CHECK(run(folder.path(), "status").code == kExitDone);
+}
+
+TEST_CASE("a connection that says nothing is closed, and there are never too many") {
+  TempFolder folder;
+  ControlServer::Limits limits;
+  limits.connections = 2;
+  limits.idle = 200ms;
+  RunningNode running(folder.path(), limits);
+  Result<int> first = connect_control(folder.path());
+  Result<int> second = connect_control(folder.path());
+  REQUIRE(first);
+  REQUIRE(second);
+  REQUIRE(running.eventually([&] { return running.server()->connections() == 2; }));
+  ControlAnswer refused = ask_node(folder.path(), "status", Json::object(), 10s);
+  CHECK(refused.exit_code == kExitFailed);
+  CHECK(refused.error.find("too many") != std::string::npos);
+  char byte = 0;
+  CHECK(::recv(*first, &byte, 1, 0) == 0);
+  CHECK(::recv(*second, &byte, 1, 0) == 0);
+  ::close(*first);
+  ::close(*second);
+  CHECK(run(folder.path(), "status").code == kExitDone);
+}
+
+TEST_CASE("wait returns when the node says so") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  CommandLine command = command_in(folder.path(), "wait", true);
+  command.peers = 2;
+  auto outcome = std::async(std::launch::async, [&] { return run(command); });
+  REQUIRE(running.eventually([&] { return running.node.waiting.size() == 1; }));
+  CHECK(running.on_loop([&] { return running.node.wait_peers; }) == 2);
+  running.on_loop([&] {
+    auto done = running.node.waiting.begin()->second;
+    running.node.waiting.clear();
+    done(running.node.report);
+  });
+  Outcome result = outcome.get();
+  CHECK(result.code == kExitDone);
+  CHECK(Json::parse(result.out)["state"] == "syncing");
+}
+
+TEST_CASE("wait is answered at once where it is so already") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  running.on_loop([&] { running.node.wait_at_once = true; });
+  CHECK(run(folder.path(), "wait").code == kExitDone);
+}
+
+TEST_CASE("wait at its timeout is exit 1 with the reason, and the node forgets it") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  CommandLine command = command_in(folder.path(), "wait", true);
+  command.peers = 4;
+  command.timeout = 100ms;
+  Outcome outcome = run(command);
+  CHECK(outcome.code == kExitFailed);
+  CHECK(outcome.out.empty());
+  CHECK(outcome.error.find("not so after 100ms: 1 of 4 other nodes known") != std::string::npos);
+  CHECK(running.eventually([&] { return running.node.cancelled == 1; }));
+  CHECK(running.eventually([&] { return running.server()->connections() == 0; }));
+}
+
+TEST_CASE("wait without a node is exit 3 at its timeout") {
+  TempFolder folder;
+  CommandLine command = command_in(folder.path(), "wait");
+  command.timeout = 150ms;
+  CHECK(run(command).code == kExitNoNode);
+  command.timeout = 0ms;
+  CHECK(run(command).code == kExitNoNode);
+}
+
+TEST_CASE("wait waits for a node to appear") {
+  TempFolder folder;
+  CommandLine command = command_in(folder.path(), "wait");
+  auto outcome = std::async(std::launch::async, [&] { return run(command); });
+  RunningNode running(folder.path());
+  running.on_loop([&] { running.node.wait_at_once = true; });
+  // It may have asked before the line above.
+  running.eventually([&] {
+    if (running.node.waiting.empty()) return running.node.wait_peers == 0;
+    auto done = running.node.waiting.begin()->second;
+    running.node.waiting.clear();
+    done(running.node.report);
+    return true;
+  });
+  while (outcome.wait_for(1ms) != std::future_status::ready) {
+    running.on_loop([&] {
+      if (running.node.waiting.empty()) return;
+      auto done = running.node.waiting.begin()->second;
+      running.node.waiting.clear();
+      done(running.node.report);
+    });
+  }
+  CHECK(outcome.get().code == kExitDone);
+}
+
+TEST_CASE("a node that ends cancels what is under way and closes every connection") {
+  TempFolder folder;
+  auto running = std::make_unique<RunningNode>(folder.path());
+  auto answer = std::async(std::launch::async, [&] {
+    return ask_node(folder.path(), "wait", Json::object(), std::nullopt);
+  });
+  REQUIRE(running->eventually([&] { return running->node.waiting.size() == 1; }));
+  running.reset();
+  ControlAnswer result = answer.get();
+  CHECK(result.hung_up);
+  CHECK(result.exit_code == kExitFailed);
+}
+
+TEST_CASE("stop returns when the node has closed its end") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  Outcome outcome = run(folder.path(), "stop");
+  CHECK(outcome.code == kExitDone);
+  CHECK(running.node.stops == 1);
+  CHECK(run(folder.path(), "status").code == kExitNoNode);
+}
+
+TEST_CASE("trash takes a time, and restores a name as of a time") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  CommandLine list = command_in(folder.path(), "trash");
+  list.since = parse_time("2026-11-21T10:00:00Z");
+  CHECK(run(list).out.find("gone.txt") != std::string::npos);
+  CHECK(running.on_loop([&] { return running.node.trash_since; }) == list.since);
+  CommandLine restore = command_in(folder.path(), "trash");
+  restore.restore = "a/b";
+  restore.restore_time = list.since;
+  CHECK(run(restore).out == "brought back a/b\n");
+  CHECK(running.on_loop([&] { return running.node.restored.time; }) == list.since);
+}
+
+TEST_CASE("version and genpass need no node") {
+  Outcome version = run("", "version", true);
+  CHECK(version.code == kExitDone);
+  CHECK(Json::parse(version.out)["protocol"] == 1);
+  CHECK(run("", "version").out.starts_with("lansync "));
+  CHECK(run("", "genpass").out.size() == 20);
+  CHECK(Json::parse(run("", "genpass", true).out)["password"].get<std::string>().size() == 19);
+}
+
+TEST_CASE("an answer that cannot be written is a failure") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  Prng random(1);
+  std::ostringstream out;
+  out.setstate(std::ios::badbit);
+  std::ostringstream error;
+  CHECK(run_command(command_in(folder.path(), "status", true), random, {out, error, false, {}}) ==
+        kExitFailed);
+}

@@ -1,1 +1,73 @@
+#include "app/render.h"
+
 #include "support/catch.h"
+#include "unit/app/fake_node.h"
+
+using namespace lansync;
+
+namespace {
+
+constexpr const char* kHostile = "ev\x1b]0;x\x07il\r\n\xe2\x80\xae\xff";
+
+void check_harmless(const std::string& text) {
+  INFO(text);
+  for (unsigned char c : text) CHECK((c == '\n' || (c >= 0x20 && c != 0x7f)));
+  CHECK(text.find("\xe2\x80\xae") == std::string::npos);
+  CHECK(text.find('\xff') == std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("names from others cannot drive a terminal") {
+  StatusReport report = sample_status();
+  report.name = report.why_role = report.reason = report.folder = report.group = kHostile;
+  report.hub = HubReport{NodeId{}, kHostile};
+  report.peers[0].name = report.peers[0].address = report.peers[0].why = kHostile;
+  report.peers[0].state = PeerState::kRefused;
+  report.transfers[0].name = report.transfers[0].peer = report.transfers[0].carrier = kHostile;
+  check_harmless(render_status(report));
+  check_harmless(render_peers(report.peers));
+  check_harmless(render_conflicts({{kHostile, kHostile, kHostile, {}}}));
+  check_harmless(render_trash({{kHostile, kHostile, {}, 1}}));
+  check_harmless(render_plan({{kHostile, kHostile, kHostile, 1}}));
+  DoctorFacts facts;
+  facts.interfaces = {{kHostile, kHostile, false, kHostile, 0, 0, 0, kHostile}};
+  facts.findings = {{true, kHostile, kHostile}};
+  check_harmless(render_doctor(facts));
+}
+
+TEST_CASE("status says in words what is going on and what to do") {
+  std::string text = render_status(sample_status());
+  for (const char* part :
+       {"syncing, 3 files and 14 B to go: 3 files to go", "server: nobody else was heard",
+        "this node", "OPEN", "lansync confirm", "lansync conflicts", "bob", "192.168.1.7:27801",
+        "2 ms", "[#####-----]  50%"})
+    CHECK(text.find(part) != std::string::npos);
+  StatusReport alone;
+  CHECK(render_status(alone).find("no other nodes are known") != std::string::npos);
+}
+
+TEST_CASE("who was turned away is shown with the reason") {
+  PeerReport refused;
+  refused.name = "mallory";
+  refused.address = "10.0.0.9";
+  refused.state = PeerState::kRefused;
+  refused.why = "wrong password";
+  CHECK(render_peers({refused}).find("mallory at 10.0.0.9 was turned away: wrong password") !=
+        std::string::npos);
+}
+
+TEST_CASE("a transfer of nothing, of too much and of unknown length has a bar") {
+  CHECK(transfer_line({"a", false, "b", "enet", 0, 0, 0}, 80).starts_with("[##########] 100%"));
+  CHECK(transfer_line({"a", false, "b", "enet", 10, 50, 0}, 80).starts_with("[##########] 100%"));
+  CHECK(transfer_line({"a", false, "", "", 100, 0, 10}, 80) ==
+        "[----------]   0%  10 B/s  11 s left  a from several");
+}
+
+TEST_CASE("columns line up also with wide and combining letters") {
+  CHECK(table({{"a", "b"}, {"\xe6\x97\xa5\xe6\x9c\xac", "c"}, {"e\xcc\x81", "d"}}) ==
+        "a     b\n\xe6\x97\xa5\xe6\x9c\xac  c\ne\xcc\x81     d\n");
+  CHECK(cut_to_width("\xe6\x97\xa5\xe6\x9c\xac", 4) == "\xe6\x97\xa5\xe6\x9c\xac");
+  CHECK(cut_to_width("\xe6\x97\xa5\xe6\x9c\xac", 3) == "\xe6\x97\xa5~");
+  CHECK(cut_to_width("abc", 0).empty());
+}

@@ -1,1 +1,128 @@
+#include "app/terminal_view.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "app/render.h"
 #include "support/catch.h"
+#include "unit/app/fake_node.h"
+
+using namespace lansync;
+
+namespace {
+
+Environment terminal_environment(const std::string& kind) {
+  Environment environment;
+  environment.variable = [kind](const std::string& name) -> std::optional<std::string> {
+    return name == "TERM" && !kind.empty() ? std::optional<std::string>(kind) : std::nullopt;
+  };
+  return environment;
+}
+
+std::string read_now(int fd) {
+  std::string out;
+  char buffer[4096];
+  pollfd item{fd, POLLIN, 0};
+  while (::poll(&item, 1, 0) > 0 && (item.revents & POLLIN) != 0) {
+    ssize_t count = ::read(fd, buffer, sizeof buffer);
+    if (count <= 0) break;
+    out.append(buffer, static_cast<std::size_t>(count));
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a frame never has more lines or columns than the terminal") {
+  StatusReport report = sample_status();
+  report.peers.resize(50, report.peers[0]);
+  report.transfers.resize(50, report.transfers[0]);
+  report.transfers[0].name = std::string(500, 'x');
+  std::deque<std::string> log(100, std::string(300, 'l'));
+  for (ViewSize size :
+       {ViewSize{1, 1}, ViewSize{10, 3}, ViewSize{20, 10}, ViewSize{80, 24}, ViewSize{300, 100}}) {
+    std::string frame = render_frame(report, log, size, false);
+    INFO(size.columns << " x " << size.rows);
+    std::size_t lines = 1;
+    std::size_t begin = 0;
+    for (std::size_t at = frame.find('\n'); at != std::string::npos; at = frame.find('\n', begin)) {
+      CHECK(display_width(frame.substr(begin, at - begin)) <= size.columns);
+      begin = at + 1;
+      ++lines;
+    }
+    CHECK(display_width(frame.substr(begin)) <= size.columns);
+    CHECK(lines <= size.rows);
+  }
+}
+
+TEST_CASE("a frame tells role and why, state, peers, transfers, conflicts and the last log lines") {
+  std::string frame = render_frame(sample_status(), {"first", "last line"}, {100, 30}, false);
+  for (const char* part : {"server: nobody else was heard", "syncing", "bob", "50%", "a.txt",
+                           "16 conflict copies", "15 deletes", "last line", "(OPEN)"})
+    CHECK(frame.find(part) != std::string::npos);
+  CHECK(frame.find('\x1b') == std::string::npos);
+  CHECK(render_frame(sample_status(), {}, {100, 30}, true).find("\x1b[33m") != std::string::npos);
+}
+
+TEST_CASE("what is no terminal gets no view") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  CHECK_FALSE(TerminalView::can_start(ends[1], terminal_environment("xterm")));
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST_CASE("a terminal is redrawn four times a second at most, and put back at the end") {
+  int master = ::posix_openpt(O_RDWR | O_NOCTTY);
+  REQUIRE(master >= 0);
+  REQUIRE(::grantpt(master) == 0);
+  REQUIRE(::unlockpt(master) == 0);
+  int slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY);
+  REQUIRE(slave >= 0);
+  winsize window{};
+  window.ws_col = 60;
+  window.ws_row = 20;
+  ::ioctl(slave, TIOCSWINSZ, &window);
+  termios before{};
+  ::tcgetattr(slave, &before);
+  CHECK_FALSE(TerminalView::can_start(slave, terminal_environment("dumb")));
+  // Not the terminal that controls this process: a job in the background.
+  CHECK_FALSE(TerminalView::can_start(slave, terminal_environment("xterm")));
+  {
+    TerminalView view(slave, terminal_environment("xterm"));
+    CHECK(read_now(master).find("\x1b[?1049h") != std::string::npos);
+    StatusReport report = sample_status();
+    Instant now{1s};
+    view.tick(report, now);
+    CHECK(read_now(master).find("alice") != std::string::npos);
+    report.name = "changed";
+    view.tick(report, now + 249ms);
+    CHECK(read_now(master).empty());
+    view.tick(report, now + 250ms);
+    CHECK(read_now(master).find("changed") != std::string::npos);
+    view.tick(report, now + 1s);
+    CHECK(read_now(master).empty());
+    window.ws_col = 40;
+    ::ioctl(slave, TIOCSWINSZ, &window);
+    view.tick(report, now + 2s);
+    CHECK(read_now(master).find("\x1b[2J") != std::string::npos);
+    view.add_log_line(LogLevel::kWarn, "evil\x1b[2J");
+    view.tick(report, now + 3s);
+    CHECK(read_now(master).find("evil\\x1b[2J") != std::string::npos);
+  }
+  std::string end = read_now(master);
+  CHECK(end.find("\x1b[?1049l") != std::string::npos);
+  CHECK(end.find("\x1b[?25h") != std::string::npos);
+  termios after{};
+  ::tcgetattr(slave, &after);
+  CHECK(after.c_lflag == before.c_lflag);
+  CHECK(after.c_cc[VSUSP] == before.c_cc[VSUSP]);
+  ::close(slave);
+  ::close(master);
+}
