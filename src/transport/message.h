@@ -44,11 +44,13 @@ struct Hello {
   bool has_data = false;
   std::uint8_t disk_log2 = 0;
   std::uint32_t term = 0;      // highest term this node knows
-  std::uint64_t seq = 0;       // hub sequence at which it was last in sync
+  std::uint32_t sync_term = 0; // hub term and sequence at which it was last in sync
+  std::uint64_t seq = 0;
   std::uint32_t members = 0;   // hub: sessions of members, itself included
   std::uint16_t port = 0;      // ENet's
   NodeId hub;                  // whom it follows; itself if hub; zero if none
   std::uint32_t hub_term = 0;  // that hub's term
+  bool in_sync = false;        // with that hub: it hands over only to such a node
   bool hub_live = false;       // has heard that hub, authenticated, within the last 2 s
   std::optional<BeaconKey> beacon_key;
   bool operator==(const Hello&) const = default;
@@ -92,6 +94,19 @@ struct IndexGet {
   Bytes digests;
   std::uint64_t count_high =
       0;  // this node's own edit counter: a hub that saw a higher one says so
+};
+
+// A client heard another hub of the group: its own hub has to know (DESIGN, Self-assignment 5).
+struct HubHeard {
+  NodeId node;
+  Address address;
+};
+
+// "Answer when you have sent everything before this": what `wait` uses to know that nothing is on its
+// way. The answer comes on the same channel as updates.
+struct Mark {
+  std::uint64_t token = 0;
+  bool answer = false;
 };
 
 struct NamedEntry {
@@ -183,10 +198,10 @@ struct Done {
   std::vector<NamedEntry> published;
 };
 
-using Message = std::variant<Hello, Claim, Roster, Bye, Ping, IndexGet, Update, Push, Verdict,
-                             Request, Download, Done>;
+using Message = std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, IndexGet, Update, Push,
+                             Verdict, Request, Download, Done>;
 
-// The name in `type`: hello, hi, claim, roster, bye, ping, index_get, update, push, accept, have,
+// The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, index_get, update, push, accept, have,
 // conflict, refuse, request, download, done.
 std::string_view message_type(const Message& message);
 

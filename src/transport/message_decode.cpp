@@ -145,9 +145,9 @@ std::vector<NamedEntry> read_entries(std::span<const Object> list, Fault& fault)
 
 // ---- one function for each type; `in` holds the message's own fields, `type` being field 0
 
-constexpr std::array<std::string_view, 16> kHelloNames = {
-    "type", "name", "program", "role", "manual", "replica",  "data", "disk",
-    "term", "seq",  "members", "port", "hub",    "hub_term", "live", "key"};
+constexpr std::array<std::string_view, 18> kHelloNames = {
+    "type",      "name", "program", "role", "manual", "replica",  "data",    "disk", "term",
+    "sync_term", "seq",  "members", "port", "hub",    "hub_term", "in_sync", "live", "key"};
 
 Message read_hello(Fields& in, bool answer) {
   Hello m;
@@ -160,13 +160,15 @@ Message read_hello(Fields& in, bool answer) {
   m.has_data = in.flag(6);
   m.disk_log2 = in.number<std::uint8_t>(7, 63);
   m.term = in.number<std::uint32_t>(8);
-  m.seq = in.number<std::uint64_t>(9);
-  m.members = in.number<std::uint32_t>(10);
-  m.port = in.number<std::uint16_t>(11);
-  m.hub = in.id<NodeId>(12);
-  m.hub_term = in.number<std::uint32_t>(13);
-  m.hub_live = in.flag(14);
-  if (in.has(15)) m.beacon_key = in.id<BeaconKey>(15);
+  m.sync_term = in.number<std::uint32_t>(9);
+  m.seq = in.number<std::uint64_t>(10);
+  m.members = in.number<std::uint32_t>(11);
+  m.port = in.number<std::uint16_t>(12);
+  m.hub = in.id<NodeId>(13);
+  m.hub_term = in.number<std::uint32_t>(14);
+  m.in_sync = in.flag(15);
+  m.hub_live = in.flag(16);
+  if (in.has(17)) m.beacon_key = in.id<BeaconKey>(17);
   return m;
 }
 
@@ -227,6 +229,19 @@ Message read_bye(Fields& in) {
 constexpr std::array<std::string_view, 2> kPingNames = {"type", "seq"};
 
 Message read_ping(Fields& in) { return Ping{in.number<std::uint64_t>(1)}; }
+
+constexpr std::array<std::string_view, 4> kHubHeardNames = {"type", "node", "ip", "port"};
+
+Message read_hub_heard(Fields& in) {
+  HubHeard m;
+  m.node = in.id<NodeId>(1);
+  m.address = {in.number<std::uint32_t>(2), in.number<std::uint16_t>(3)};
+  return m;
+}
+
+constexpr std::array<std::string_view, 3> kMarkNames = {"type", "token", "answer"};
+
+Message read_mark(Fields& in) { return Mark{in.number<std::uint64_t>(1), in.flag(2)}; }
 
 constexpr std::array<std::string_view, 4> kIndexGetNames = {"type", "buckets", "digests", "high"};
 
@@ -427,6 +442,8 @@ std::optional<Message> read_message(const Object& object, Fault& fault) {
   if (type == "claim") return with(kClaimNames, read_claim);
   if (type == "roster")
     return with(kRosterNames, [&](Fields& in) { return read_roster(in, fault); });
+  if (type == "hub_heard") return with(kHubHeardNames, read_hub_heard);
+  if (type == "mark") return with(kMarkNames, read_mark);
   if (type == "bye") return with(kByeNames, read_bye);
   if (type == "index_get")
     return with(kIndexGetNames, [&](Fields& in) { return read_index_get(in, fault); });

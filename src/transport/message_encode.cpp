@@ -29,7 +29,7 @@ class Encoder {
   explicit Encoder(Bytes& out) : sink_{out}, pack_(sink_) {}
 
   void operator()(const Hello& m) {
-    begin(m.answer ? "hi" : "hello", m.beacon_key ? 15 : 14);
+    begin(m.answer ? "hi" : "hello", m.beacon_key ? 17 : 16);
     text("name", cut(m.name, kMaxNodeName));
     text("program", cut(m.program, kMaxNodeName));
     number("role", static_cast<std::uint8_t>(m.role));
@@ -38,11 +38,13 @@ class Encoder {
     flag("data", m.has_data);
     number("disk", m.disk_log2);
     number("term", m.term);
+    number("sync_term", m.sync_term);
     number("seq", m.seq);
     number("members", m.members);
     number("port", m.port);
     bytes("hub", m.hub.bytes);
     number("hub_term", m.hub_term);
+    flag("in_sync", m.in_sync);
     flag("live", m.hub_live);
     if (m.beacon_key) bytes("key", m.beacon_key->bytes);
   }
@@ -79,6 +81,19 @@ class Encoder {
   void operator()(const Ping& m) {
     begin("ping", 1);
     number("seq", m.seq);
+  }
+
+  void operator()(const HubHeard& m) {
+    begin("hub_heard", 3);
+    bytes("node", m.node.bytes);
+    number("ip", m.address.ip);
+    number("port", m.address.port);
+  }
+
+  void operator()(const Mark& m) {
+    begin("mark", 2);
+    number("token", m.token);
+    flag("answer", m.answer);
   }
 
   void operator()(const IndexGet& m) {
