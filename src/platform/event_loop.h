@@ -1,0 +1,55 @@
+// The control thread's loop: sleeps until a descriptor is readable, a deadline passes, a signal
+// comes or another thread posts; then hands the time to the node, once.
+//
+// Invariant: the clock is read once a turn, and everything in a turn sees that instant. Made and
+// driven by app; asio stays behind it.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace lansync {
+
+struct Turn {
+  Instant now;
+  WallTime wall;
+  // The loop stood still for over 500 ms (a stopped process, a slow call): silence of others in
+  // that time says nothing about them.
+  bool stalled = false;
+  // The machine slept: CLOCK_BOOTTIME ran ahead of CLOCK_MONOTONIC.
+  bool suspended = false;
+  Duration slept_through{0};  // how long it stood still or slept, for the log
+};
+
+class EventLoop {
+ public:
+  static Result<std::unique_ptr<EventLoop>> create();
+  ~EventLoop();
+
+  // `ready` runs in each turn in which `fd` is readable (level-triggered). The fd stays the
+  // caller's; unwatch it before closing it. Watching one twice replaces its callback.
+  Status watch_fd(int fd, std::function<void()> ready);
+  void unwatch_fd(int fd);
+  // From any thread: runs `task` on the loop's thread, before the next turn.
+  void post(std::function<void()> task);
+  // SIGINT, SIGTERM, SIGHUP. SIGPIPE is ignored from create() on: a peer that is gone is an EPIPE.
+  Status on_signal(std::function<void(int)> callback);
+
+  // Runs until stop(). on_turn is called after each wake-up's callbacks (and once at the start) and
+  // returns when it wants to be called again at the latest; kNever for "on events only".
+  void run(const std::function<Instant(const Turn&)>& on_turn);
+  void stop();  // from the loop's thread; run() returns after the current turn
+
+  // The instant of the current turn, for callbacks of descriptors.
+  Instant now() const;
+
+ private:
+  struct Impl;
+  explicit EventLoop(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lansync

@@ -1,0 +1,472 @@
+#include "platform/sqlite_index_store.h"
+
+#include <sqlite3.h>
+#include <xxhash.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+
+#include "base/bytes.h"
+#include "base/log.h"
+
+namespace lansync {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Broken ones are kept for a person who wants to look; not without end.
+constexpr int kBrokenKept = 3;
+
+// migrations[i] leads from schema version i to i + 1. A new database is an old one of version 0.
+constexpr std::array<const char*, kIndexSchemaVersion> kMigrations = {
+    "CREATE TABLE entries(path BLOB PRIMARY KEY NOT NULL, local BLOB NOT NULL,"
+    " synced BLOB NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE trash(name BLOB PRIMARY KEY NOT NULL, path BLOB NOT NULL, content BLOB NOT NULL,"
+    " time_ns INTEGER NOT NULL, size INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE meta(key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL,"
+    " sum INTEGER NOT NULL) WITHOUT ROWID;"
+    // `schema` repeats user_version: a flipped bit there must not read as "made by a newer
+    // program".
+    "CREATE TABLE header(id INTEGER PRIMARY KEY CHECK(id = 1), schema INTEGER NOT NULL,"
+    " row_count INTEGER NOT NULL, row_sum INTEGER NOT NULL);"
+    "INSERT INTO header VALUES(1, 1, 0, 0);"};
+
+// XXH3: detects accidents, not attackers; the file is ours alone. Lengths go in, so that a border
+// between two fields cannot move.
+class RowSum {
+ public:
+  explicit RowSum(char table) { writer_.u8(static_cast<std::uint8_t>(table)); }
+  RowSum& add(std::string_view text) {
+    writer_.text(text);
+    return *this;
+  }
+  RowSum& add(std::uint64_t number) {
+    writer_.u64(number);
+    return *this;
+  }
+  std::uint64_t value() const {
+    return XXH3_64bits(writer_.bytes().data(), writer_.bytes().size());
+  }
+
+ private:
+  ByteWriter writer_;
+};
+
+std::uint64_t sum_of(const IndexRow& row) {
+  return RowSum('e').add(row.path).add(row.local).add(row.synced).value();
+}
+std::uint64_t sum_of(const TrashRow& row) {
+  return RowSum('t')
+      .add(row.name)
+      .add(row.path)
+      .add(row.content)
+      .add(static_cast<std::uint64_t>(row.time_ns))
+      .add(row.size)
+      .value();
+}
+std::uint64_t sum_of(const std::string& key, const std::string& value) {
+  return RowSum('m').add(key).add(value).value();
+}
+
+ErrorCode code_of(int sqlite_code) {
+  switch (sqlite_code & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_FORMAT:
+    case SQLITE_MISMATCH:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_ERROR:  // "no such table": the file is an SQLite one, but not ours any more
+      return ErrorCode::kCorrupt;
+    case SQLITE_FULL:
+      return ErrorCode::kNoSpace;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return ErrorCode::kBusy;
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+      return ErrorCode::kDenied;
+    default:
+      return ErrorCode::kIo;
+  }
+}
+
+// Bound without a copy: the caller's strings outlive the step.
+void bind_blob(sqlite3_stmt* statement, int at, const std::string& bytes) {
+  // A null pointer would bind NULL, not an empty blob.
+  sqlite3_bind_blob64(statement, at, bytes.empty() ? "" : bytes.data(), bytes.size(),
+                      SQLITE_STATIC);
+}
+void bind_number(sqlite3_stmt* statement, int at, std::uint64_t number) {
+  sqlite3_bind_int64(statement, at, static_cast<sqlite3_int64>(number));
+}
+std::string blob_at(sqlite3_stmt* statement, int column) {
+  const void* data = sqlite3_column_blob(statement, column);
+  int size = sqlite3_column_bytes(statement, column);
+  return data == nullptr ? std::string()
+                         : std::string(static_cast<const char*>(data), static_cast<size_t>(size));
+}
+std::uint64_t number_at(sqlite3_stmt* statement, int column) {
+  return static_cast<std::uint64_t>(sqlite3_column_int64(statement, column));
+}
+
+Error corrupt(const char* what) {
+  return Error{ErrorCode::kCorrupt, str("index.db is damaged: ", what)};
+}
+
+}  // namespace
+
+void SqliteIndexStore::CloseDatabase::operator()(sqlite3* database) const {
+  sqlite3_close_v2(database);
+}
+void SqliteIndexStore::Finalize::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
+
+SqliteIndexStore::~SqliteIndexStore() { close(); }
+
+void SqliteIndexStore::close() {
+  for (Statement* statement :
+       {&begin_, &commit_, &rollback_, &put_header_, &put_entry_, &find_entry_, &erase_entry_,
+        &put_trash_, &find_trash_, &erase_trash_, &put_meta_, &find_meta_, &erase_meta_}) {
+    statement->reset();
+  }
+  database_.reset();
+}
+
+Error SqliteIndexStore::failure(const char* doing) const {
+  return Error{code_of(sqlite3_extended_errcode(database_.get())),
+               str("cannot ", doing, " index.db: ", printable(sqlite3_errmsg(database_.get())))};
+}
+
+Status SqliteIndexStore::run(const char* sql) {
+  if (sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return failure("set up");
+  }
+  return {};
+}
+
+Status SqliteIndexStore::prepare(Statement& out, const char* sql) {
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v3(database_.get(), sql, -1, SQLITE_PREPARE_PERSISTENT, &statement,
+                         nullptr) != SQLITE_OK) {
+    return failure("prepare");
+  }
+  out.reset(statement);
+  return {};
+}
+
+Result<std::int64_t> SqliteIndexStore::ask_number(const char* sql) {
+  Statement ask;
+  LS_TRY(prepare(ask, sql));
+  if (sqlite3_step(ask.get()) != SQLITE_ROW) return failure("ask");
+  return std::int64_t{sqlite3_column_int64(ask.get(), 0)};
+}
+
+Result<std::unique_ptr<SqliteIndexStore>> SqliteIndexStore::open(const std::string& path) {
+  std::unique_ptr<SqliteIndexStore> store(new SqliteIndexStore(path));
+  std::error_code failed;
+  bool was_there = fs::exists(fs::symlink_status(path, failed));
+  // A file of no bytes is a valid, new database to SQLite. To us it is an index that was lost.
+  if (was_there && fs::is_regular_file(path, failed) && fs::file_size(path, failed) == 0) {
+    LS_TRY(store->set_aside("index.db was empty"));
+  }
+  Status opened = store->open_database();
+  if (!opened && opened.error().code == ErrorCode::kCorrupt) {
+    LS_TRY(store->set_aside(opened.error().detail));
+    opened = store->open_database();
+  }
+  if (!opened) return opened.error();
+  return store;
+}
+
+Status SqliteIndexStore::open_database() {
+  sqlite3* raw = nullptr;
+  int code = sqlite3_open_v2(
+      path_.c_str(), &raw,
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_NOFOLLOW,
+      nullptr);
+  database_.reset(raw);
+  if (raw == nullptr) return Error{ErrorCode::kIo, "no memory for index.db"};
+  if (code != SQLITE_OK) return failure("open");
+  sqlite3_extended_result_codes(raw, 1);
+  Status ready = set_up();
+  if (!ready) close();
+  return ready;
+}
+
+// EXCLUSIVE: nobody else opens it, and WAL then needs no shared memory file, which some file
+// systems cannot give. FULL: a commit is on the disk when it returns.
+Status SqliteIndexStore::set_up() {
+  sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  LS_TRY(
+      run("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+          "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;"
+          "PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=33554432;"));
+  LS_TRY(check_version());
+  LS_TRY(prepare_all());
+  return read_header(sums_);
+}
+
+Status SqliteIndexStore::check_version() {
+  auto version = ask_number("PRAGMA user_version");
+  if (!version) return version.error();
+  if (*version == 0) {
+    auto tables = ask_number("SELECT count(*) FROM sqlite_schema");
+    if (!tables) return tables.error();
+    if (*tables != 0) return corrupt("it states no version");
+    return migrate(0);
+  }
+  auto stated = ask_number("SELECT schema FROM header WHERE id = 1");
+  if (!stated) return stated.error();
+  if (*stated != *version || *version < 0) return corrupt("it states two versions");
+  if (*version > kIndexSchemaVersion) {
+    return Error{ErrorCode::kRefused,
+                 str("index.db was made by a newer lansync (schema ", *version, ", this one knows ",
+                     kIndexSchemaVersion, "): update this program, or give it another folder")};
+  }
+  return migrate(static_cast<int>(*version));
+}
+
+Status SqliteIndexStore::migrate(int from) {
+  for (int version = from; version < kIndexSchemaVersion; ++version) {
+    std::string step = str("BEGIN IMMEDIATE;", kMigrations[static_cast<std::size_t>(version)],
+                           "UPDATE header SET schema = ", version + 1,
+                           "; PRAGMA user_version = ", version + 1, "; COMMIT;");
+    LS_TRY(run(step.c_str()));
+  }
+  return {};
+}
+
+Status SqliteIndexStore::prepare_all() {
+  LS_TRY(prepare(begin_, "BEGIN IMMEDIATE"));
+  LS_TRY(prepare(commit_, "COMMIT"));
+  LS_TRY(prepare(rollback_, "ROLLBACK"));
+  LS_TRY(prepare(put_header_, "UPDATE header SET row_count = ?1, row_sum = ?2 WHERE id = 1"));
+  LS_TRY(prepare(put_entry_, "INSERT OR REPLACE INTO entries VALUES(?1, ?2, ?3, ?4)"));
+  LS_TRY(prepare(find_entry_, "SELECT sum FROM entries WHERE path = ?1"));
+  LS_TRY(prepare(erase_entry_, "DELETE FROM entries WHERE path = ?1"));
+  LS_TRY(prepare(put_trash_, "INSERT OR REPLACE INTO trash VALUES(?1, ?2, ?3, ?4, ?5, ?6)"));
+  LS_TRY(prepare(find_trash_, "SELECT sum FROM trash WHERE name = ?1"));
+  LS_TRY(prepare(erase_trash_, "DELETE FROM trash WHERE name = ?1"));
+  LS_TRY(prepare(put_meta_, "INSERT OR REPLACE INTO meta VALUES(?1, ?2, ?3)"));
+  LS_TRY(prepare(find_meta_, "SELECT sum FROM meta WHERE key = ?1"));
+  return prepare(erase_meta_, "DELETE FROM meta WHERE key = ?1");
+}
+
+Status SqliteIndexStore::set_aside(const std::string& why) {
+  close();
+  std::error_code failed;
+  int number = 1;
+  auto broken = [&](int n) { return str(path_, ".broken-", n); };
+  while (number < 1'000'000 && fs::exists(fs::symlink_status(broken(number), failed))) ++number;
+  if (number > kBrokenKept) {
+    // Full: the newest takes the last place, so that the first (perhaps the best) stay.
+    number = kBrokenKept;
+  }
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    if (!fs::exists(fs::symlink_status(path_ + suffix, failed))) continue;
+    fs::rename(path_ + suffix, broken(number) + suffix, failed);
+    if (failed) {
+      return Error{ErrorCode::kIo, str("cannot set a damaged index.db aside: ", failed.message())};
+    }
+  }
+  why_rebuilt_ = str(why, "; it was set aside as index.db.broken-", number,
+                     " and a new one begun: this node joins anew");
+  return {};
+}
+
+Status SqliteIndexStore::read_header(Sums& out) {
+  Statement ask;
+  LS_TRY(prepare(ask, "SELECT row_count, row_sum FROM header WHERE id = 1"));
+  if (sqlite3_step(ask.get()) != SQLITE_ROW) return corrupt("it has no header");
+  out = Sums{number_at(ask.get(), 0), number_at(ask.get(), 1)};
+  return {};
+}
+
+Status SqliteIndexStore::write_header(const Sums& sums) {
+  bind_number(put_header_.get(), 1, sums.rows);
+  bind_number(put_header_.get(), 2, sums.all);
+  return step_done(put_header_, "write the header of");
+}
+
+Status SqliteIndexStore::load_entries(LoadedIndex& out, Sums& sums) {
+  Statement all;
+  LS_TRY(prepare(all, "SELECT path, local, synced, sum FROM entries"));
+  int code = SQLITE_ROW;
+  while ((code = sqlite3_step(all.get())) == SQLITE_ROW) {
+    IndexRow row{blob_at(all.get(), 0), blob_at(all.get(), 1), blob_at(all.get(), 2)};
+    std::uint64_t sum = number_at(all.get(), 3);
+    if (sum != sum_of(row)) return corrupt("an entry's checksum is wrong");
+    // Out of order, a later look-up would miss the row.
+    if (!out.rows.empty() && row.path <= out.rows.back().path) return corrupt("wrong order");
+    ++sums.rows;
+    sums.all ^= sum;
+    out.rows.push_back(std::move(row));
+  }
+  return code == SQLITE_DONE ? Status{} : Status(failure("read"));
+}
+
+Status SqliteIndexStore::load_trash(LoadedIndex& out, Sums& sums) {
+  Statement all;
+  LS_TRY(prepare(all, "SELECT name, path, content, time_ns, size, sum FROM trash"));
+  int code = SQLITE_ROW;
+  while ((code = sqlite3_step(all.get())) == SQLITE_ROW) {
+    TrashRow row{blob_at(all.get(), 0), blob_at(all.get(), 1), blob_at(all.get(), 2),
+                 sqlite3_column_int64(all.get(), 3), number_at(all.get(), 4)};
+    std::uint64_t sum = number_at(all.get(), 5);
+    if (sum != sum_of(row)) return corrupt("a checksum in the trash's list is wrong");
+    if (!out.trash.empty() && row.name <= out.trash.back().name) return corrupt("wrong order");
+    ++sums.rows;
+    sums.all ^= sum;
+    out.trash.push_back(std::move(row));
+  }
+  return code == SQLITE_DONE ? Status{} : Status(failure("read"));
+}
+
+Status SqliteIndexStore::load_meta(LoadedIndex& out, Sums& sums) {
+  Statement all;
+  LS_TRY(prepare(all, "SELECT key, value, sum FROM meta"));
+  int code = SQLITE_ROW;
+  while ((code = sqlite3_step(all.get())) == SQLITE_ROW) {
+    std::string key = blob_at(all.get(), 0);
+    std::string value = blob_at(all.get(), 1);
+    std::uint64_t sum = number_at(all.get(), 2);
+    if (sum != sum_of(key, value)) return corrupt("a setting's checksum is wrong");
+    ++sums.rows;
+    sums.all ^= sum;
+    if (!out.meta.emplace(std::move(key), std::move(value)).second) return corrupt("a double key");
+  }
+  return code == SQLITE_DONE ? Status{} : Status(failure("read"));
+}
+
+Result<LoadedIndex> SqliteIndexStore::load_checked() {
+  LoadedIndex out;
+  Sums stated;
+  Sums sums;
+  LS_TRY(read_header(stated));
+  // A hint for one allocation, bounded: the number comes from the disk.
+  out.rows.reserve(std::min<std::uint64_t>(stated.rows, 1 << 20));
+  LS_TRY(load_entries(out, sums));
+  LS_TRY(load_trash(out, sums));
+  LS_TRY(load_meta(out, sums));
+  if (sums != stated) return corrupt("rows are missing");
+  sums_ = sums;
+  return out;
+}
+
+Result<LoadedIndex> SqliteIndexStore::load() {
+  if (database_ == nullptr) return Error{ErrorCode::kIo, "index.db is not open"};
+  auto loaded = load_checked();
+  if (loaded || loaded.error().code != ErrorCode::kCorrupt) return loaded;
+  LS_TRY(set_aside(loaded.error().detail));
+  LS_TRY(open_database());
+  return load_checked();
+}
+
+Status SqliteIndexStore::step_done(Statement& statement, const char* doing) {
+  int code = sqlite3_step(statement.get());
+  Status out = code == SQLITE_DONE ? Status{} : Status(failure(doing));
+  sqlite3_reset(statement.get());
+  return out;
+}
+
+Status SqliteIndexStore::forget_old(Statement& find, const std::string& key, Sums& sums,
+                                    bool& found) {
+  bind_blob(find.get(), 1, key);
+  int code = sqlite3_step(find.get());
+  found = code == SQLITE_ROW;
+  if (found) {
+    --sums.rows;
+    sums.all ^= number_at(find.get(), 0);
+  }
+  Status out = found || code == SQLITE_DONE ? Status{} : Status(failure("read"));
+  sqlite3_reset(find.get());
+  return out;
+}
+
+Status SqliteIndexStore::remove_row(Statement& find, Statement& erase, const std::string& key,
+                                    Sums& sums) {
+  bool found = false;
+  LS_TRY(forget_old(find, key, sums, found));
+  if (!found) return {};
+  bind_blob(erase.get(), 1, key);
+  return step_done(erase, "remove a row of");
+}
+
+Status SqliteIndexStore::put_entry(const IndexRow& row, Sums& sums) {
+  bool found = false;
+  LS_TRY(forget_old(find_entry_, row.path, sums, found));
+  const std::uint64_t sum = sum_of(row);
+  bind_blob(put_entry_.get(), 1, row.path);
+  bind_blob(put_entry_.get(), 2, row.local);
+  bind_blob(put_entry_.get(), 3, row.synced);
+  bind_number(put_entry_.get(), 4, sum);
+  ++sums.rows;
+  sums.all ^= sum;
+  return step_done(put_entry_, "write");
+}
+
+Status SqliteIndexStore::put_trash(const TrashRow& row, Sums& sums) {
+  bool found = false;
+  LS_TRY(forget_old(find_trash_, row.name, sums, found));
+  const std::uint64_t sum = sum_of(row);
+  bind_blob(put_trash_.get(), 1, row.name);
+  bind_blob(put_trash_.get(), 2, row.path);
+  bind_blob(put_trash_.get(), 3, row.content);
+  sqlite3_bind_int64(put_trash_.get(), 4, row.time_ns);
+  bind_number(put_trash_.get(), 5, row.size);
+  bind_number(put_trash_.get(), 6, sum);
+  ++sums.rows;
+  sums.all ^= sum;
+  return step_done(put_trash_, "write");
+}
+
+Status SqliteIndexStore::put_meta(const std::string& key, const std::string& value, Sums& sums) {
+  bool found = false;
+  LS_TRY(forget_old(find_meta_, key, sums, found));
+  const std::uint64_t sum = sum_of(key, value);
+  bind_blob(put_meta_.get(), 1, key);
+  bind_blob(put_meta_.get(), 2, value);
+  bind_number(put_meta_.get(), 3, sum);
+  ++sums.rows;
+  sums.all ^= sum;
+  return step_done(put_meta_, "write");
+}
+
+Status SqliteIndexStore::apply(const IndexBatch& batch, Sums& sums) {
+  for (const IndexRow& row : batch.rows) {
+    LS_TRY(row.local.empty() && row.synced.empty()
+               ? remove_row(find_entry_, erase_entry_, row.path, sums)
+               : put_entry(row, sums));
+  }
+  for (const std::string& name : batch.trash_removed) {
+    LS_TRY(remove_row(find_trash_, erase_trash_, name, sums));
+  }
+  for (const TrashRow& row : batch.trash_added) LS_TRY(put_trash(row, sums));
+  for (const auto& [key, value] : batch.meta) {
+    LS_TRY(value.empty() ? remove_row(find_meta_, erase_meta_, key, sums)
+                         : put_meta(key, value, sums));
+  }
+  return write_header(sums);
+}
+
+Status SqliteIndexStore::commit(const IndexBatch& batch) {
+  if (database_ == nullptr) return Error{ErrorCode::kIo, "index.db is not open"};
+  if (batch.empty()) return {};
+  LS_TRY(step_done(begin_, "begin a change of"));
+  Sums sums = sums_;
+  Status done = apply(batch, sums);
+  if (done) done = step_done(commit_, "commit");
+  if (!done) {
+    // SQLite has rolled back by itself after some errors (a full disk); then this one is refused.
+    if (sqlite3_get_autocommit(database_.get()) == 0) (void)step_done(rollback_, "roll back");
+    return done;
+  }
+  sums_ = sums;
+  return {};
+}
+
+}  // namespace lansync

@@ -1,0 +1,89 @@
+// index.db: the index on disk, in SQLite (WAL, synchronous=FULL).
+//
+// Invariant: what load() returns is exactly what some commit left, or nothing. Every row carries a
+// checksum and the header one over all rows, because SQLite itself does not notice a bit that flips
+// inside a row (reliability.md F4); a database that fails is set aside as index.db.broken-<n> and
+// an empty one takes its place, which means a new node id and a first join, and never a delete.
+// Driven by one thread at a time: load at start, commit from JobClass::kIndex.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "sync/index_store.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace lansync {
+
+inline constexpr int kIndexSchemaVersion = 1;
+
+class SqliteIndexStore final : public IndexStore {
+ public:
+  // kRefused: a newer lansync made it. `path` is .../.lansync/index.db.
+  static Result<std::unique_ptr<SqliteIndexStore>> open(const std::string& path);
+  ~SqliteIndexStore() override;
+
+  Result<LoadedIndex> load() override;
+  Status commit(const IndexBatch& batch) override;
+  // An index was there and had to be set aside; `why_rebuilt` is a line for the log. Final after
+  // load().
+  bool rebuilt() const { return !why_rebuilt_.empty(); }
+  const std::string& why_rebuilt() const { return why_rebuilt_; }
+
+ private:
+  struct CloseDatabase {
+    void operator()(sqlite3* database) const;
+  };
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const;
+  };
+  using Statement = std::unique_ptr<sqlite3_stmt, Finalize>;
+  // What the header row states about all others: kept in step by every commit.
+  struct Sums {
+    std::uint64_t rows = 0;
+    std::uint64_t all = 0;  // the rows' checksums, xor
+    bool operator==(const Sums&) const = default;
+  };
+
+  explicit SqliteIndexStore(std::string path) : path_(std::move(path)) {}
+  Status open_database();
+  Status set_up();
+  Status migrate(int from);
+  Status check_version();
+  Status prepare_all();
+  Status prepare(Statement& out, const char* sql);
+  Status run(const char* sql);
+  Result<std::int64_t> ask_number(const char* sql);
+  Status set_aside(const std::string& why);
+  void close();
+  Error failure(const char* doing) const;
+
+  Status read_header(Sums& out);
+  Status write_header(const Sums& sums);
+  Status load_entries(LoadedIndex& out, Sums& sums);
+  Status load_trash(LoadedIndex& out, Sums& sums);
+  Status load_meta(LoadedIndex& out, Sums& sums);
+  Result<LoadedIndex> load_checked();
+  Status apply(const IndexBatch& batch, Sums& sums);
+  Status remove_row(Statement& find, Statement& erase, const std::string& key, Sums& sums);
+  Status put_entry(const IndexRow& row, Sums& sums);
+  Status put_trash(const TrashRow& row, Sums& sums);
+  Status put_meta(const std::string& key, const std::string& value, Sums& sums);
+  // Takes the old row of `key`, if any, out of the sums.
+  Status forget_old(Statement& find, const std::string& key, Sums& sums, bool& found);
+  Status step_done(Statement& statement, const char* doing);
+
+  std::string path_;
+  std::string why_rebuilt_;
+  std::unique_ptr<sqlite3, CloseDatabase> database_;
+  Sums sums_;
+  Statement begin_, commit_, rollback_, put_header_;
+  Statement put_entry_, find_entry_, erase_entry_;
+  Statement put_trash_, find_trash_, erase_trash_;
+  Statement put_meta_, find_meta_, erase_meta_;
+};
+
+}  // namespace lansync
