@@ -339,3 +339,10 @@ TEST_CASE("the first screen names folder and group, and how to close an open one
   CHECK(closed.find("OPEN") == std::string::npos);
   CHECK(closed.find("a secret thing") == std::string::npos);
 }
+
+TEST_CASE("a repeatable option does not swallow the folder behind it") {
+  RunOptions options = run_options({"--interface", "lo", "--peer", "bob", "/data"});
+  CHECK(options.interfaces == std::vector<std::string>{"lo"});
+  CHECK(options.peers == std::vector<std::string>{"bob"});
+  CHECK(options.dir == "/data");
+}
