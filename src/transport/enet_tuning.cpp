@@ -1,12 +1,11 @@
 #include "transport/enet_tuning.h"
 
-#include <algorithm>
-#include <cstring>
-
-#define XXH_INLINE_ALL
 #include <arpa/inet.h>
 #include <enet/enet.h>
 #include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
 
 #include "transport/session.h"
 

@@ -1,5 +1,3 @@
-#include <malloc.h>
-
 #include "support/catch.h"
 #include "unit/transport/endpoint_rig.h"
 
