@@ -26,7 +26,7 @@ inline constexpr std::size_t kMaxNodeName = 64;
 inline constexpr std::size_t kMaxRoster = 2048;  // ENet peerCount (reliability.md E5)
 inline constexpr std::size_t kMaxRanges = 1024;
 inline constexpr std::size_t kMaxDigestBytes = 64 * 1024;
-inline constexpr std::size_t kMaxBuckets = 4096;  // kMaxDigestBytes of 16-byte digests
+inline constexpr std::size_t kMaxDigestBuckets = 4096;  // kMaxDigestBytes of 16-byte digests
 inline constexpr std::size_t kMaxReasonBytes = 256;
 // Beyond it offset arithmetic in 64 bits could overflow; no file system has such files.
 inline constexpr std::uint64_t kMaxFileSize = std::uint64_t{1} << 62;
@@ -43,8 +43,8 @@ struct Hello {
   bool full_replica = true;
   bool has_data = false;
   std::uint8_t disk_log2 = 0;
-  std::uint32_t term = 0;      // highest term this node knows
-  std::uint32_t sync_term = 0; // hub term and sequence at which it was last in sync
+  std::uint32_t term = 0;       // highest term this node knows
+  std::uint32_t sync_term = 0;  // hub term and sequence at which it was last in sync
   std::uint64_t seq = 0;
   std::uint32_t members = 0;   // hub: sessions of members, itself included
   std::uint16_t port = 0;      // ENet's
@@ -102,8 +102,8 @@ struct HubHeard {
   Address address;
 };
 
-// "Answer when you have sent everything before this": what `wait` uses to know that nothing is on its
-// way. The answer comes on the same channel as updates.
+// "Answer when you have sent everything before this": what `wait` uses to know that nothing is on
+// its way. The answer comes on the same channel as updates.
 struct Mark {
   std::uint64_t token = 0;
   bool answer = false;
@@ -198,11 +198,11 @@ struct Done {
   std::vector<NamedEntry> published;
 };
 
-using Message = std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, IndexGet, Update, Push,
-                             Verdict, Request, Download, Done>;
+using Message = std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, IndexGet, Update,
+                             Push, Verdict, Request, Download, Done>;
 
-// The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, index_get, update, push, accept, have,
-// conflict, refuse, request, download, done.
+// The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, index_get, update,
+// push, accept, have, conflict, refuse, request, download, done.
 std::string_view message_type(const Message& message);
 
 // Names, reasons and program versions of our own that are too long are cut, so that a long host

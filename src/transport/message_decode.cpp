@@ -24,11 +24,12 @@ using wire::Names;
 using wire::Object;
 using wire::read_pair;
 
-constexpr std::size_t kMaxMsgpackArray = 4096;  // kMaxBuckets; each list has its own limit besides
+constexpr std::size_t kMaxMsgpackArray =
+    4096;  // kMaxDigestBuckets; each list has its own limit besides
 constexpr std::size_t kMaxMsgpackMap = 64;
 constexpr std::size_t kMaxMsgpackString = 65536;
 constexpr std::size_t kMaxMsgpackDepth = 6;
-static_assert(kMaxBuckets <= kMaxMsgpackArray && kMaxRoster <= kMaxMsgpackArray);
+static_assert(kMaxDigestBuckets <= kMaxMsgpackArray && kMaxRoster <= kMaxMsgpackArray);
 static_assert(kMaxDigestBytes <= kMaxMsgpackString);
 
 // Fields of an entry, in the order in which they are written; those of a push item and a verdict
@@ -247,7 +248,7 @@ constexpr std::array<std::string_view, 4> kIndexGetNames = {"type", "buckets", "
 
 Message read_index_get(Fields& in, Fault& fault) {
   IndexGet m;
-  m.bucket_count = in.number<std::uint32_t>(1, kMaxBuckets);
+  m.bucket_count = in.number<std::uint32_t>(1, kMaxDigestBuckets);
   ByteView digests = in.bytes(2, kMaxDigestBytes);
   m.digests.assign(digests.begin(), digests.end());
   m.count_high = in.number<std::uint64_t>(3);
@@ -267,10 +268,10 @@ Message read_update(Fields& in, Fault& fault) {
   m.snapshot = in.flag(3);
   m.last = in.flag(4);
   m.count_seen = in.number<std::uint64_t>(5);
-  std::span<const Object> buckets = in.list(6, kMaxBuckets);
+  std::span<const Object> buckets = in.list(6, kMaxDigestBuckets);
   m.buckets.reserve(buckets.size());
   for (const Object& bucket : buckets) {
-    if (bucket.type != msgpack::type::POSITIVE_INTEGER || bucket.via.u64 >= kMaxBuckets) {
+    if (bucket.type != msgpack::type::POSITIVE_INTEGER || bucket.via.u64 >= kMaxDigestBuckets) {
       fault.set("a bucket that is not one");
       return m;
     }

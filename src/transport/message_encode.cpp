@@ -111,7 +111,7 @@ class Encoder {
     flag("snapshot", m.snapshot);
     flag("last", m.last);
     number("seen", m.count_seen);
-    list("buckets", m.buckets.size(), kMaxBuckets);
+    list("buckets", m.buckets.size(), kMaxDigestBuckets);
     for (std::uint32_t bucket : m.buckets) pack_.pack_uint32(bucket);
     entries("entries", m.entries);
   }

@@ -1,5 +1,6 @@
 // main() for a fuzz target where there is no libFuzzer: every file of the corpus as it is, cut at
-// every byte, and with flipped bits drawn from a fixed seed. Fails if the corpus is empty.
+// every byte, with every byte changed, and with flipped bits that add up, drawn from a fixed seed.
+// Fails if the corpus is empty.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -23,6 +24,13 @@ void feed(const Input& input, std::size_t size) {
 
 void feed_all_forms(Input input) {
   for (std::size_t size = 0; size <= input.size(); ++size) feed(input, size);
+  for (std::uint8_t& byte : input) {
+    for (std::uint8_t mask : {0x01, 0x80, 0xFF}) {
+      byte ^= mask;
+      feed(input, input.size());
+      byte ^= mask;
+    }
+  }
   std::uint64_t state = 0x9E3779B97F4A7C15;
   for (std::size_t i = 0; i < input.size() * 16; ++i) {
     state = state * 6364136223846793005 + 1442695040888963407;

@@ -146,7 +146,7 @@ Message random_message(Prng& random) {
       m.last = random.chance(1, 2);
       m.count_seen = random_number(random);
       for (std::uint64_t i = random.below(5); i > 0; --i)
-        m.buckets.push_back(static_cast<std::uint32_t>(random.below(kMaxBuckets)));
+        m.buckets.push_back(static_cast<std::uint32_t>(random.below(kMaxDigestBuckets)));
       m.entries = random_entries(random);
       return m;
     }
