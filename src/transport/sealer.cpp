@@ -33,8 +33,9 @@ struct OneWay {
 
 }  // namespace
 
-// Measured with 1000-byte records on one core of a 2.x GHz server processor with AES instructions:
-// see the benchmark in tests/unit/transport/sealer_test.cpp ([.bench]).
+// Measured: 1000-byte records, one core of a virtual machine with AES instructions, -O2, processor
+// time: AES-256-GCM seals 2.6 GB/s, ChaCha20-Poly1305 1.1; opening costs the same. To repeat it:
+// unit_transport "[.bench]" (tests/unit/transport/sealer_test.cpp).
 struct Sealer::State {
   SessionTag sid;
   OneWay out;

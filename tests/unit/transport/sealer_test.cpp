@@ -1,6 +1,6 @@
 #include "transport/sealer.h"
 
-#include <chrono>
+#include <ctime>
 #include <iostream>
 
 #include "support/catch.h"
@@ -149,26 +149,29 @@ TEST_CASE("ChaCha20 is always offered, AES where the processor has it") {
   CHECK(offered_suites(true) == 3);
 }
 
-// Hidden: `unit_transport "[.bench]"` in a release build.
+double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+// Hidden: `unit_transport "[.bench]"` in a release build. Processor time, so that what else runs
+// does not count.
 TEST_CASE("how fast 1000-byte records are sealed and opened", "[.bench]") {
+  constexpr int kRecords = 500'000;
   for (Suite suite : {Suite::kAes256Gcm, Suite::kChaCha20Poly1305}) {
     Two two(suite);
     Bytes plain(1000), record(1016);
-    constexpr int kRecords = 500'000;
-    auto begin = std::chrono::steady_clock::now();
+    double begin = processor_seconds();
     for (int i = 0; i < kRecords; ++i) two.a.seal_into(Channel::kContent, plain, record);
-    std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-    std::cout << "suite " << static_cast<int>(suite) << ": seal "
-              << kRecords / seconds.count() / 1e6 << " GB/s\n";
+    double seal = processor_seconds() - begin;
     Two other(suite);
-    begin = std::chrono::steady_clock::now();
+    bool all = true;
+    begin = processor_seconds();
     for (int i = 0; i < kRecords; ++i) {
       other.a.seal_into(Channel::kContent, plain, record);
-      REQUIRE(other.b.open_into(Channel::kContent, record, plain));
+      all = other.b.open_into(Channel::kContent, record, plain) && all;
     }
-    seconds = std::chrono::steady_clock::now() - begin;
-    std::cout << "suite " << static_cast<int>(suite) << ": seal and open "
-              << kRecords / seconds.count() / 1e6 << " GB/s\n";
+    double both = processor_seconds() - begin;
+    CHECK(all);
+    std::cout << "suite " << static_cast<int>(suite) << ": seal " << kRecords / seal / 1e6
+              << " GB/s, seal and open " << kRecords / both / 1e6 << " GB/s\n";
   }
 }
 
