@@ -25,10 +25,10 @@ void feed(const Input& input, std::size_t size) {
 void feed_all_forms(Input input) {
   for (std::size_t size = 0; size <= input.size(); ++size) feed(input, size);
   for (std::uint8_t& byte : input) {
-    for (std::uint8_t mask : {0x01, 0x80, 0xFF}) {
-      byte ^= mask;
+    for (std::uint8_t mask : {std::uint8_t{0x01}, std::uint8_t{0x80}, std::uint8_t{0xFF}}) {
+      byte = static_cast<std::uint8_t>(byte ^ mask);
       feed(input, input.size());
-      byte ^= mask;
+      byte = static_cast<std::uint8_t>(byte ^ mask);
     }
   }
   std::uint64_t state = 0x9E3779B97F4A7C15;
@@ -36,10 +36,11 @@ void feed_all_forms(Input input) {
     state = state * 6364136223846793005 + 1442695040888963407;
     std::size_t bit = (state >> 16) % (input.size() * 8);
     auto mask = static_cast<std::uint8_t>(1u << (bit % 8));
-    input[bit / 8] ^= mask;
+    input[bit / 8] = static_cast<std::uint8_t>(input[bit / 8] ^ mask);
     feed(input, input.size());
     // Every other flip stays, so that inputs drift away from the valid one; a fresh start each 64.
-    if (i % 2 == 0 || i % 64 == 63) input[bit / 8] ^= mask;
+    if (i % 2 == 0 || i % 64 == 63)
+      input[bit / 8] = static_cast<std::uint8_t>(input[bit / 8] ^ mask);
   }
 }
 
