@@ -44,6 +44,10 @@ void Election::on_facts(const PeerFacts& facts, Instant now) {
   Peer* peer = touch(node, now);
   if (peer == nullptr) return;
   bool first = !peer->in_session;
+  // `claim` and `hi` travel on different channels: a hi from before its claim may come after it.
+  bool outdated = !first && phase_ == Phase::kFollowing && node == hub_ && !is_hub(facts.role) &&
+                  facts.boot == peer->facts.boot && facts.term < hub_term_;
+  if (outdated) return;
   bool was_hub = is_hub(peer->facts.role) && !first;
   if (first) {
     peer->in_session = true;
@@ -52,7 +56,7 @@ void Election::on_facts(const PeerFacts& facts, Instant now) {
     peer->odd_since = Instant{};
     peer->dialling = peer->refused = false;
     peer->known = true;
-    peer->failures = 0;
+    peer->failures = peer->hub_beacons = 0;
     peer->dial_after = peer->out_until = Instant{};
   }
   peer->facts = facts;
@@ -66,7 +70,7 @@ void Election::on_facts(const PeerFacts& facts, Instant now) {
       seek_step(now);
       break;
     case Phase::kClaiming:
-      if (hub && !bridging_) follow(node, facts.hub_term, now);
+      if (hub && !bridging_) follow(node, facts.hub_term, follow_reason(node, facts.hub_term), now);
       break;
     case Phase::kHub:
       if (hub && !was_hub) met_at_ = Instant{};
@@ -85,7 +89,7 @@ void Election::on_facts(const PeerFacts& facts, Instant now) {
           if (first) announce();
         }
       } else if (hub && facts.hub_term > hub_term_) {
-        follow(node, facts.hub_term, now);
+        follow(node, facts.hub_term, follow_reason(node, facts.hub_term), now);
       } else if (hub && first) {
         act(TellHubHeardAction{node, facts.address});
       }
@@ -121,11 +125,11 @@ void Election::on_claim(const NodeId& node, std::uint32_t term, std::uint32_t me
     case Phase::kIdle:
       break;
     case Phase::kSeeking:
-      follow(node, term, now);
+      follow(node, term, follow_reason(node, term), now);
       break;
     case Phase::kClaiming:
       if (term > pending_term_ || (term == pending_term_ && outranks(peer->facts.rank, self_)))
-        follow(node, term, now);
+        follow(node, term, follow_reason(node, term), now);
       break;
     case Phase::kHub:
       on_rival_claim(node, term, now);
@@ -140,7 +144,7 @@ void Election::on_claim(const NodeId& node, std::uint32_t term, std::uint32_t me
       bool tie_won = term == hub_term_ && current != nullptr &&
                      outranks(peer->facts.rank, current->facts.rank);
       if (term > hub_term_ || tie_won)
-        follow(node, term, now);
+        follow(node, term, follow_reason(node, term), now);
       else
         act(TellHubHeardAction{node, peer->facts.address});
       break;

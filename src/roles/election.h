@@ -170,6 +170,7 @@ class Election {
   bool hub_live(Instant now) const;  // heard our hub, authenticated, within hub_silence
   std::uint32_t members() const;     // we are the hub: members in session, and ourselves
   std::uint32_t highest_term() const { return term_; }
+  std::size_t peer_count() const { return peers_.size(); }
 
   static constexpr std::size_t kMaxPeers = 4096;
   static constexpr std::size_t kMaxStaticPeers = 64;
@@ -193,10 +194,12 @@ class Election {
     Instant dial_after{};  // backoff
     int failures = 0;
     Instant out_until{};     // out of the order of candidates
-    Instant hub_evidence{};  // last word that it is a hub
+    Instant hub_evidence{};  // last beacon that said it is a hub
+    int hub_beacons = 0;     // separate ones, with no session between
     Instant told{};          // last TellHubHeard about it
     bool told_once = false;
-    Instant odd_since{};  // follower: since when it is in session and not below our hub
+    // Since when it is in session but not below our hub, or is heard as another hub.
+    Instant odd_since{};
   };
 
   struct Seek {
@@ -251,7 +254,8 @@ class Election {
   static int standing(ManualRole manual, const Context& context);
   bool better(const Rank& a, const Rank& b, const Context& context) const;
   void become_hub(std::uint32_t term, Instant now);
-  void follow(const NodeId& node, std::uint32_t term, Instant now);
+  void follow(const NodeId& node, std::uint32_t term, std::string why, Instant now);
+  std::string follow_reason(const NodeId& node, std::uint32_t term) const;
   void step_down(const NodeId& successor, bool is_hub_now, Instant now);
   void meet(const NodeId& node, Instant now);
   void on_rival_claim(const NodeId& node, std::uint32_t term, Instant now);
@@ -260,6 +264,7 @@ class Election {
   void follower_step(Instant now);
   bool bridge(Instant now);
   bool hand_over(Instant now);
+  bool give_way(Instant now);
   void settle_role(Instant now);
   void note_hub_change(Instant now);
   void hub_gone(const NodeId& successor, bool clean, std::string why, Instant now);

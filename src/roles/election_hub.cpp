@@ -86,17 +86,21 @@ void Election::become_hub(std::uint32_t term, Instant now) {
   announce();
 }
 
-void Election::follow(const NodeId& node, std::uint32_t term, Instant now) {
-  bool new_hub = hub_ != node;
-  if (phase_ == Phase::kFollowing && new_hub)
-    why_ = str(name_of(node), " is the hub (its term ", term, " is the highest)");
-  else if (why_.empty() || role_ != Role::kClient || new_hub)
-    why_ = seek_.hub_lost || !seek_.lost_hub.is_zero()
-               ? str(name_of(node), " took over from ", name_of(seek_.lost_hub))
-               : str(name_of(node), " is the hub (it was here first, or ranks better)");
+std::string Election::follow_reason(const NodeId& node, std::uint32_t term) const {
+  if (phase_ == Phase::kFollowing)
+    return str(name_of(node), " is the hub (its term ", term, " is the highest)");
+  if (!seek_.lost_hub.is_zero())
+    return str(name_of(node), " took over from ", name_of(seek_.lost_hub));
+  return str(name_of(node), " is the hub (it was here first, or ranks better)");
+}
+
+void Election::follow(const NodeId& node, std::uint32_t term, std::string why, Instant now) {
+  // The copy: `node` may be a part of what is cleared below.
+  const NodeId hub = node;
+  why_ = std::move(why);
   phase_ = Phase::kFollowing;
   role_ = Role::kClient;
-  hub_ = node;
+  hub_ = hub;
   hub_term_ = term;
   term_ = std::max(term_, term);
   pending_term_ = 0;
@@ -107,8 +111,8 @@ void Election::follow(const NodeId& node, std::uint32_t term, Instant now) {
   roster_number_ = roster_term_ = 0;
   refusal_.clear();
   for (auto& [id, peer] : peers_) peer.odd_since = Instant{};
-  log_.info(str("following ", name_of(node), " in term ", term, ": ", why_));
-  act(FollowAction{node, term});
+  log_.info(str("following ", name_of(hub), " in term ", term, ": ", why_));
+  act(FollowAction{hub, term});
   announce();
 }
 
@@ -128,10 +132,8 @@ void Election::step_down(const NodeId& successor, bool is_hub_now, Instant now) 
   log_.info(str("stepping down for ", name_of(successor)));
   if (is_hub_now && next != nullptr && next->in_session) {
     seek_ = Seek{};
-    seek_.started = now;
-    phase_ = Phase::kSeeking;
-    follow(successor, next->facts.hub_term, now);
-    why_ = str(name_of(successor), " is the hub (more members, or better rank, than here)");
+    follow(successor, next->facts.hub_term,
+           str(name_of(successor), " is the hub (more members, or better rank, than here)"), now);
     return;
   }
   roster_ = std::move(rows);
@@ -219,9 +221,28 @@ bool Election::hand_over(Instant now) {
   return true;
 }
 
+// Alone, and a better hub is heard that does not answer: had we heard it a second earlier we would
+// be seeking with a complaint, not a second server (rule 1). Only the worse of two gives way, or
+// both would, in turns.
+bool Election::give_way(Instant now) {
+  if (members() > 1) return false;
+  for (auto& [node, peer] : peers_) {
+    if (peer.in_session || peer.refused || peer.failures == 0 || peer.hub_beacons < 2) continue;
+    if (!is_hub(peer.facts.role) || now - peer.hub_evidence >= kHubBeaconLife) continue;
+    if (peer.odd_since == Instant{} || now - peer.odd_since < options_.hub_answer) continue;
+    if (!outranks(peer.facts.rank, self_)) continue;
+    note_hub_change(now);
+    role_ = Role::kNone;
+    seek(false, NodeId{}, false, now);
+    peer.hub_evidence = now;
+    return true;
+  }
+  return false;
+}
+
 void Election::hub_step(Instant now) {
   settle_role(now);
-  if (hand_over(now)) return;
+  if (hand_over(now) || give_way(now)) return;
   for (auto& [node, peer] : peers_)
     if (peer.in_session && is_hub(peer.facts.role)) meet(node, now);
   close_idle(now);

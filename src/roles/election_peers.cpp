@@ -20,6 +20,8 @@ constexpr Duration kLongestBackoff = 600s;
 constexpr Duration kLongestMemberBackoff = 8s;
 // A beacon after so long without one is news: the way to that node is open again.
 constexpr Duration kSilenceThatResets = 4s;
+// Answers to seek beacons come in handfuls; beacons this far apart show a hub that goes on.
+constexpr Duration kSeparateBeacons = 2500ms;
 
 Duration backoff(DialFailure failure, int failures, bool member) {
   bool no_answer = failure == DialFailure::kNoAnswer || failure == DialFailure::kBusy;
@@ -78,6 +80,7 @@ void Election::on_beacon(const PeerFacts& facts, bool tag_valid, bool seeking, I
     peer->dial_after = Instant{};
     peer->out_until = Instant{};
     peer->refused = false;
+    peer->hub_beacons = 0;
   }
   if (!first && now - peer->heard > kSilenceThatResets && !peer->refused) {
     peer->failures = 0;
@@ -95,8 +98,12 @@ void Election::on_beacon(const PeerFacts& facts, bool tag_valid, bool seeking, I
     peer->facts.hub_live = false;
   }
   bool hub_beacon = is_hub(facts.role) && !peer->in_session;
+  if (hub_beacon && now - peer->hub_evidence >= kSeparateBeacons) ++peer->hub_beacons;
   if (hub_beacon) peer->hub_evidence = now;
-  if (phase_ == Phase::kHub && hub_beacon) dial(node, *peer, now);
+  if (phase_ == Phase::kHub && hub_beacon) {
+    if (peer->odd_since == Instant{}) peer->odd_since = now;
+    dial(node, *peer, now);
+  }
   if (phase_ == Phase::kFollowing && hub_beacon && node != hub_) {
     // One word each 3 s in all: who can forge beacons must not fill our session with the hub.
     bool due = !peer->told_once || now - peer->told >= 3s;
@@ -206,9 +213,11 @@ void Election::on_dial_failed(const NodeId& node, const Address& address, DialFa
 void Election::close_idle(Instant now) {
   for (auto& [node, peer] : peers_) {
     if (!peer.in_session || !peer.mine || node == hub_) continue;
-    if (now - peer.session_since < 1s) continue;
-    bool waits_for_us = peer.odd_since != Instant{};
-    if (waits_for_us) continue;
+    // A member is no idle session, whoever dialled whom; a node that still looks for its hub may
+    // need to hear about ours, and another hub is dealt with by meet().
+    bool follows_another =
+        !peer.facts.hub.is_zero() && peer.facts.hub != self_.node && peer.facts.hub != node;
+    if (!follows_another || now - peer.session_since < 1s) continue;
     peer.mine = false;
     act(CloseAction{node, std::string(kIdleClose)});
   }

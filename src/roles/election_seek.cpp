@@ -73,14 +73,15 @@ bool Election::join_hub_in_session(Instant now) {
       best = &peer;
   }
   if (best == nullptr) return false;
-  follow(NodeId(best->facts.rank.node), best->facts.hub_term, now);
+  const NodeId node = best->facts.rank.node;
+  follow(node, best->facts.hub_term, follow_reason(node, best->facts.hub_term), now);
   return true;
 }
 
 // Dials the hubs that were heard in this search. While one is heard we do not claim, even if it
 // never answers: a second server would be worse than a clear complaint.
 bool Election::hub_is_heard(Instant now) {
-  Duration life = now - seek_.started < 60s ? kHubLife : kHubLifeLater;
+  bool early = now - seek_.started < 60s;
   bool tagged_heard = false;
   for (const auto& [node, peer] : peers_)
     tagged_heard |= peer.tagged && peer.heard >= seek_.started;
@@ -90,7 +91,9 @@ bool Election::hub_is_heard(Instant now) {
   for (auto& [node, peer] : peers_) {
     if (peer.in_session || peer.refused || !is_hub(peer.facts.role)) continue;
     if (peer.hub_evidence == Instant{} || peer.hub_evidence < seek_.started) continue;
-    if (now - peer.hub_evidence >= life) continue;
+    // A hub that beacons on but never answers may not hear us: only its own rhythm counts.
+    bool deaf = peer.failures > 0 && peer.hub_beacons >= 2;
+    if (now - peer.hub_evidence >= (early && !deaf ? kHubLife : kHubLifeLater)) continue;
     bool waited = now - seek_.started >= options_.hub_answer;
     // Once members are heard, a beacon without their tag is a stranger's.
     if (tagged_heard && !trusted(peer) && waited) continue;

@@ -18,6 +18,7 @@ int ElectionNetwork::add(const Setup& setup) {
   auto node = std::make_unique<Node>();
   node->setup = setup;
   node->name = str("n", number);
+  node->log = std::make_unique<TraceLog>(node->name, now_, trace_);
   node->address = {0x0A000001U + static_cast<std::uint32_t>(number), 27801};
   node->rank.manual = setup.manual;
   node->rank.full_replica = setup.full_replica;
@@ -56,6 +57,7 @@ void ElectionNetwork::start(int number) {
   node.sessions.clear();
   node.dialling.clear();
   node.roster_number = 0;
+  node.roster_planned = false;
   node.last_roster.clear();
   node.in_sync = false;
   node.search_until = Instant{};
@@ -65,7 +67,7 @@ void ElectionNetwork::start(int number) {
   Election::Options options;
   options.self = node.rank;
   options.term = node.durable_term;
-  node.election = std::make_unique<Election>(options, log_);
+  node.election = std::make_unique<Election>(options, *node.log);
   node.election->start(now_);
   take(number);
   pings(number);
@@ -138,7 +140,7 @@ void ElectionNetwork::take(int number) {
     node.last_role = role;
     beacon(number);
   }
-  if (node.election->role() != Role::kNone && is_hub(role)) send_roster(number);
+  if (is_hub(role)) send_roster(number);
   // A deadline that passed while nothing was asked of the machine means: tick now.
   Instant due = std::max(node.election->deadline(), now_ + 1ms);
   if (due < node.tick_due || node.tick_due <= now_) {
@@ -157,19 +159,26 @@ void ElectionNetwork::tick(int number) {
   node.election->tick(now_);
 }
 
-void ElectionNetwork::message(int from, int to, std::function<void(Election&)> deliver) {
-  std::uint64_t life = nodes_[from]->life;
-  later(to, latency(), [this, from, to, life, deliver](Node& node) {
-    if (node.sessions.count(from) == 0 || nodes_[from]->life != life) return;
+// In order within a channel, as ENet's are; claims and byes may overtake facts and rosters.
+void ElectionNetwork::message(int from, int to, std::function<void(Election&)> deliver,
+                              int channel) {
+  Instant& last = last_arrival_[{from, to, channel}];
+  last = std::max(now_ + latency(), last + 1us);
+  pass_on(from, to, last - now_, nodes_[from]->life, std::move(deliver));
+}
+
+void ElectionNetwork::pass_on(int from, int to, Duration delay, std::uint64_t life,
+                              std::function<void(Election&)> deliver) {
+  later(to, delay, [this, from, to, life, deliver](Node& node) {
+    if (node.sessions.count(from) == 0) return;
     if (!reaches(from, to)) {
       // Reliable: it arrives when the cut is mended, if the session lives so long.
-      after(100ms, [this, from, to, deliver] {
-        if (nodes_[from]->alive && nodes_[to]->alive) message(from, to, deliver);
-      });
+      pass_on(from, to, 100ms, life, deliver);
       return;
     }
     deliver(*node.election);
-    if (node.election->hub() == nodes_[from]->rank.node) node.election->on_hub_heard(now_);
+    bool same = nodes_[from]->life == life;
+    if (same && node.election->hub() == nodes_[from]->rank.node) node.election->on_hub_heard(now_);
   });
 }
 
@@ -185,7 +194,19 @@ void ElectionNetwork::pings(int number) {
 }
 
 void ElectionNetwork::send_roster(int number) {
+  // One for all who come within 20 ms: 200 joins are not 200 rosters.
+  Node& planned = *nodes_[number];
+  if (planned.roster_planned) return;
+  planned.roster_planned = true;
+  later(number, 20ms, [this, number](Node& node) {
+    node.roster_planned = false;
+    roster_now(number);
+  });
+}
+
+void ElectionNetwork::roster_now(int number) {
   Node& node = *nodes_[number];
+  if (!is_hub(node.election->role())) return;
   std::vector<NodeId> order = node.election->succession();
   if (order == node.last_roster) return;
   node.last_roster = order;
@@ -214,7 +235,8 @@ void ElectionNetwork::run(int number, Node& node, const CloseAction& a) {
   NodeId self = node.rank.node;
   int to = by_id(a.node);
   if (to < 0) return;
-  message(number, to, [=, this](Election& e) { e.on_bye(self, NodeId{}, now_); });
+  message(
+      number, to, [=, this](Election& e) { e.on_bye(self, NodeId{}, now_); }, 0);
   after(5ms, [this, number, to] { break_session(number, to); });
 }
 
@@ -235,7 +257,8 @@ void ElectionNetwork::run(int number, Node& node, const BecomeHubAction& a) {
   node.last_roster.clear();
   to_all(number, [&](int to) {
     std::uint32_t members = node.election->members();
-    message(number, to, [=, this](Election& e) { e.on_claim(self, term, members, now_); });
+    message(
+        number, to, [=, this](Election& e) { e.on_claim(self, term, members, now_); }, 0);
   });
 }
 
@@ -265,7 +288,8 @@ void ElectionNetwork::run(int number, Node& node, const StepDownAction& a) {
   NodeId self = node.rank.node;
   NodeId successor = a.successor;
   to_all(number, [&](int to) {
-    message(number, to, [=, this](Election& e) { e.on_bye(self, successor, now_); });
+    message(
+        number, to, [=, this](Election& e) { e.on_bye(self, successor, now_); }, 0);
   });
 }
 
@@ -360,10 +384,13 @@ void ElectionNetwork::burst(int number) {
 
 void ElectionNetwork::schedule_beacon(int number) {
   Node& node = *nodes_[number];
+  // As discovery has it: 0, 150, 400, 1000 ms, each 5 s for a minute, each 30 s.
   Duration age = now_ - node.burst_start;
-  Duration wait = age < 2s ? Duration(600ms) : age < 60s ? Duration(5s) : Duration(30s);
+  Duration wait = age < 60s ? Duration(5s) : Duration(30s);
+  bool in_burst = age < 1s;
+  if (in_burst) wait = (age < 150ms ? 150ms : age < 400ms ? 400ms : 1000ms) - age;
   if (now_ < node.search_until) wait = std::min<Duration>(wait, 3s);
-  Instant due = now_ + random_.jitter(wait, 10);
+  Instant due = now_ + (in_burst ? wait : random_.jitter(wait, 10));
   node.beacon_due = due;
   later(number, due - now_, [this, number, due](Node& n) {
     if (n.beacon_due == due) beacon(number);
@@ -511,6 +538,7 @@ std::string ElectionNetwork::describe() const {
     for (int peer : node.sessions) text += str(" ", peer);
     text += "\n";
   }
+  for (const std::string& line : trace_) text += line;
   return text;
 }
 

@@ -4,12 +4,14 @@
 // Driven by a test: run_for() moves the clock; between calls the test cuts, kills and wakes.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <queue>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/random.h"
@@ -17,10 +19,21 @@
 
 namespace lansync::test {
 
-class NullLog final : public Log {
+// The last lines of all nodes, with the virtual time: what a failed test prints.
+class TraceLog final : public Log {
  public:
-  void write(LogLevel, std::string_view) override {}
-  bool enabled(LogLevel) const override { return false; }
+  TraceLog(std::string name, const Instant& now, std::deque<std::string>& lines)
+      : name_(std::move(name)), now_(now), lines_(lines) {}
+  void write(LogLevel, std::string_view line) override {
+    std::int64_t ms = now_.time_since_epoch() / 1ms;
+    lines_.push_back(str(ms, " ", name_, " ", line, "\n"));
+    if (lines_.size() > 60) lines_.pop_front();
+  }
+
+ private:
+  std::string name_;
+  const Instant& now_;
+  std::deque<std::string>& lines_;
 };
 
 class ElectionNetwork {
@@ -88,6 +101,7 @@ class ElectionNetwork {
     BootId boot;
     Address address;
     std::string name;
+    std::unique_ptr<TraceLog> log;
     std::unique_ptr<Election> election;
     bool alive = false;
     Instant asleep_until{};
@@ -97,6 +111,7 @@ class ElectionNetwork {
     std::set<int> dialling;
     std::uint32_t roster_number = 0;
     std::vector<NodeId> last_roster;
+    bool roster_planned = false;
     bool in_sync = false;
     Instant beacon_due = kNever;
     Instant burst_start{};
@@ -135,7 +150,9 @@ class ElectionNetwork {
   void dial(int from, const Address& address);
   void session_up(int a, int b);
   void break_session(int a, int b);
-  void message(int from, int to, std::function<void(Election&)> deliver);
+  void message(int from, int to, std::function<void(Election&)> deliver, int channel = 1);
+  void pass_on(int from, int to, Duration delay, std::uint64_t life,
+               std::function<void(Election&)> deliver);
   void to_all(int from, const std::function<void(int to)>& send);
   PeerFacts facts(int node, bool session) const;
   void beacon(int node);
@@ -143,6 +160,7 @@ class ElectionNetwork {
   void burst(int node);
   void goodbye_beacon(int node);
   void send_roster(int node);
+  void roster_now(int node);
   void pings(int node);
   void watch_links(int a, int b);
   void sample();
@@ -157,7 +175,7 @@ class ElectionNetwork {
 
   Prng random_;
   int loss_;
-  NullLog log_;
+  std::deque<std::string> trace_;
   Instant now_{1s};
   std::uint64_t seq_ = 0;
   std::priority_queue<Event> events_;
@@ -170,6 +188,7 @@ class ElectionNetwork {
   Instant sample_due_{};
   std::vector<RoleChange> changes_;
   int dials_ = 0;
+  std::map<std::tuple<int, int, int>, Instant> last_arrival_;
 };
 
 }  // namespace lansync::test
