@@ -79,9 +79,11 @@ Parts split(std::string_view path) {
     name = path.substr(slash + 1);
   }
   std::size_t dot = name.rfind('.');
-  // ".bashrc" is a name, not an extension; "name." has none.
+  // ".bashrc" is a name, not an extension; "name." has none; "Mr. X" neither (and an extension with
+  // spaces could look like the suffix itself).
   bool has_extension = dot != std::string_view::npos && dot > 0 && dot + 1 < name.size() &&
-                       name.size() - dot <= kExtensionBytes;
+                       name.size() - dot <= kExtensionBytes &&
+                       name.find(' ', dot) == std::string_view::npos;
   parts.stem = has_extension ? name.substr(0, dot) : name;
   parts.extension = has_extension ? name.substr(dot) : std::string_view();
   return parts;

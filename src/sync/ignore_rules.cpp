@@ -138,6 +138,31 @@ std::vector<std::string_view> split(std::string_view path) {
   }
 }
 
+// A pattern split at its slashes, except those within a bracket expression (which match nothing). A
+// slash may be quoted ("a\\/b" is "a/b"). nullopt: a bracket expression is malformed, so that the
+// pattern can match nothing.
+std::optional<std::vector<std::string>> split_pattern(std::string_view pattern) {
+  std::vector<std::string> parts(1);
+  for (std::size_t i = 0; i < pattern.size();) {
+    bool quoted = pattern[i] == '\\' && i + 1 < pattern.size();
+    if (quoted && pattern[i + 1] == '/') ++i;
+    if (pattern[i] == '/') {
+      parts.emplace_back();
+      ++i;
+      continue;
+    }
+    std::size_t end = i;
+    if (pattern[i] == '[') {
+      if (!match_bracket(pattern, end, 0)) return std::nullopt;
+    } else {
+      end += quoted ? 2 : 1;
+    }
+    parts.back() += pattern.substr(i, end - i);
+    i = end;
+  }
+  return parts;
+}
+
 // Git's rule: spaces at the end do not count unless a backslash quotes them.
 std::string_view trim_trailing_spaces(std::string_view line) {
   std::size_t end = 0;
@@ -202,14 +227,9 @@ void IgnoreRules::add_line(std::string_view line) {
   rule.anchored = line.find('/') != std::string_view::npos;
   if (line.starts_with('/')) line.remove_prefix(1);
   if (line.empty()) return;
-  std::vector<std::string_view> parts = split(line);
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    std::string part(parts[i]);
-    // "a\/b" is "a/b": the backslash quotes the slash that the split took away.
-    std::size_t backslashes = part.size() - (part.find_last_not_of('\\') + 1);
-    if (i + 1 < parts.size() && backslashes % 2 == 1) part.pop_back();
-    rule.parts.push_back(std::move(part));
-  }
+  auto parts = split_pattern(line);
+  if (!parts) return;
+  rule.parts = std::move(*parts);
   rules_.push_back(std::move(rule));
 }
 

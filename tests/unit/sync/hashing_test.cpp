@@ -1,0 +1,55 @@
+#include "sync/hashing.h"
+
+#include "support/catch.h"
+
+namespace lansync {
+namespace {
+
+Bytes pattern(std::size_t size) {
+  Bytes bytes(size);
+  for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::uint8_t>(i * 31 + i / 251);
+  return bytes;
+}
+
+TEST_CASE("the digests of abc are those of RFC 1321 and FIPS 180-4") {
+  ContentDigests digests = digests_of(as_bytes("abc"));
+  CHECK(to_hex(digests.md5) == "900150983cd24fb0d6963f7d28e17f72");
+  CHECK(to_hex(digests.content) ==
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(content_id_of(as_bytes("abc")) == digests.content);
+}
+
+TEST_CASE("an empty content has digests too") {
+  CHECK(to_hex(ContentHasher().finish().md5) == "d41d8cd98f00b204e9800998ecf8427e");
+  CHECK(to_hex(content_id_of({})) ==
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+TEST_CASE("the digests do not depend on how the content is cut into blocks") {
+  Bytes bytes = pattern(100'000);
+  ContentDigests whole = digests_of(bytes);
+  for (std::size_t step : {1, 7, 63, 64, 65, 1000, 16 * 1024, 16 * 1024 + 1, 99'999}) {
+    ContentHasher hasher;
+    for (std::size_t at = 0; at < bytes.size(); at += step)
+      hasher.update(ByteView(bytes).subspan(at, std::min(step, bytes.size() - at)));
+    CHECK(hasher.finish() == whole);
+  }
+}
+
+TEST_CASE("a hasher starts anew after finish, reset and move") {
+  ContentDigests abc = digests_of(as_bytes("abc"));
+  ContentHasher hasher;
+  hasher.update(as_bytes("something else"));
+  hasher.finish();
+  hasher.update(as_bytes("abc"));
+  CHECK(hasher.finish() == abc);
+  hasher.update(as_bytes("half"));
+  hasher.reset();
+  hasher.update(as_bytes("ab"));
+  ContentHasher moved = std::move(hasher);
+  moved.update(as_bytes("c"));
+  CHECK(moved.finish() == abc);
+}
+
+}  // namespace
+}  // namespace lansync

@@ -1,0 +1,400 @@
+#include "sync/settlement.h"
+
+#include <map>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "support/catch.h"
+#include "sync/conflict_name.h"
+#include "sync/hashing.h"
+
+namespace lansync {
+namespace {
+
+constexpr ShortId kHub = 100;
+constexpr std::uint64_t kNext = 50;
+
+VersionVector vector(std::vector<VersionVector::Part> parts) {
+  return VersionVector(std::move(parts));
+}
+
+EntryPtr file(const std::string& bytes, VersionVector version) {
+  auto entry = std::make_shared<Entry>();
+  entry->content = content_id_of(as_bytes(bytes));
+  entry->size = bytes.size();
+  entry->mtime_ns = 5;
+  entry->version = std::move(version);
+  entry->author = 1;
+  entry->author_name = "desk";
+  entry->edited = *parse_time("2026-11-21T12:30:05Z");
+  return entry;
+}
+EntryPtr with_metadata(const EntryPtr& entry, std::uint16_t mode, std::int64_t mtime_ns) {
+  auto changed = std::make_shared<Entry>(*entry);
+  changed->mode = mode;
+  changed->mtime_ns = mtime_ns;
+  return changed;
+}
+EntryPtr of_kind(EntryKind kind, VersionVector version, const std::string& target = "") {
+  auto entry = std::make_shared<Entry>(*file(target, std::move(version)));
+  entry->kind = kind;
+  entry->size = 0;
+  entry->mtime_ns = 0;
+  entry->target = target;
+  if (!entry->is_symlink()) entry->content = ContentId{};
+  return entry;
+}
+EntryPtr directory(VersionVector version) {
+  return of_kind(EntryKind::kDirectory, std::move(version));
+}
+EntryPtr tombstone(VersionVector version) {
+  return of_kind(EntryKind::kTombstone, std::move(version));
+}
+MergeBase base_of(const EntryPtr& entry) { return {entry->content, entry->mode, entry->mtime_ns}; }
+
+struct Hub {
+  std::map<std::string, EntryPtr> tree;
+  bool live_children = false;
+  Settlement push(const std::string& path, const EntryPtr& pushed,
+                  const std::optional<MergeBase>& base = std::nullopt) {
+    HubView view = look();
+    return settle({path, *pushed, base}, view.lookup(path), view);
+  }
+  HubView look() {
+    return {kHub, kNext, live_children, [this](const std::string& name) {
+              auto found = tree.find(name);
+              return found == tree.end() ? nullptr : found->second;
+            }};
+  }
+};
+
+const std::string kCopy = "f (conflict desk 2026-11-21 12.30.05).txt";
+
+TEST_CASE("what the hub does not know is taken as it is") {
+  Hub hub;
+  EntryPtr pushed = file("x", vector({{1, 1}}));
+  Settlement s = hub.push("f.txt", pushed);
+  CHECK(s.kind == SettlementKind::kAccept);
+  CHECK(s.entry->version == pushed->version);
+  CHECK(s.changed);
+  CHECK(s.content_needed);
+  CHECK(!s.count_used);
+  CHECK(!hub.push("gone", tombstone(vector({{1, 2}}))).content_needed);
+}
+
+TEST_CASE("a newer version is taken, an equal or older one is answered with the hub's") {
+  Hub hub;
+  hub.tree["f.txt"] = file("x", vector({{1, 1}, {2, 1}}));
+  Settlement newer = hub.push("f.txt", file("y", vector({{1, 2}, {2, 1}})));
+  CHECK(newer.kind == SettlementKind::kAccept);
+  CHECK(newer.content_needed);
+  Settlement older = hub.push("f.txt", file("w", vector({{1, 1}})));
+  CHECK(older.kind == SettlementKind::kHave);
+  CHECK(older.entry == hub.tree["f.txt"]);
+  CHECK(!older.changed);
+  Settlement equal = hub.push("f.txt", file("x", vector({{1, 1}, {2, 1}})));
+  CHECK(equal.kind == SettlementKind::kHave);
+  CHECK(!equal.changed);
+  CHECK(!equal.mismatch);
+}
+
+TEST_CASE("new metadata of the same bytes needs no content") {
+  Hub hub;
+  hub.tree["f.txt"] = file("x", vector({{1, 1}}));
+  Settlement s = hub.push("f.txt", with_metadata(file("x", vector({{1, 2}})), 0600, 9));
+  CHECK(s.kind == SettlementKind::kAccept);
+  CHECK(s.changed);
+  CHECK(!s.content_needed);
+}
+
+TEST_CASE("concurrent edits: the hub's keeps the name, the pushed one becomes the copy") {
+  Hub hub;
+  hub.tree["f.txt"] = file("mine", vector({{1, 1}, {2, 1}}));
+  EntryPtr pushed = file("theirs", vector({{1, 2}}));
+  Settlement s = hub.push("f.txt", pushed, base_of(file("old", vector({{1, 1}}))));
+  CHECK(s.kind == SettlementKind::kConflict);
+  CHECK(s.entry->content == hub.tree["f.txt"]->content);
+  CHECK(s.entry->version == vector({{1, 2}, {2, 1}, {kHub, kNext}}));
+  CHECK(s.count_used);
+  CHECK(!s.content_needed);
+  CHECK(!s.hub_lost);
+  CHECK(s.copy_path == kCopy);
+  REQUIRE(s.copy);
+  CHECK(same_on_disk(*s.copy, *pushed));
+  CHECK(s.copy->author_name == "desk");
+}
+
+TEST_CASE("two hubs that settle the same conflict apart make the same copy") {
+  EntryPtr loser = file("theirs", vector({{1, 2}}));
+  Hub one;
+  Hub two;
+  one.tree["f.txt"] = file("a", vector({{2, 1}}));
+  two.tree["f.txt"] = file("b", vector({{3, 7}}));
+  Settlement a = one.push("f.txt", loser);
+  Settlement b = two.push("f.txt", loser);
+  CHECK(a.copy_path == b.copy_path);
+  CHECK(a.copy->version == b.copy->version);
+  CHECK(same_on_disk(*a.copy, *b.copy));
+}
+
+TEST_CASE("a name that is taken by other bytes gets the content id; by the same bytes, nothing") {
+  Hub hub;
+  hub.tree["f.txt"] = file("mine", vector({{2, 1}}));
+  EntryPtr pushed = file("theirs", vector({{1, 1}}));
+  hub.tree[kCopy] = file("theirs", vector({{9, 9}}));
+  Settlement same = hub.push("f.txt", pushed);
+  CHECK(same.copy_path == kCopy);
+  CHECK(!same.copy);
+  hub.tree[kCopy] = file("other", vector({{9, 9}}));
+  Settlement other = hub.push("f.txt", pushed);
+  CHECK(other.copy_path ==
+        "f (conflict desk 2026-11-21 12.30.05 " + to_hex(pushed->content).substr(0, 8) + ").txt");
+  CHECK(other.copy);
+}
+
+TEST_CASE("a copy whose every name was deleted is newer than the tombstone it replaces") {
+  Hub hub;
+  hub.tree["f.txt"] = file("mine", vector({{2, 1}}));
+  EntryPtr pushed = file("theirs", vector({{1, 1}}));
+  for (int i = 0; i < 3; ++i) {
+    Settlement s = hub.push("f.txt", pushed);
+    REQUIRE(s.copy);
+    CHECK(hub.tree.count(s.copy_path) == 0);
+    VersionVector gone = s.copy->version;
+    gone.raise(7, 1);
+    hub.tree[s.copy_path] = tombstone(gone);
+  }
+  Settlement last = hub.push("f.txt", pushed);
+  REQUIRE(last.copy);
+  CHECK(last.copy_path == kCopy);
+  CHECK(last.copy->version.compare(hub.tree[kCopy]->version) == Order::kNewer);
+}
+
+TEST_CASE("the copy of a conflict copy is named without a second suffix") {
+  Hub hub;
+  hub.tree[kCopy] = file("mine", vector({{2, 1}}));
+  Settlement s = hub.push(kCopy, file("theirs", vector({{1, 1}})));
+  CHECK(s.kind == SettlementKind::kConflict);
+  CHECK(s.copy_path != kCopy);
+  CHECK(s.copy_path.find("(conflict") == s.copy_path.rfind("(conflict"));
+}
+
+TEST_CASE("concurrent versions of the same bytes merge their vectors, without a copy or a count") {
+  Hub hub;
+  hub.tree["f.txt"] = file("x", vector({{1, 1}}));
+  Settlement s = hub.push("f.txt", file("x", vector({{2, 1}})));
+  CHECK(s.kind == SettlementKind::kHave);
+  CHECK(s.changed);
+  CHECK(s.entry->version == vector({{1, 1}, {2, 1}}));
+  CHECK(!s.count_used);
+  CHECK(!s.copy);
+}
+
+TEST_CASE("what only one side changed since the base is no conflict") {
+  EntryPtr base = with_metadata(file("old", vector({{1, 1}})), 0644, 1);
+  Hub hub;
+  VersionVector mine = vector({{1, 1}, {2, 1}});
+  VersionVector theirs = vector({{1, 2}});
+  SECTION("they the content, the hub the mode") {
+    hub.tree["f"] = with_metadata(file("old", mine), 0600, 1);
+    Settlement s = hub.push("f", with_metadata(file("new", theirs), 0644, 2), base_of(base));
+    CHECK(s.kind == SettlementKind::kAccept);
+    CHECK(s.content_needed);
+    CHECK(s.entry->content == file("new", {})->content);
+    CHECK(s.entry->mode == 0600);
+    CHECK(s.entry->mtime_ns == 2);
+  }
+  SECTION("they the mode, the hub the content") {
+    hub.tree["f"] = with_metadata(file("new", mine), 0644, 2);
+    Settlement s = hub.push("f", with_metadata(file("old", theirs), 0600, 1), base_of(base));
+    CHECK(s.kind == SettlementKind::kHave);
+    CHECK(s.changed);
+    CHECK(s.entry->content == file("new", {})->content);
+    CHECK(s.entry->mode == 0600);
+    CHECK(s.entry->mtime_ns == 2);
+  }
+  SECTION("both the mode: the hub's") {
+    hub.tree["f"] = with_metadata(file("old", mine), 0600, 1);
+    Settlement s = hub.push("f", with_metadata(file("old", theirs), 0640, 3), base_of(base));
+    CHECK(s.kind == SettlementKind::kHave);
+    CHECK(s.entry->mode == 0600);
+    CHECK(s.entry->mtime_ns == 3);
+  }
+  SECTION("both the content: a conflict") {
+    hub.tree["f"] = file("a", mine);
+    CHECK(hub.push("f", file("b", theirs), base_of(base)).kind == SettlementKind::kConflict);
+  }
+  SECTION("without a base all of it is changed") {
+    hub.tree["f"] = file("old", mine);
+    CHECK(hub.push("f", file("b", theirs)).kind == SettlementKind::kConflict);
+  }
+}
+
+TEST_CASE("an edit beats a delete, whoever made it, and covers both") {
+  Hub hub;
+  hub.tree["f"] = file("x", vector({{1, 1}, {2, 1}}));
+  Settlement kept = hub.push("f", tombstone(vector({{1, 2}})));
+  CHECK(kept.kind == SettlementKind::kHave);
+  CHECK(kept.entry->is_file());
+  CHECK(kept.entry->version == vector({{1, 2}, {2, 1}, {kHub, kNext}}));
+  hub.tree["f"] = tombstone(vector({{1, 1}, {2, 1}}));
+  Settlement back = hub.push("f", file("y", vector({{1, 2}})));
+  CHECK(back.kind == SettlementKind::kAccept);
+  CHECK(back.content_needed);
+  CHECK(back.entry->version == vector({{1, 2}, {2, 1}, {kHub, kNext}}));
+}
+
+TEST_CASE("two deletes are one, confirmed if either was") {
+  Hub hub;
+  hub.tree["f"] = tombstone(vector({{1, 1}}));
+  auto confirmed = std::make_shared<Entry>(*tombstone(vector({{2, 1}})));
+  confirmed->confirmed = true;
+  Settlement s = hub.push("f", confirmed);
+  CHECK(s.kind == SettlementKind::kHave);
+  CHECK(s.entry->confirmed);
+  CHECK(s.entry->version == vector({{1, 1}, {2, 1}}));
+}
+
+TEST_CASE("a directory keeps its name against a file, whoever's it is") {
+  Hub hub;
+  hub.tree["f.txt"] = directory(vector({{1, 1}}));
+  Settlement s = hub.push("f.txt", file("theirs", vector({{2, 1}})));
+  CHECK(s.kind == SettlementKind::kConflict);
+  CHECK(s.entry->is_directory());
+  CHECK(s.copy_path == kCopy);
+  CHECK(!s.hub_lost);
+
+  hub.tree["f.txt"] = file("mine", vector({{1, 1}}));
+  s = hub.push("f.txt", directory(vector({{2, 1}})));
+  CHECK(s.kind == SettlementKind::kConflict);
+  CHECK(s.entry->is_directory());
+  CHECK(s.hub_lost);
+  CHECK(!s.content_needed);
+  CHECK(same_content(*s.copy, *hub.tree["f.txt"]));
+}
+
+TEST_CASE("a symlink conflicts like a file, and its copy is a symlink") {
+  Hub hub;
+  hub.tree["f.txt"] = file("mine", vector({{1, 1}}));
+  Settlement s = hub.push("f.txt", of_kind(EntryKind::kSymlink, vector({{2, 1}}), "else"));
+  CHECK(s.kind == SettlementKind::kConflict);
+  REQUIRE(s.copy);
+  CHECK(s.copy->is_symlink());
+  CHECK(s.copy->target == "else");
+}
+
+TEST_CASE("a directory with something in it is neither deleted nor replaced") {
+  Hub hub;
+  hub.live_children = true;
+  hub.tree["f.txt"] = directory(vector({{1, 1}}));
+  Settlement deleted = hub.push("f.txt", tombstone(vector({{1, 2}})));
+  CHECK(deleted.kind == SettlementKind::kHave);
+  CHECK(deleted.entry->is_directory());
+  CHECK(deleted.entry->version == vector({{1, 2}, {kHub, kNext}}));
+  Settlement replaced = hub.push("f.txt", file("x", vector({{1, 2}})));
+  CHECK(replaced.kind == SettlementKind::kConflict);
+  CHECK(replaced.entry->is_directory());
+  CHECK(replaced.copy_path == kCopy);
+  hub.live_children = false;
+  CHECK(hub.push("f.txt", file("x", vector({{1, 2}}))).kind == SettlementKind::kAccept);
+}
+
+TEST_CASE("equal vectors with different content are concurrent, and said") {
+  Hub hub;
+  hub.tree["f.txt"] = file("mine", vector({{1, 1}}));
+  Settlement s = hub.push("f.txt", file("theirs", vector({{1, 1}})));
+  CHECK(s.mismatch);
+  CHECK(s.kind == SettlementKind::kConflict);
+  CHECK(s.entry->version == vector({{1, 1}, {kHub, kNext}}));
+}
+
+TEST_CASE("a vector that claims edits the hub never made, or has no room, is refused") {
+  Hub hub;
+  hub.tree["f"] = file("mine", vector({{1, 1}}));
+  Settlement s = hub.push("f", file("theirs", vector({{2, 1}, {kHub, kNext}})));
+  CHECK(s.kind == SettlementKind::kRefuse);
+  CHECK(!s.reason.empty());
+  std::vector<VersionVector::Part> parts;
+  for (ShortId id = 1000; id < 1000 + kMaxVectorSize; ++id) parts.push_back({id, 1});
+  CHECK(hub.push("f", file("theirs", vector(parts))).kind == SettlementKind::kRefuse);
+}
+
+TEST_CASE("a base is sent only if the hub's version descends from it") {
+  EntryPtr synced = file("x", vector({{1, 1}}));
+  CHECK(merge_base_of(synced, file("y", vector({{1, 1}, {2, 1}}))) == base_of(synced));
+  CHECK(!merge_base_of(synced, file("y", vector({{2, 1}}))));
+  CHECK(!merge_base_of(synced, nullptr));
+  CHECK(!merge_base_of(nullptr, synced));
+  CHECK(!merge_base_of(tombstone(vector({{1, 1}})), synced));
+}
+
+TEST_CASE("what is accepted gets its directories back, and a file in their place makes room") {
+  Hub hub;
+  hub.tree["a"] = directory(vector({{1, 1}}));
+  hub.tree["a/b"] = tombstone(vector({{2, 3}}));
+  hub.tree["a/b/f.txt"] = file("mine", vector({{3, 1}}));
+  auto changes = revive_ancestors("a/b/f.txt/d/leaf", hub.look());
+  REQUIRE(changes.size() == 3);
+  CHECK(changes[0].path == "a/b");
+  CHECK(changes[0].entry->is_directory());
+  CHECK(changes[0].entry->version == vector({{2, 3}, {kHub, kNext}}));
+  CHECK(changes[0].copy_path.empty());
+  CHECK(changes[1].path == "a/b/f.txt");
+  CHECK(changes[1].entry->version == vector({{3, 1}, {kHub, kNext + 1}}));
+  CHECK(changes[1].copy_path == "a/b/" + kCopy);
+  REQUIRE(changes[1].copy);
+  CHECK(changes[1].copy->is_file());
+  CHECK(changes[2].path == "a/b/f.txt/d");
+  CHECK(changes[2].entry->version == vector({{kHub, kNext + 2}}));
+  CHECK(revive_ancestors("top", hub.look()).empty());
+}
+
+// Small enough to enumerate: every pair of kinds, contents and orders of vectors.
+TEST_CASE("whatever is pushed, the outcome covers what was known and keeps the losing bytes") {
+  const std::vector<VersionVector> versions = {vector({{1, 1}}), vector({{1, 2}}), vector({{2, 1}}),
+                                               vector({{1, 1}, {2, 1}}), vector({{1, 2}, {3, 1}})};
+  std::vector<EntryPtr> all;
+  for (const VersionVector& v : versions) {
+    for (const char* bytes : {"x", "y", "z"}) all.push_back(file(bytes, v));
+    all.push_back(with_metadata(file("x", v), 0600, 77));
+    all.push_back(directory(v));
+    all.push_back(tombstone(v));
+    all.push_back(of_kind(EntryKind::kSymlink, v, "t"));
+    all.push_back(of_kind(EntryKind::kSetting, v));
+  }
+  EntryPtr base_entry = file("x", vector({{1, 1}}));
+  for (const EntryPtr& mine : all) {
+    for (const EntryPtr& theirs : all) {
+      for (int variant = 0; variant < 4; ++variant) {
+        Hub hub;
+        hub.live_children = (variant & 1) != 0 && mine->is_directory();
+        hub.tree["f.txt"] = mine;
+        std::optional<MergeBase> base;
+        if ((variant & 2) != 0) base = base_of(base_entry);
+        Settlement s = hub.push("f.txt", theirs, base);
+        REQUIRE(s.kind != SettlementKind::kRefuse);
+        CHECK(s.entry->version.covers(mine->version));
+        CHECK(s.entry->version.covers(theirs->version));
+        CHECK(s.changed == (s.entry != mine));
+        CHECK((s.kind == SettlementKind::kConflict) == !s.copy_path.empty());
+        bool fetches = s.entry->is_file() && !same_content(*s.entry, *mine);
+        CHECK(s.content_needed == fetches);
+        if (hub.live_children) CHECK(s.entry->is_directory());
+        // Bytes that the other side did not know are somewhere.
+        auto kept = [&](const EntryPtr& e) {
+          bool unknown_bytes =
+              (e->is_file() || e->is_symlink()) && !(base && e->content == base->content);
+          return !unknown_bytes || same_content(*s.entry, *e) ||
+                 (s.copy && same_content(*s.copy, *e));
+        };
+        bool setting = mine->kind == EntryKind::kSetting || theirs->kind == EntryKind::kSetting;
+        Order order = theirs->version.compare(mine->version);
+        if (order != Order::kNewer && !setting) CHECK(kept(mine));
+        if (order != Order::kOlder && !setting) CHECK(kept(theirs));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lansync
