@@ -1,5 +1,6 @@
 #include "platform/event_loop.h"
 
+#include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
@@ -40,6 +41,9 @@ void wait_readable(const std::shared_ptr<Watch>& watch) {
 
 struct EventLoop::Impl {
   asio::io_context context{1};
+  // Without it a poll() that finds nothing to do stops the context, and every run_one() after that
+  // returns at once: a loop that spins and hears no post().
+  asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
   asio::steady_timer timer{context};
   asio::signal_set signals{context};
   std::function<void(int)> signal_callback;
@@ -153,7 +157,6 @@ void EventLoop::run(const std::function<Instant(const Turn&)>& on_turn) {
   loop.wake();
   Instant expected = loop.now;  // the latest instant at which this turn should have begun
   Duration ahead = loop.clock.since_boot() - loop.now.time_since_epoch();
-  loop.context.restart();
   loop.context.poll();
   while (!loop.stopped) {
     Turn turn;
@@ -173,6 +176,8 @@ void EventLoop::run(const std::function<Instant(const Turn&)>& on_turn) {
 }
 
 void EventLoop::stop() { impl_->stopped = true; }
+asio::io_context& EventLoop::context() { return impl_->context; }
+
 Instant EventLoop::now() const { return impl_->now; }
 
 }  // namespace lansync

@@ -11,6 +11,10 @@
 #include "base/result.h"
 #include "base/time.h"
 
+namespace asio {
+class io_context;
+}
+
 namespace lansync {
 
 struct Turn {
@@ -42,6 +46,9 @@ class EventLoop {
   // returns when it wants to be called again at the latest; kNever for "on events only".
   void run(const std::function<Instant(const Turn&)>& on_turn);
   void stop();  // from the loop's thread; run() returns after the current turn
+
+  // For what is built on asio itself (the control socket).
+  asio::io_context& context();
 
   // The instant of the current turn, for callbacks of descriptors.
   Instant now() const;

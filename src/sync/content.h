@@ -12,7 +12,8 @@
 
 namespace lansync {
 
-inline constexpr std::uint64_t kContentChunk = 1000;  // equals transport's kChunkBytes (asserted in roles)
+inline constexpr std::uint64_t kContentChunk =
+    1000;  // equals transport's kChunkBytes (asserted in roles)
 
 // Names the node at the other end (roles uses the session id).
 using SourceId = std::uint64_t;
@@ -20,7 +21,7 @@ using SourceId = std::uint64_t;
 struct RangeRequest {
   std::uint32_t transfer = 0;
   ContentId content;
-  std::string name;    // a path where it probably is
+  std::string name;  // a path where it probably is
   std::uint64_t size = 0;
   std::vector<ByteRange> ranges;  // begin on a chunk border; end on one or at size
 };

@@ -149,6 +149,11 @@ void Fetcher::step(const ItemPtr& item) {
     }
     return;
   }
+  if (item->close_asked) {
+    // What is still to come belongs to the file as it is opened next.
+    detach_transfers(item);
+    flush_blocks(item);
+  }
   const bool paused = paused_until_ != kNever;
   // What cannot be written now and is not wanted any more must not keep the file open.
   if (paused && (item->dropped || suspended_)) clear_received(*item);

@@ -190,14 +190,21 @@ void Fetcher::enqueue(const ItemPtr& item) {
   if (!item->sources && item->refused.empty() && item->attempts == 0) {
     (item->small() ? common_.small : common_.large).emplace(item->order, item);
     item->in_common = true;
-    if (!sources_.empty()) return;
+    if (!sources_.empty()) {
+      item->close_asked = suspended_;
+      return;
+    }
   } else {
     item->in_sources = candidates(*item);
     for (SourceId id : item->in_sources) {
       Queues& own = sources_.at(id).own;
       (item->small() ? own.small : own.large).emplace(item->order, item);
     }
-    if (!item->in_sources.empty() || item->open_transfers > 0) return;
+    if (!item->in_sources.empty() || item->open_transfers > 0) {
+      // Its place was perhaps to be given up for want of a source; now there is one.
+      item->close_asked = suspended_;
+      return;
+    }
     if (!item->refused.empty()) {
       fail(item, item->refused.begin()->second, false);
       return;
@@ -216,9 +223,7 @@ void Fetcher::add_source(SourceId source) {
   std::vector<ItemPtr> waiting;
   for (const auto& [content, item] : items_) {
     if (item->phase != FetchPhase::kFetching || item->dropped) continue;
-    // Its place was to be given up for want of a source; now there is one.
-    if (item->close_asked && may_serve(*item, source)) item->close_asked = suspended_;
-    if (!item->in_common && !item->missing.empty()) waiting.push_back(item);
+    if (!item->missing.empty()) waiting.push_back(item);
   }
   for (const ItemPtr& item : waiting) enqueue(item);
 }

@@ -1,9 +1,10 @@
 // The folder as sync sees it: everything below one root, nothing outside it.
 //
-// Implemented by platform (openat2, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS for every parent, then *at()
-// calls with one component) and by the simulator (in memory, drops what was not synced on a crash).
-// Called on worker threads; every method is thread-safe. Paths have passed validate_relpath, or are ""
-// for the root itself. Temp names and trash names are made by sync and contain no '/' (trash paths may).
+// Implemented by platform (openat2, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS for every parent, then
+// *at() calls with one component) and by the simulator (in memory, drops what was not synced on a
+// crash). Called on worker threads; every method is thread-safe. Paths have passed
+// validate_relpath, or are "" for the root itself. Temp names and trash names are made by sync and
+// contain no '/' (trash paths may).
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,8 @@ namespace lansync {
 
 enum class FileKind : std::uint8_t { kFile, kDirectory, kSymlink, kOther };
 
-// What lstat tells. Two equal stats (without `links`) mean "not touched since" as far as a stat can tell.
+// What lstat tells. Two equal stats (without `links`) mean "not touched since" as far as a stat can
+// tell.
 struct FileStat {
   FileKind kind = FileKind::kOther;
   std::uint16_t mode = 0;  // & 0777
@@ -80,9 +82,10 @@ class FileSystem {
   // Children, unsorted; `.lansync` of the root left out. Does not follow links.
   virtual Result<std::vector<DirectoryItem>> list(const std::string& path) = 0;
   virtual Result<std::string> read_link(const std::string& path) = 0;
-  // Regular files only (O_NONBLOCK | O_NOFOLLOW and fstat: a fifo put in its place does not hang us).
+  // Regular files only (O_NONBLOCK | O_NOFOLLOW and fstat: a fifo put in its place does not hang
+  // us).
   virtual Result<std::unique_ptr<ReadFile>> open_file(const std::string& path) = 0;
-  virtual Result<std::uint64_t> free_bytes() = 0;   // for this user, below the root
+  virtual Result<std::uint64_t> free_bytes() = 0;  // for this user, below the root
   virtual Result<std::uint64_t> total_bytes() = 0;
 
   // ---- temp files, in .lansync/tmp -------------------------------------------------------------
@@ -107,7 +110,8 @@ class FileSystem {
   // The file or symlink at `path` goes to the trash if it is still `expected` (kChanged otherwise).
   virtual Status move_to_trash(const std::string& path, const FileStat& expected,
                                const std::string& trash_name) = 0;
-  virtual Status make_directory(const std::string& path, std::uint16_t mode) = 0;  // kExists if there
+  virtual Status make_directory(const std::string& path,
+                                std::uint16_t mode) = 0;  // kExists if there
   // Removes an empty directory; kChanged if something is in it (a child that sync does not know).
   virtual Status remove_directory(const std::string& path) = 0;
   // Makes or atomically replaces a symlink; `expected` as in install_temp.

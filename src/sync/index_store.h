@@ -21,15 +21,15 @@ struct IndexRow {
 };
 
 struct TrashRow {
-  std::string name;       // below .lansync/trash
-  std::string path;       // where it was
-  std::string content;    // 32 bytes content id, empty for symlinks
+  std::string name;     // below .lansync/trash
+  std::string path;     // where it was
+  std::string content;  // 32 bytes content id, empty for symlinks
   std::int64_t time_ns = 0;
   std::uint64_t size = 0;
 };
 
-// A change of the index: applied whole or not at all. A row whose `local` and `synced` are both empty
-// is removed.
+// A change of the index: applied whole or not at all. A row whose `local` and `synced` are both
+// empty is removed.
 struct IndexBatch {
   std::vector<IndexRow> rows;
   std::vector<TrashRow> trash_added;

@@ -1,0 +1,403 @@
+#include "app/running_node.h"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "app/commands.h"
+#include "platform/machine_facts.h"
+#include "transport/password.h"
+
+namespace lansync {
+namespace {
+
+constexpr int kPortTries = 50;
+// CONTRACT: exit within 2 s of a signal; the rest is for closing files.
+constexpr Duration kStopPatience = 1500ms;
+
+std::uint8_t log2_of_free(FileSystem& files) {
+  auto free = files.free_bytes();
+  std::uint64_t gib = free ? *free >> 30 : 0;
+  return static_cast<std::uint8_t>(std::bit_width(gib));
+}
+
+bool loopback_only(const std::vector<std::string>& names) { return names.size() == 1 && names[0] == "lo"; }
+
+}  // namespace
+
+Result<std::unique_ptr<RunningNode>> RunningNode::open(const RunOptions& options,
+                                                       const Environment& environment, Log& log) {
+  std::unique_ptr<RunningNode> running(new RunningNode(options, log));
+  auto loop = EventLoop::create();
+  if (!loop) return loop.error();
+  running->loop_ = std::move(*loop);
+  LS_TRY(running->open_folder());
+  auto workers = WorkerPool::create(2);
+  if (!workers) return workers.error();
+  running->workers_ = std::move(*workers);
+  LS_TRY(running->open_network());
+  LS_TRY(running->open_node());
+  LS_TRY(running->open_control(environment));
+  return running;
+}
+
+RunningNode::~RunningNode() {
+  control_.reset();
+  if (workers_) workers_->shutdown();
+  endpoint_.reset();
+}
+
+Status RunningNode::open_folder() {
+  raise_open_file_limit();
+  auto files = ConfinedFileSystem::open(options_.dir, options_.force_dir);
+  if (!files) return files.error();
+  files_ = std::move(*files);
+  auto store = SqliteIndexStore::open(files_->guard().private_path() + "/index.db");
+  if (!store) return store.error();
+  store_ = std::move(*store);
+  auto loaded = store_->load();
+  if (!loaded) return loaded.error();
+  loaded_ = std::move(*loaded);
+  if (store_->rebuilt()) log_.warn(store_->why_rebuilt());
+  for (const SavedLeftover& left : files_->saved_leftovers()) {
+    TrashRow row{left.trash_name, left.path, {}, left.mtime_ns, left.size};
+    loaded_.trash.push_back(row);
+    log_.warn(str("a crash left a file of ", left.size, " bytes on its way; it is in the trash: ",
+                  printable(left.trash_name)));
+  }
+  return {};
+}
+
+Status RunningNode::open_network() {
+  auto interfaces = InterfaceMonitor::open(options_.interfaces);
+  if (!interfaces) return interfaces.error();
+  interfaces_ = std::make_unique<InterfaceMonitor>(std::move(*interfaces));
+  for (const std::string& name : interfaces_->missing()) {
+    log_.warn(str("interface ", printable(name), " is not there or not up; it is used once it is"));
+  }
+  auto beacons = UdpBeaconSocket::open(interfaces_->interfaces());
+  if (!beacons) return beacons.error();
+  beacons_ = std::move(*beacons);
+  return {};
+}
+
+std::vector<Address> RunningNode::resolve_peers() {
+  std::vector<Address> out;
+  for (const std::string& text : options_.peers) {
+    if (auto address = parse_address(text, kDefaultPort)) {
+      out.push_back(*address);
+      continue;
+    }
+    std::size_t colon = text.rfind(':');
+    std::string host = text.substr(0, colon);
+    std::string port = colon == std::string::npos ? std::to_string(kDefaultPort) : text.substr(colon + 1);
+    addrinfo hints{};
+    hints.ai_family = AF_INET;
+    hints.ai_socktype = SOCK_DGRAM;
+    addrinfo* found = nullptr;
+    if (int error = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0) {
+      log_.warn(str("--peer ", printable(text), ": ", gai_strerror(error)));
+      continue;
+    }
+    const auto* address = reinterpret_cast<const sockaddr_in*>(found->ai_addr);
+    out.push_back({ntohl(address->sin_addr.s_addr), ntohs(address->sin_port)});
+    freeaddrinfo(found);
+  }
+  return out;
+}
+
+Result<std::unique_ptr<EnetEndpoint>> RunningNode::open_endpoint(const Identity& identity,
+                                                                 const BootId& boot) {
+  auto key = derive_password_key(options_.password, options_.group);
+  if (!key) return key.error();
+  EndpointOptions endpoint;
+  endpoint.node = identity.node;
+  endpoint.boot = boot;
+  endpoint.group = options_.group;
+  endpoint.key = *key;
+  endpoint.aes = cpu_has_aes();
+  if (loopback_only(options_.interfaces)) {
+    endpoint.bind_ip = 0x7f000001;  // nothing leaves the host
+  } else if (options_.interfaces.size() == 1) {
+    std::string name = options_.interfaces[0];
+    Log& log = log_;
+    endpoint.on_socket = [name, &log](int fd) {
+      if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.c_str(),
+                     static_cast<socklen_t>(name.size())) != 0) {
+        log.warn(str("sessions are not bound to ", printable(name), ": ", std::strerror(errno)));
+      }
+    };
+  }
+  if (!options_.keylog.empty()) {
+    int fd = ::open(options_.keylog.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0) {
+      return Error{ErrorCode::kIo, str("cannot write the key log ", options_.keylog, ": ",
+                                       std::strerror(errno))};
+    }
+    std::shared_ptr<int> file(new int(fd), [](int* held) {
+      ::close(*held);
+      delete held;
+    });
+    log_.warn("--keylog is on: whoever reads that file can read this node's traffic");
+    endpoint.on_keylog = [file](const std::string& line) {
+      std::string text = line + '\n';
+      if (::write(*file, text.data(), text.size()) < 0) return;
+    };
+  }
+  // Default busy: the next free pair (N+1 is the lane's). Given and busy: an error.
+  Error last{ErrorCode::kBusy, ""};
+  for (int attempt = 0; attempt < (options_.port_given ? 1 : kPortTries); ++attempt) {
+    endpoint.port = static_cast<std::uint16_t>(options_.port + 2 * attempt);
+    auto opened = EnetEndpoint::open(endpoint, *node_, random_, log_);
+    if (opened) return opened;
+    last = opened.error();
+    if (last.code != ErrorCode::kBusy) return last;
+  }
+  if (options_.port_given) {
+    last.detail = str("port ", options_.port, "/udp is in use: stop what uses it, or give another --port");
+  }
+  return last;
+}
+
+Status RunningNode::open_node() {
+  MachineFacts facts = read_machine_facts();
+  DirectoryIdentity place = files_->guard().private_identity();
+  Identity identity = establish_identity(
+      loaded_, str(facts.machine_id, ':', place.device, ':', place.inode), random_);
+  BootId boot = random_.id<BootId>();
+  NodeConfig config;
+  config.group = options_.group;
+  config.open = options_.password.empty();
+  config.name = options_.name;
+  config.program_version = program_version();
+  config.manual = options_.role;
+  config.settle = options_.settle;
+  config.settle_max = options_.settle_max;
+  config.rescan = options_.rescan;
+  config.max_deletes.count = options_.max_deletes.files;
+  config.max_deletes.percent = options_.max_deletes.percent;
+  if (options_.max_deletes.percent == 0) config.max_deletes.percent.reset();
+  if (options_.max_deletes.files == 0) config.max_deletes.count.reset();
+  config.max_file_size = options_.max_file_size.value_or(0);
+  config.disk_log2 = log2_of_free(*files_);
+  config.folder = files_->guard().path();
+  config.peers = resolve_peers();
+  // The endpoint takes its events to the node, and the node's port comes from the endpoint: the node is
+  // made first, without one.
+  config.port = options_.port;
+  NodeParts parts{*files_, *store_, *workers_, *beacons_, random_, clock_, log_, *this};
+  node_ = std::make_unique<Node>(config, identity, boot, parts);
+  auto endpoint = open_endpoint(identity, boot);
+  if (!endpoint) return endpoint.error();
+  endpoint_ = std::move(*endpoint);
+  node_->set_port(endpoint_->port());
+  open_watcher();
+  if (!node_->start(*endpoint_, loaded_, clock_.now())) {
+    return Error{ErrorCode::kCorrupt, "the index does not decode: move .lansync/index.db away and start "
+                                      "again; no file is lost by it"};
+  }
+  loaded_ = LoadedIndex{};
+  return {};
+}
+
+void RunningNode::open_watcher() {
+  auto watcher = InotifyWatcher::create(files_->guard());
+  if (!watcher) {
+    log_.warn(str("changes are found by rescans only: ", watcher.error().detail));
+    return;
+  }
+  watcher_ = std::move(*watcher);
+}
+
+Status RunningNode::open_control(const Environment& environment) {
+  auto control = ControlServer::open(loop_->context(), *node_, log_, files_->guard().path(),
+                                     environment.variable("XDG_RUNTIME_DIR"), ControlServer::Limits{});
+  if (!control) return control.error();
+  control_ = std::move(*control);
+  return {};
+}
+
+// ---- NodeHost ---------------------------------------------------------------------------------------
+
+bool RunningNode::place_marker(const std::string& name) {
+  if (!watcher_ || watcher_->degraded()) return false;
+  int directory = files_->guard().private_fd();
+  int fd = ::openat(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return false;
+  ::close(fd);
+  ::unlinkat(directory, name.c_str(), 0);
+  return true;
+}
+
+void RunningNode::on_new_identity(const NodeId& node) { endpoint_->set_node(node); }
+
+void RunningNode::stop() { stop_asked_ = true; }
+
+DoctorFacts RunningNode::doctor() {
+  DoctorFacts facts;
+  auto all = list_interfaces();
+  const auto& used = interfaces_->interfaces();
+  if (all) {
+    for (const SystemInterface& item : *all) {
+      InterfaceFacts row;
+      row.name = item.interface.name;
+      row.address = str(ip_to_string(item.interface.address), '/',
+                        std::popcount(item.interface.netmask));
+      row.used = std::find(used.begin(), used.end(), item.interface) != used.end();
+      if (!row.used) {
+        row.why_not = !item.is_up              ? "it is down"
+                      : item.is_point_to_point ? "point-to-point"
+                      : is_virtual_name(item.interface.name)
+                          ? "a network of containers or virtual machines on this host"
+                          : "not chosen with --interface";
+      }
+      auto counted = beacons_->counters().find(row.name);
+      if (counted != beacons_->counters().end()) {
+        row.beacons_sent = counted->second.sent;
+        row.beacons_heard = counted->second.heard;
+        if (counted->second.last_errno != 0) row.send_error = std::strerror(counted->second.last_errno);
+      }
+      if (row.used && row.beacons_sent > 0 && row.beacons_heard == 0) {
+        facts.findings.push_back({true, str(row.name, ": beacons go out and none comes in, not even our "
+                                            "own: a firewall drops ", kBeaconPort, "/udp"),
+                                  str("allow ", kBeaconPort, "/udp and ", endpoint_->port(),
+                                      "/udp, e.g. `ufw allow ", kBeaconPort, "/udp`")});
+      }
+      facts.interfaces.push_back(std::move(row));
+    }
+  }
+  if (used.empty()) {
+    facts.findings.push_back({true, "no interface with IPv4 is up: no other node can be found",
+                              "connect to the LAN, or name one with --interface"});
+  }
+  MachineFacts machine = read_machine_facts();
+  facts.port = endpoint_->port();
+  facts.beacon_port = kBeaconPort;
+  auto positive = [](std::int64_t value) { return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0)); };
+  facts.receive_buffer = positive(machine.socket_receive_max);
+  facts.send_buffer = positive(machine.socket_send_max);
+  facts.watches_limit = positive(machine.inotify_watches);
+  facts.watches_used = watcher_ ? watcher_->watch_count() : 0;
+  if (!watcher_ || watcher_->degraded()) {
+    facts.findings.push_back({true, "some directories are not watched: changes there are found by rescans",
+                              "sysctl fs.inotify.max_user_watches=524288"});
+  }
+  if (facts.receive_buffer < 1024 * 1024) {
+    facts.findings.push_back({false, str("net.core.rmem_max is ", facts.receive_buffer, " bytes"),
+                              "sysctl net.core.rmem_max=4194304 for full speed"});
+  }
+  return facts;
+}
+
+// ---- the loop ---------------------------------------------------------------------------------------
+
+void RunningNode::on_watch_event(const WatchEvent& event) {
+  Instant now = loop_->now();
+  switch (event.kind) {
+    case WatchEventKind::kModified:
+      node_->on_hint({event.path, FileEvent::kModify}, now);
+      break;
+    case WatchEventKind::kClosedAfterWrite:
+      node_->on_hint({event.path, FileEvent::kCloseWrite}, now);
+      break;
+    case WatchEventKind::kCreated:
+    case WatchEventKind::kDirectoryCreated:
+      node_->on_hint({event.path, FileEvent::kCreate}, now);
+      break;
+    case WatchEventKind::kDeleted:
+      node_->on_hint({event.path, FileEvent::kDelete}, now);
+      break;
+    case WatchEventKind::kMoved:
+      node_->on_hint({event.from, FileEvent::kDelete}, now);
+      node_->on_hint({event.path, FileEvent::kCreate}, now);
+      // A directory brings along what is in it, without an event for each.
+      if (event.is_directory) node_->on_directory_moved(event.path, now);
+      break;
+    case WatchEventKind::kAttrib:
+      node_->on_hint({event.path, FileEvent::kAttributes}, now);
+      break;
+    case WatchEventKind::kMarker:
+      node_->on_marker(event.path);
+      break;
+    case WatchEventKind::kOverflow:
+    case WatchEventKind::kRootGone:
+      watch_overflow_ = true;
+      break;
+  }
+}
+
+Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
+  if (turn.stalled || turn.suspended) {
+    log_.info(str("this machine stood still for ", to_string(turn.slept_through)));
+    node_->on_stall(turn.now);
+  }
+  bool more = false;
+  if (watcher_) {
+    auto take = [this](const WatchEvent& event) { on_watch_event(event); };
+    more = watcher_->read_events(take);
+    if (watcher_->setup_pending()) more = watcher_->continue_setup(256, take) || more;
+    if (watcher_->unwatched_count() > watch_warned_) {
+      watch_warned_ = watcher_->unwatched_count();
+      log_.warn("too many directories to watch: changes in some are found by rescans only; "
+                "`sysctl fs.inotify.max_user_watches=524288` mends it");
+    }
+  }
+  if (watch_overflow_) {
+    watch_overflow_ = false;
+    node_->on_watch_overflow(turn.now);
+  }
+  endpoint_->service(turn.now);
+  workers_->run_completions(4096);
+  if (stop_asked_ && stop_deadline_ == kNever) {
+    node_->begin_stop(turn.now);
+    stop_deadline_ = turn.now + kStopPatience;
+  }
+  node_->turn(turn.now);
+  endpoint_->flush();
+  if (view) view->tick(node_->status(), turn.now);
+  if (stop_deadline_ != kNever) {
+    bool done = node_->stopped() && endpoint_->idle();
+    if (done || turn.now >= stop_deadline_) loop_->stop();
+    return std::min(turn.now + 10ms, stop_deadline_);
+  }
+  if (more) return turn.now;
+  Instant next = std::min(node_->deadline(), endpoint_->deadline());
+  if (view) next = std::min(next, turn.now + 250ms);
+  return next;
+}
+
+int RunningNode::run(TerminalView* view) {
+  Status watched = loop_->watch_fd(endpoint_->socket_fd(), [] {});
+  if (watched) {
+    watched = loop_->watch_fd(beacons_->fd(), [this] {
+      beacons_->receive([this](const Address& from, ByteView bytes) {
+        node_->on_beacon(from, bytes, loop_->now());
+      });
+    });
+  }
+  if (watched) {
+    watched = loop_->watch_fd(interfaces_->fd(), [this] {
+      if (!interfaces_->on_readable()) return;
+      beacons_->set_interfaces(interfaces_->interfaces());
+      node_->on_interfaces_changed(loop_->now());
+    });
+  }
+  if (watched) watched = loop_->watch_fd(workers_->completion_fd(), [] {});
+  if (watched && watcher_) watched = loop_->watch_fd(watcher_->fd(), [] {});
+  if (watched) watched = loop_->on_signal([this](int) { stop_asked_ = true; });
+  if (!watched) {
+    log_.error(watched.error().detail);
+    return 1;
+  }
+  loop_->run([this, view](const Turn& turn) { return on_turn(turn, view); });
+  return 0;
+}
+
+}  // namespace lansync

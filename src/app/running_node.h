@@ -1,0 +1,79 @@
+// A node with everything around it: folder, index, sockets, watcher, control socket, view. Made by
+// run_node, lives until the loop ends.
+//
+// Invariant: everything below runs on the loop's thread except jobs of the worker pool, and the pool is
+// shut down before anything that jobs touch goes away (the order of members sees to it).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/control_socket.h"
+#include "app/environment.h"
+#include "app/settings.h"
+#include "app/terminal_view.h"
+#include "base/result.h"
+#include "platform/beacon_socket.h"
+#include "platform/confined_file_system.h"
+#include "platform/event_loop.h"
+#include "platform/inotify_watcher.h"
+#include "platform/interfaces.h"
+#include "platform/os_random.h"
+#include "platform/sqlite_index_store.h"
+#include "platform/system_clock.h"
+#include "platform/worker_pool.h"
+#include "roles/node.h"
+#include "transport/enet_endpoint.h"
+
+namespace lansync {
+
+class RunningNode final : public NodeHost {
+ public:
+  // Every error is one line for the person who started it.
+  static Result<std::unique_ptr<RunningNode>> open(const RunOptions& options,
+                                                   const Environment& environment, Log& log);
+  ~RunningNode() override;
+
+  // Until stop(), a signal, or an error of the loop. Goodbye included.
+  int run(TerminalView* view);
+
+  bool place_marker(const std::string& name) override;
+  void on_new_identity(const NodeId& node) override;
+  void stop() override;
+  DoctorFacts doctor() override;
+
+ private:
+  RunningNode(const RunOptions& options, Log& log) : options_(options), log_(log) {}
+  Status open_folder();
+  Status open_network();
+  Status open_node();
+  Status open_control(const Environment& environment);
+  void open_watcher();
+  Result<std::unique_ptr<EnetEndpoint>> open_endpoint(const Identity& identity, const BootId& boot);
+  std::vector<Address> resolve_peers();
+  void on_watch_event(const WatchEvent& event);
+  Instant on_turn(const Turn& turn, TerminalView* view);
+
+  RunOptions options_;
+  Log& log_;
+  SystemClock clock_;
+  OsRandom random_;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<ConfinedFileSystem> files_;
+  std::unique_ptr<SqliteIndexStore> store_;
+  LoadedIndex loaded_;
+  std::unique_ptr<InterfaceMonitor> interfaces_;
+  std::unique_ptr<UdpBeaconSocket> beacons_;
+  std::unique_ptr<InotifyWatcher> watcher_;
+  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<EnetEndpoint> endpoint_;
+  std::unique_ptr<ControlServer> control_;
+  bool stop_asked_ = false;
+  Instant stop_deadline_ = kNever;
+  bool watch_overflow_ = false;
+  std::size_t watch_warned_ = 0;
+};
+
+}  // namespace lansync

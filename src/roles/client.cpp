@@ -1,0 +1,192 @@
+#include "roles/client.h"
+
+#include <algorithm>
+
+#include "sync/settlement.h"
+#include "sync/tree_digest.h"
+
+namespace lansync {
+namespace {
+
+// Names under way to the hub at once: enough to keep the line busy with small files, and a bound on what
+// a hub has to queue for one member.
+constexpr std::size_t kMaxInFlight = 8192;
+constexpr std::size_t kPushBatch = 256;
+constexpr Duration kRefusedDelay = 10s;
+constexpr std::size_t kMaxListing = 10'000'000;  // entries; a hub that lists for ever is cut off
+
+}  // namespace
+
+Client::Client(Replica& replica, Outbox& outbox, Log& log)
+    : replica_(replica), outbox_(outbox), log_(log) {}
+
+void Client::follow(SessionId hub, std::uint32_t term) {
+  leave();
+  hub_ = hub;
+  term_ = term;
+  replica_.remote_unknown();
+}
+
+void Client::leave() {
+  if (hub_ == 0) return;
+  hub_ = 0;
+  asked_ = false;
+  joined_ = false;
+  listing_.clear();
+  differing_.clear();
+  in_flight_.clear();
+  wait_until_.clear();
+  replica_.remote_unknown();
+  replica_.freeze_versions(false);
+}
+
+void Client::begin_join() {
+  asked_ = true;
+  replica_.freeze_versions(true);
+  std::vector<std::pair<const std::string*, const Entry*>> tree;
+  for (const auto& [path, record] : replica_.index().paths()) {
+    const EntryPtr& entry = replica_.is_held(path) ? record.synced : record.local;
+    if (entry) tree.emplace_back(&path, entry.get());
+  }
+  bucket_count_ = bucket_count_for(tree.size());
+  TreeDigest digest(bucket_count_);
+  for (const auto& [path, entry] : tree) digest.add(*path, *entry);
+  IndexGet message;
+  message.bucket_count = bucket_count_;
+  message.digests = digest.digests();
+  message.count_high = replica_.edit_count();
+  differing_.assign(bucket_count_, false);
+  listing_.clear();
+  outbox_.send(hub_, message);
+}
+
+bool Client::on_update(const Update& update, Instant now) {
+  seq_ = std::max(seq_, update.seq);
+  if (!update.snapshot) {
+    // Before our own snapshot has begun the hub sends none; after, only what came later.
+    if (!joined_) return false;
+    for (const NamedEntry& named : update.entries) replica_.set_remote(named.name, named.entry);
+    return true;
+  }
+  if (!asked_ || joined_) return false;
+  for (std::uint32_t bucket : update.buckets) {
+    if (bucket >= bucket_count_) return false;
+    differing_[bucket] = true;
+  }
+  for (const NamedEntry& named : update.entries) {
+    if (listing_.size() >= kMaxListing) return false;
+    listing_[named.name] = named.entry;
+  }
+  if (update.last) {
+    count_seen_ = update.count_seen;
+    seq_ = update.seq;
+    end_join(now);
+  }
+  return true;
+}
+
+void Client::end_join(Instant now) {
+  Index& index = replica_.index();
+  std::vector<std::pair<std::string, EntryPtr>> remotes;
+  for (const auto& [path, record] : index.paths()) {
+    if (differing_[bucket_of(path, bucket_count_)]) continue;
+    remotes.emplace_back(path, replica_.is_held(path) ? record.synced : record.local);
+  }
+  for (auto& [path, entry] : remotes) {
+    if (!entry) continue;
+    index.set_remote(path, entry);
+    if (!replica_.is_held(path)) index.set_synced(path, entry);
+  }
+  for (auto& [path, entry] : listing_) index.set_remote(path, entry);
+  log_.info(str("joined: ", listing_.size(), " entries were listed, ", remotes.size(),
+                " were known to be equal"));
+  listing_.clear();
+  joined_ = true;
+  replica_.remote_known(now);
+  replica_.freeze_versions(false);
+}
+
+std::optional<std::uint64_t> Client::take_count_seen() {
+  std::optional<std::uint64_t> seen = count_seen_;
+  count_seen_.reset();
+  return seen;
+}
+
+void Client::on_verdict(const Verdict& verdict, Instant now) {
+  for (const VerdictItem& item : verdict.items) {
+    auto at = in_flight_.find(item.name);
+    if (at == in_flight_.end()) continue;
+    switch (verdict.kind) {
+      case VerdictKind::kAccept:
+      case VerdictKind::kConflict:
+        break;  // the content is asked for, or the hub's decision comes as an update
+      case VerdictKind::kHave:
+        in_flight_.erase(at);
+        if (item.entry) replica_.set_remote(item.name, item.entry);
+        break;
+      case VerdictKind::kRefuse:
+        wait_until_[item.name] = {at->second, now + kRefusedDelay};
+        in_flight_.erase(at);
+        refused_[item.name] = item.detail;
+        replica_.on_content_changed(item.name);
+        log_.warn(str(printable(item.name), ": the hub did not take it: ", printable(item.detail)));
+        break;
+    }
+  }
+}
+
+void Client::on_done(const std::vector<NamedEntry>& published) {
+  for (const NamedEntry& named : published) {
+    auto at = in_flight_.find(named.name);
+    bool ours = at != in_flight_.end() && at->second->version == named.entry->version;
+    if (at != in_flight_.end()) in_flight_.erase(at);
+    refused_.erase(named.name);
+    wait_until_.erase(named.name);
+    if (ours) {
+      replica_.set_agreed(named.name, named.entry);
+    } else {
+      replica_.set_remote(named.name, named.entry);
+    }
+  }
+}
+
+void Client::push(Instant now) {
+  Push message;
+  for (const std::string& path : replica_.to_push()) {
+    if (in_flight_.size() >= kMaxInFlight) break;
+    if (in_flight_.contains(path)) continue;
+    const PathRecord* record = replica_.index().find(path);
+    if (!record || !record->local) continue;
+    if (auto at = wait_until_.find(path); at != wait_until_.end()) {
+      if (now < at->second.until && at->second.entry == record->local) continue;
+      wait_until_.erase(at);
+    }
+    PushItem item;
+    item.name = path;
+    item.entry = record->local;
+    if (auto base = merge_base_of(record->synced, record->remote)) {
+      item.base = PushBase{base->content, base->mode, base->mtime_ns};
+    }
+    in_flight_[path] = record->local;
+    message.items.push_back(std::move(item));
+    if (message.items.size() == kPushBatch) {
+      outbox_.send(hub_, message);
+      message.items.clear();
+    }
+  }
+  if (!message.items.empty()) outbox_.send(hub_, message);
+}
+
+void Client::pump(Instant now) {
+  if (hub_ == 0) return;
+  if (!asked_ && replica_.scanned() && replica_.tree_at_rest()) begin_join();
+  if (joined_ && !replica_.paused()) push(now);
+}
+
+Instant Client::deadline() const {
+  Instant next = kNever;
+  for (const auto& [path, refused] : wait_until_) next = std::min(next, refused.until);
+  return next;
+}
+
+}  // namespace lansync

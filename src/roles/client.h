@@ -1,0 +1,75 @@
+// A member that follows a hub: joins with digests, pushes what its disk has, takes what the hub says.
+//
+// Invariant: between the digest of our tree and the end of the hub's answer the local tree does not
+// change (Replica::freeze_versions), so that "this bucket is equal" stays true. Driven by roles/node.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "roles/outbox.h"
+#include "sync/replica.h"
+#include "transport/message.h"
+
+namespace lansync {
+
+class Client {
+ public:
+  Client(Replica& replica, Outbox& outbox, Log& log);
+
+  // A session with the hub is up. Joins as soon as the first scan is done.
+  void follow(SessionId hub, std::uint32_t term);
+  void leave();
+  bool following() const { return hub_ != 0; }
+  SessionId hub() const { return hub_; }
+  bool joined() const { return joined_; }
+  // The hub's sequence as of the last message of it.
+  std::uint64_t seq() const { return seq_; }
+  // Highest count that the group has seen of our node id; set when a join ends.
+  std::optional<std::uint64_t> take_count_seen();
+
+  // False: the message has no place here (the peer's fault).
+  bool on_update(const Update& update, Instant now);
+  void on_verdict(const Verdict& verdict, Instant now);
+  void on_done(const std::vector<NamedEntry>& published);
+  void pump(Instant now);
+  Instant deadline() const;
+  bool idle() const { return in_flight_.empty() && joined_; }
+  // Pushes that the hub refused, with its reason.
+  const std::map<std::string, std::string>& refused() const { return refused_; }
+
+ private:
+  void begin_join();
+  void end_join(Instant now);
+  void push(Instant now);
+
+  Replica& replica_;
+  Outbox& outbox_;
+  Log& log_;
+  SessionId hub_ = 0;
+  std::uint32_t term_ = 0;
+  bool asked_ = false;
+  bool joined_ = false;
+  std::uint64_t seq_ = 0;
+  std::optional<std::uint64_t> count_seen_;
+
+  // The answer to index_get, gathered.
+  std::uint32_t bucket_count_ = 1;
+  std::vector<bool> differing_;
+  std::map<std::string, EntryPtr> listing_;
+
+  std::map<std::string, EntryPtr> in_flight_;
+  // A refused version is not pushed again before `until`; another version at once.
+  struct Refused {
+    EntryPtr entry;
+    Instant until;
+  };
+  std::map<std::string, Refused> wait_until_;
+  std::map<std::string, std::string> refused_;
+};
+
+}  // namespace lansync

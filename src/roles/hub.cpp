@@ -1,0 +1,389 @@
+#include "roles/hub.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/rel_path.h"
+#include "sync/tree_digest.h"
+
+namespace lansync {
+namespace {
+
+constexpr std::size_t kMaxQueuedOffers = 64;  // a path; each member has one push a path under way
+
+}  // namespace
+
+Hub::Hub(Replica& replica, Outbox& outbox, Log& log)
+    : replica_(replica), outbox_(outbox), log_(log) {}
+
+void Hub::start(std::uint32_t term, std::uint64_t seq, Instant now) {
+  acting_ = true;
+  term_ = term;
+  seq_ = seq;
+  members_.clear();
+  candidates_.clear();
+  copy_for_.clear();
+  replica_.remote_unknown();
+  std::vector<std::pair<std::string, EntryPtr>> tree;
+  for (const auto& [path, record] : replica_.index().paths()) {
+    // A held delete goes nowhere: the group still has the version before it.
+    bool held = record.local && record.local->is_tombstone() && replica_.is_held(path);
+    tree.emplace_back(path, held ? record.synced : record.local);
+  }
+  for (auto& [path, entry] : tree) {
+    if (!entry) continue;
+    replica_.index().set_remote(path, entry);
+    if (!replica_.is_held(path)) replica_.index().set_synced(path, entry);
+  }
+  replica_.remote_known(now);
+}
+
+void Hub::stop() {
+  acting_ = false;
+  members_.clear();
+  candidates_.clear();
+  copy_for_.clear();
+}
+
+EntryPtr Hub::published(const std::string& path) const {
+  auto at = candidates_.find(path);
+  if (at != candidates_.end()) return at->second.before;
+  const PathRecord* record = replica_.index().find(path);
+  return record ? record->remote : nullptr;
+}
+
+HubView Hub::view_of(const std::string& path) const {
+  HubView view;
+  view.hub = short_id(replica_.node());
+  view.next_count = replica_.edit_count() + 1;
+  const auto& paths = replica_.index().paths();
+  std::string prefix = path + '/';
+  for (auto at = paths.lower_bound(prefix); at != paths.end() && is_within(at->first, path); ++at) {
+    if (at->second.remote && !at->second.remote->is_tombstone()) {
+      view.live_children = true;
+      break;
+    }
+  }
+  // Candidates count: two conflicts at once must not take one name for different bytes.
+  view.lookup = [this](const std::string& name) -> EntryPtr {
+    const PathRecord* record = replica_.index().find(name);
+    if (!record) return nullptr;
+    return record->remote ? record->remote : record->local;
+  };
+  return view;
+}
+
+// ---- joining ----------------------------------------------------------------------------------------
+
+void Hub::on_index_get(SessionId session, const NodeId& node, const IndexGet& message) {
+  Member& member = members_[session];
+  member = Member{};
+  member.node = node;
+  TreeDigest digest(message.bucket_count);
+  std::uint64_t count_seen = 0;
+  ShortId id = short_id(node);
+  for (const auto& [path, record] : replica_.index().paths()) {
+    EntryPtr entry = published(path);
+    if (!entry) continue;
+    digest.add(path, *entry);
+    count_seen = std::max(count_seen, entry->version.count_of(id));
+  }
+  std::vector<std::uint32_t> differing = digest.differing(message.digests);
+  std::vector<bool> wanted(message.bucket_count, false);
+  for (std::uint32_t bucket : differing) wanted[bucket] = true;
+  Update update;
+  update.term = term_;
+  update.seq = seq_;
+  update.snapshot = true;
+  update.buckets = differing;
+  for (const auto& [path, record] : replica_.index().paths()) {
+    if (!wanted[bucket_of(path, message.bucket_count)]) continue;
+    EntryPtr entry = published(path);
+    if (!entry) continue;
+    update.entries.push_back({path, entry});
+    if (update.entries.size() < kMaxEntriesPerMessage) continue;
+    outbox_.send(session, update);
+    update.entries.clear();
+    update.buckets.clear();
+  }
+  update.last = true;
+  update.count_seen = count_seen;
+  outbox_.send(session, update);
+}
+
+void Hub::on_member_down(SessionId session) {
+  members_.erase(session);
+  std::vector<std::string> lost;
+  for (auto& [path, candidate] : candidates_) {
+    std::erase_if(candidate.queue, [&](const Offer& offer) { return offer.session == session; });
+    if (candidate.offer.session == session) lost.push_back(path);
+  }
+  // It had promised content; what arrived stays in tmp and is found by its content id next time.
+  for (const std::string& path : lost) withdraw(path, false);
+}
+
+// ---- pushes -----------------------------------------------------------------------------------------
+
+void Hub::on_push(SessionId session, const Push& message) {
+  for (const PushItem& item : message.items) offer({session, item});
+}
+
+void Hub::offer(Offer offer) {
+  auto at = candidates_.find(offer.item.name);
+  if (at == candidates_.end()) {
+    settle_offer(offer);
+    return;
+  }
+  auto& queue = at->second.queue;
+  std::erase_if(queue, [&](const Offer& other) { return other.session == offer.session; });
+  if (queue.size() >= kMaxQueuedOffers) {
+    verdict(offer.session, VerdictKind::kRefuse, offer.item.name, nullptr, "busy, try again");
+    return;
+  }
+  queue.push_back(std::move(offer));
+}
+
+void Hub::settle_offer(const Offer& offer) {
+  const std::string& path = offer.item.name;
+  std::optional<MergeBase> base;
+  if (offer.item.base) {
+    base = MergeBase{offer.item.base->content, offer.item.base->mode, offer.item.base->mtime_ns};
+  }
+  EntryPtr ours = published(path);
+  Settlement settled = settle({path, *offer.item.entry, base}, ours, view_of(path));
+  if (settled.count_used) replica_.use_counts(1);
+  if (settled.mismatch) {
+    log_.warn(str(printable(path), ": two versions of the same count differ; both are kept"));
+  }
+  switch (settled.kind) {
+    case SettlementKind::kRefuse:
+      verdict(offer.session, VerdictKind::kRefuse, path, nullptr, settled.reason);
+      return;
+    case SettlementKind::kHave:
+      if (!settled.changed) {
+        verdict(offer.session, VerdictKind::kHave, path, settled.entry, {});
+        if (offer.session == 0) replica_.set_remote(path, settled.entry);
+        return;
+      }
+      propose(path, settled.entry, offer);
+      return;
+    case SettlementKind::kConflict:
+      take_conflict(offer, settled);
+      return;
+    case SettlementKind::kAccept:
+      if (settled.content_needed) verdict(offer.session, VerdictKind::kAccept, path, nullptr, {});
+      propose(path, settled.entry, offer);
+      return;
+  }
+}
+
+// The copy is published before the name changes hands: a hub that dies between the two has lost nothing,
+// and the same push settles the same way again.
+void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
+  const std::string& path = offer.item.name;
+  bool copy_busy = settled.copy && candidates_.contains(settled.copy_path);
+  if (!settled.copy || copy_busy) {
+    if (copy_busy) {
+      candidates_[settled.copy_path].queue.push_back(offer);
+      return;
+    }
+    propose(path, settled.entry, offer);
+    return;
+  }
+  log_.info(str("conflict: ", printable(path), " is kept twice, the other version as ",
+                printable(settled.copy_path)));
+  verdict(offer.session, VerdictKind::kConflict, path, nullptr, settled.copy_path);
+  Candidate waiting;
+  waiting.offer = offer;
+  waiting.before = published(path);
+  candidates_[path] = std::move(waiting);
+  copy_for_[settled.copy_path] = path;
+  Offer for_copy;
+  for_copy.session = settled.hub_lost ? 0 : offer.session;
+  for_copy.item = {settled.copy_path, settled.copy, std::nullopt};
+  propose(settled.copy_path, settled.copy, for_copy);
+}
+
+// Makes `entry` the candidate of `path`; the replica brings its content here, and on_settled publishes.
+void Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& offer) {
+  std::vector<AncestorChange> above;
+  if (!entry->is_tombstone()) {
+    above = revive_ancestors(path, view_of(path));
+  }
+  for (const AncestorChange& change : above) {
+    replica_.use_counts(1);
+    if (change.copy && !candidates_.contains(change.copy_path)) {
+      propose(change.copy_path, change.copy, Offer{0, {change.copy_path, change.copy, std::nullopt}});
+    }
+    if (candidates_.contains(change.path)) continue;
+    Candidate parent;
+    parent.offer = Offer{0, {change.path, change.entry, std::nullopt}};
+    parent.entry = change.entry;
+    parent.before = published(change.path);
+    candidates_[change.path] = std::move(parent);
+    replica_.set_remote(change.path, change.entry);
+  }
+  Candidate& candidate = candidates_[path];
+  candidate.before = published(path);
+  candidate.offer = offer;
+  candidate.entry = entry;
+  if (offer.session != 0) {
+    replica_.set_path_source(path, offer.session);
+  } else {
+    replica_.clear_path_source(path);
+  }
+  replica_.set_remote(path, entry);
+}
+
+void Hub::on_settled(const std::string& path) {
+  if (!acting_) return;
+  auto at = candidates_.find(path);
+  if (at == candidates_.end() || !at->second.entry) return;
+  const PathRecord* record = replica_.index().find(path);
+  if (!record || !record->local || record->local->version != at->second.entry->version) return;
+  publish(path);
+}
+
+void Hub::publish(const std::string& path) {
+  Candidate candidate = std::move(candidates_[path]);
+  candidates_.erase(path);
+  replica_.clear_path_source(path);
+  ++seq_;
+  EntryPtr entry = replica_.index().find(path)->local;
+  auto member = members_.find(candidate.offer.session);
+  bool told = false;
+  if (member != members_.end() && candidate.offer.item.name == path) {
+    member->second.published.push_back({path, entry});
+    told = true;
+  }
+  announce(path, entry, told ? candidate.offer.session : 0);
+  // The offer that this copy was made for is settled anew: the tree may have moved on meanwhile.
+  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
+    std::string name = copied->second;
+    copy_for_.erase(copied);
+    if (auto at = candidates_.find(name); at != candidates_.end() && !at->second.entry) {
+      Candidate waiting = std::move(at->second);
+      candidates_.erase(at);
+      settle_offer(waiting.offer);
+      run_queue(std::move(waiting.queue));
+    }
+  }
+  run_queue(std::move(candidate.queue));
+}
+
+void Hub::run_queue(std::deque<Offer> queue) {
+  for (Offer& next : queue) offer(std::move(next));
+}
+
+// The candidate goes; the published version is the group's again. `requeue`: it is offered again after
+// what came between (an edit on this disk).
+void Hub::withdraw(const std::string& path, bool requeue) {
+  auto at = candidates_.find(path);
+  if (at == candidates_.end()) return;
+  Candidate candidate = std::move(at->second);
+  candidates_.erase(at);
+  replica_.clear_path_source(path);
+  replica_.set_remote(path, candidate.before);
+  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
+    std::string name = copied->second;
+    copy_for_.erase(copied);
+    withdraw(name, requeue);
+  }
+  std::deque<Offer> queue = std::move(candidate.queue);
+  if (requeue && candidate.offer.item.name == path && candidate.entry) {
+    queue.push_front(candidate.offer);
+  }
+  run_queue(std::move(queue));
+}
+
+void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
+  auto at = candidates_.find(path);
+  if (at == candidates_.end() || at->second.offer.session == 0) return;
+  SessionId session = at->second.offer.session;
+  std::string name = at->second.offer.item.name;
+  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) name = copied->second;
+  withdraw(path, false);
+  // The pusher looks at its file again and pushes what is there now.
+  verdict(session, VerdictKind::kRefuse, name, nullptr, reason);
+}
+
+// ---- this disk's own edits --------------------------------------------------------------------------
+
+void Hub::offer_own_edits() {
+  std::vector<std::string> paths(replica_.to_push().begin(), replica_.to_push().end());
+  for (const std::string& path : paths) {
+    const PathRecord* record = replica_.index().find(path);
+    if (!record || !record->local) continue;
+    auto at = candidates_.find(path);
+    if (at != candidates_.end()) {
+      bool own = at->second.offer.session == 0 && at->second.entry &&
+                 at->second.entry->version.covers(record->local->version);
+      if (own || !at->second.entry) continue;
+      // Somebody's push was on its way into a file that was edited here meanwhile: this disk's edit is
+      // based on the published version and goes first; the push is settled against it.
+      withdraw(path, true);
+      if (candidates_.contains(path)) withdraw(path, true);
+      record = replica_.index().find(path);
+      if (!record || !record->local) continue;
+    }
+    Offer own;
+    own.item.name = path;
+    own.item.entry = record->local;
+    if (auto base = merge_base_of(record->synced, published(path))) {
+      own.item.base = PushBase{base->content, base->mode, base->mtime_ns};
+    }
+    offer(std::move(own));
+  }
+}
+
+// ---- what goes out ----------------------------------------------------------------------------------
+
+void Hub::verdict(SessionId session, VerdictKind kind, const std::string& name, EntryPtr entry,
+                  const std::string& detail) {
+  auto member = members_.find(session);
+  if (member == members_.end()) return;
+  member->second.verdicts[kind].push_back({name, std::move(entry), detail});
+}
+
+void Hub::announce(const std::string& path, const EntryPtr& entry, SessionId except) {
+  for (auto& [session, member] : members_) {
+    if (session != except) member.updates.push_back({path, entry});
+  }
+}
+
+void Hub::flush(SessionId session, Member& member) {
+  for (auto& [kind, items] : member.verdicts) {
+    for (std::size_t i = 0; i < items.size(); i += kMaxEntriesPerMessage) {
+      Verdict message;
+      message.kind = kind;
+      auto end = items.begin() + std::min(items.size(), i + kMaxEntriesPerMessage);
+      message.items.assign(items.begin() + i, end);
+      outbox_.send(session, message);
+    }
+  }
+  member.verdicts.clear();
+  for (std::size_t i = 0; i < member.published.size(); i += kMaxEntriesPerMessage) {
+    Done message;
+    auto end = member.published.begin() + std::min(member.published.size(), i + kMaxEntriesPerMessage);
+    message.published.assign(member.published.begin() + i, end);
+    outbox_.send(session, message);
+  }
+  member.published.clear();
+  for (std::size_t i = 0; i < member.updates.size(); i += kMaxEntriesPerMessage) {
+    Update message;
+    message.term = term_;
+    message.seq = seq_;
+    auto end = member.updates.begin() + std::min(member.updates.size(), i + kMaxEntriesPerMessage);
+    message.entries.assign(member.updates.begin() + i, end);
+    outbox_.send(session, message);
+  }
+  member.updates.clear();
+}
+
+void Hub::pump() {
+  if (!acting_) return;
+  if (!replica_.paused()) offer_own_edits();
+  for (auto& [session, member] : members_) flush(session, member);
+}
+
+}  // namespace lansync

@@ -1,0 +1,91 @@
+// The hub: puts the group's changes in order. Its replica's remote tree is the group's tree.
+//
+// Invariant (DESIGN, Publication): a pushed version is shown to nobody before its content is verified and
+// its index row durable on this node; until then it is a candidate, at most one a path, and everything
+// else about that path waits behind it. Driven by roles/node on the control thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "roles/outbox.h"
+#include "sync/replica.h"
+#include "sync/settlement.h"
+#include "transport/message.h"
+
+namespace lansync {
+
+class Hub {
+ public:
+  Hub(Replica& replica, Outbox& outbox, Log& log);
+
+  // Begins a reign: what this disk holds is the group's tree.
+  void start(std::uint32_t term, std::uint64_t seq, Instant now);
+  void stop();
+  void set_term(std::uint32_t term) { term_ = term; }
+  bool acting() const { return acting_; }
+  std::uint64_t seq() const { return seq_; }
+
+  void on_index_get(SessionId session, const NodeId& node, const IndexGet& message);
+  void on_push(SessionId session, const Push& message);
+  void on_member_down(SessionId session);
+  void on_settled(const std::string& path);
+  void on_fetch_failed(const std::string& path, const std::string& reason);
+  // Publishes this disk's own edits, sends what has been gathered.
+  void pump();
+  bool is_member(SessionId session) const { return members_.contains(session); }
+  bool idle() const { return candidates_.empty(); }
+
+ private:
+  // A push that waits for its turn, or for its content. session 0: our own disk.
+  struct Offer {
+    SessionId session = 0;
+    PushItem item;
+  };
+  struct Candidate {
+    Offer offer;
+    EntryPtr entry;   // what will be published; null: waits for a conflict copy to be published first
+    EntryPtr before;  // the published version meanwhile
+    std::deque<Offer> queue;
+  };
+  struct Member {
+    NodeId node;
+    std::vector<NamedEntry> updates;
+    std::vector<NamedEntry> published;
+    std::map<VerdictKind, std::vector<VerdictItem>> verdicts;
+  };
+
+  void offer(Offer offer);
+  void settle_offer(const Offer& offer);
+  void take_conflict(const Offer& offer, const Settlement& settlement);
+  void propose(const std::string& path, const EntryPtr& entry, const Offer& offer);
+  void publish(const std::string& path);
+  void withdraw(const std::string& path, bool requeue);
+  void run_queue(std::deque<Offer> queue);
+  void announce(const std::string& path, const EntryPtr& entry, SessionId except);
+  void verdict(SessionId session, VerdictKind kind, const std::string& name, EntryPtr entry,
+               const std::string& detail);
+  void flush(SessionId session, Member& member);
+  void offer_own_edits();
+  EntryPtr published(const std::string& path) const;
+  HubView view_of(const std::string& path) const;
+
+  Replica& replica_;
+  Outbox& outbox_;
+  Log& log_;
+  bool acting_ = false;
+  std::uint32_t term_ = 0;
+  std::uint64_t seq_ = 0;
+  std::map<SessionId, Member> members_;
+  std::map<std::string, Candidate> candidates_;
+  // A conflict copy that was proposed for the sake of the offer on another path.
+  std::map<std::string, std::string> copy_for_;
+};
+
+}  // namespace lansync

@@ -1,0 +1,412 @@
+#include "roles/node.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/assert.h"
+
+namespace lansync {
+namespace {
+
+constexpr Duration kHousekeeping = 1h;
+constexpr std::int64_t kLongAwayNs = 365LL * 24 * 3600 * 1'000'000'000;
+
+std::uint64_t number(const std::string& text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+bool same_self(const Beacon& a, const Beacon& b) {
+  return a.flags == b.flags && a.role == b.role && a.manual == b.manual && a.term == b.term &&
+         a.index_seq == b.index_seq && a.port == b.port && a.name == b.name;
+}
+
+bool same_rank(const Rank& a, const Rank& b) {
+  return a.manual == b.manual && a.full_replica == b.full_replica && a.has_data == b.has_data &&
+         a.term == b.term && a.seq == b.seq && a.disk_log2 == b.disk_log2 && a.node == b.node;
+}
+
+}  // namespace
+
+Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boot,
+           const NodeParts& parts)
+    : config_(config),
+      node_(identity.node),
+      boot_(boot),
+      parts_(parts),
+      fresh_(identity.fresh),
+      identity_meta_(identity.meta) {
+  discovery_ = std::make_unique<Discovery>(
+      Discovery::Options{group_tag(config.group), node_, boot}, parts.beacons, parts.random, parts.log);
+  fetcher_ = std::make_unique<Fetcher>(parts.files, parts.executor, parts.clock);
+  Replica::Options options;
+  options.node = node_;
+  options.node_name = config.name;
+  options.settle = config.settle;
+  options.settle_max = config.settle_max;
+  options.rescan = config.rescan;
+  options.max_deletes = config.max_deletes;
+  options.max_file_size = config.max_file_size;
+  replica_ = std::make_unique<Replica>(options, parts.files, parts.store, parts.executor, *fetcher_,
+                                       parts.random, parts.clock, parts.log);
+  provider_ = std::make_unique<Provider>(parts.files, parts.executor, parts.clock, *replica_, *this);
+  provider_->set_on_changed([this](const std::string& path) { replica_->on_content_changed(path); });
+  replica_->set_events(this);
+  if (!identity.new_reason.empty()) {
+    parts.log.warn(str("this node has a new id, ", to_hex(node_).substr(0, 8), ": ",
+                       identity.new_reason));
+  }
+}
+
+Node::~Node() = default;
+
+bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant now) {
+  transport_ = &transport;
+  now_ = now;
+  outbox_ = std::make_unique<Outbox>(transport);
+  hub_ = std::make_unique<Hub>(*replica_, *outbox_, parts_.log);
+  client_ = std::make_unique<Client>(*replica_, *outbox_, parts_.log);
+  fetcher_->load_partials();
+  if (!replica_->start(loaded, fresh_, now)) return false;
+  Index& index = replica_->index();
+  for (const auto& [key, value] : identity_meta_) index.set_meta(key, value);
+  Election::Options options;
+  options.self.manual = config_.manual;
+  options.self.node = node_;
+  options.self.disk_log2 = config_.disk_log2;
+  options.self.has_data = index.totals().files > 0;
+  options.self.term = static_cast<std::uint32_t>(number(index.meta("sync_term")));
+  options.self.seq = number(index.meta("sync_seq"));
+  options.term = static_cast<std::uint32_t>(number(index.meta("term")));
+  options.port = config_.port;
+  last_rank_ = options.self;
+  election_ = std::make_unique<Election>(options, parts_.log);
+  std::uint64_t last_sync = number(index.meta("sync_time"));
+  if (last_sync != 0 && parts_.clock.wall().ns - static_cast<std::int64_t>(last_sync) > kLongAwayNs) {
+    replica_->set_long_away(true);
+  }
+  BeaconKey key;
+  if (from_hex(index.meta("beacon_key"), key.bytes)) use_beacon_key(key, false);
+  for (const Address& peer : config_.peers) election_->on_hub_hint(NodeId{}, peer, now);
+  election_->start(now);
+  update_self(now);
+  discovery_->start(now);
+  next_ping_ = now;
+  next_housekeeping_ = now + 1min;
+  return true;
+}
+
+// ---- one turn ---------------------------------------------------------------------------------------
+
+void Node::turn(Instant now) {
+  now_ = now;
+  outbox_->set_now(now);
+  discovery_->tick(now);
+  take_discovery_events(now);
+  if (NodeId hub = election_->hub().value_or(NodeId{}); !hub.is_zero() && hub != node_) {
+    SessionId session = session_of(hub);
+    if (session != 0) election_->on_hub_heard(transport_->last_heard(session));
+  }
+  for (std::uint32_t term : durable_terms_) election_->term_durable(term, now);
+  durable_terms_.clear();
+  election_->tick(now);
+  run_elections(now);
+  pump(now);
+  run_elections(now);
+  update_self(now);
+  check_waits(now);
+  if (now >= next_housekeeping_) housekeeping(now);
+  outbox_->pump();
+}
+
+void Node::pump(Instant now) {
+  fetcher_->tick(now);
+  replica_->pump(now);
+  hub_->pump();
+  client_->pump(now);
+  check_identity(now);
+  // What hub and client decided may be carried out at once: a turn later would be a network turn later.
+  replica_->pump(now);
+  send_requests();
+  provider_->pump();
+  send_ends();
+  send_roster();
+  ping(now);
+  note_sync(now);
+}
+
+Instant Node::deadline() const {
+  Instant next = std::min(discovery_->deadline(), election_->deadline());
+  next = std::min(next, fetcher_->deadline());
+  next = std::min(next, replica_->deadline());
+  next = std::min(next, client_->deadline());
+  if (!sessions_.empty()) next = std::min(next, next_ping_);
+  for (const Wait& wait : waits_) {
+    if (!wait.noticed) next = std::min(next, wait.fallback_at);
+  }
+  return std::min(next, next_housekeeping_);
+}
+
+void Node::take_discovery_events(Instant now) {
+  for (const DiscoveryEvent& event : discovery_->take_events()) {
+    const Neighbour* neighbour = discovery_->find(event.node);
+    switch (event.kind) {
+      case DiscoveryEvent::Kind::kHeard: {
+        if (!neighbour) break;
+        const Beacon& beacon = neighbour->beacon;
+        PeerFacts facts;
+        facts.rank = {beacon.manual, beacon.full_replica, (beacon.flags & Beacon::kHasData) != 0,
+                      beacon.term,   beacon.index_seq,    beacon.disk_log2,
+                      beacon.node};
+        facts.boot = beacon.boot;
+        facts.name = beacon.name;
+        facts.address = neighbour->address;
+        facts.role = beacon.role;
+        election_->on_beacon(facts, beacon.tag_valid, (beacon.flags & Beacon::kSeek) != 0, now);
+        break;
+      }
+      case DiscoveryEvent::Kind::kGoodbye:
+        election_->on_goodbye(event.node, now);
+        break;
+      case DiscoveryEvent::Kind::kExpired:
+        election_->on_expired(event.node, now);
+        break;
+    }
+  }
+  if (discovery_->take_clone_heard()) {
+    take_new_identity("another machine uses the same id (a cloned disk or a copied folder)", now);
+  }
+}
+
+// ---- roles ------------------------------------------------------------------------------------------
+
+void Node::run_elections(Instant now) {
+  // An action may make the next one; a bound, because a bug here must not hang the node.
+  for (int round = 0; round < 8; ++round) {
+    std::vector<ElectionAction> actions = election_->take_actions();
+    if (actions.empty()) return;
+    for (const ElectionAction& action : actions) perform(action, now);
+  }
+}
+
+void Node::perform(const ElectionAction& action, Instant now) {
+  if (const auto* dial = std::get_if<DialAction>(&action)) {
+    dials_[dial->address] = dial->node;
+    transport_->dial(dial->address);
+  } else if (const auto* close = std::get_if<CloseAction>(&action)) {
+    SessionId session = session_of(close->node);
+    bool used = session == client_->hub() || hub_->is_member(session);
+    if (session == 0 || (close->reason == kIdleClose && used)) return;
+    outbox_->send_urgent(session, Bye{close->reason, NodeId{}});
+    transport_->close(session);
+  } else if (const auto* persist = std::get_if<PersistTermAction>(&action)) {
+    std::uint32_t term = persist->term;
+    replica_->index().set_meta("term", std::to_string(term));
+    replica_->commit_then([this, term] { durable_terms_.push_back(term); });
+  } else if (const auto* become = std::get_if<BecomeHubAction>(&action)) {
+    become_hub(*become, now);
+  } else if (const auto* follows = std::get_if<FollowAction>(&action)) {
+    follow(*follows, now);
+  } else if (const auto* seek = std::get_if<SeekAction>(&action)) {
+    hub_lost_ = seek->hub_lost;
+    hub_->stop();
+    client_->leave();
+    replica_->remote_unknown();
+    update_sources();
+    if (seek->hub_lost) discovery_->restart_burst(now);
+  } else if (const auto* down = std::get_if<StepDownAction>(&action)) {
+    parts_.log.info(str("no longer hub: ", printable(name_of(down->successor)), " is"));
+    for (const auto& [id, peer] : sessions_) {
+      if (peer.hello) outbox_->send_urgent(id, Bye{"step-down", down->successor});
+    }
+    hub_->stop();
+  } else if (const auto* tell = std::get_if<TellHubHeardAction>(&action)) {
+    if (client_->hub() != 0) {
+      outbox_->send_urgent(client_->hub(), HubHeard{tell->other_hub, tell->address});
+    }
+  } else if (std::get_if<AnnounceAction>(&action)) {
+    for (auto& [id, peer] : sessions_) {
+      if (peer.greeted) send_hello(id, true);
+    }
+  } else if (const auto* refused = std::get_if<RefuseRolesAction>(&action)) {
+    roles_refused_ = refused->reason;
+  }
+}
+
+void Node::become_hub(const BecomeHubAction& action, Instant now) {
+  hub_lost_ = false;
+  roles_refused_.clear();
+  Index& index = replica_->index();
+  index.set_meta("term", std::to_string(action.term));
+  if (!beacon_key_) use_beacon_key(parts_.random.id<BeaconKey>(), true);
+  if (hub_->acting()) {
+    hub_->set_term(action.term);
+  } else {
+    client_->leave();
+    std::uint64_t seq = std::max(number(index.meta("sync_seq")), client_->seq());
+    hub_->start(action.term, seq, now);
+    parts_.log.info(str("role ", to_string(action.role), ", term ", action.term, ": ",
+                        election_->why_role()));
+  }
+  send_to_all(Claim{action.term, election_->members()});
+  sent_succession_.clear();
+  ++roster_number_;
+  update_sources();
+}
+
+void Node::follow(const FollowAction& action, Instant) {
+  hub_lost_ = false;
+  roles_refused_.clear();
+  SessionId session = session_of(action.hub);
+  if (session == 0) return;  // it went down in this very turn: the election hears of that
+  hub_->stop();
+  if (client_->hub() != session) client_->follow(session, action.term);
+  const Peer& peer = sessions_.at(session);
+  if (peer.hello && peer.hello->beacon_key) use_beacon_key(*peer.hello->beacon_key, true);
+  replica_->index().set_meta("term", std::to_string(action.term));
+  parts_.log.info(str("role client: ", printable(name_of(action.hub)), " is hub, term ", action.term));
+  update_sources();
+}
+
+void Node::use_beacon_key(const BeaconKey& key, bool store) {
+  if (beacon_key_ == key) return;
+  beacon_key_ = key;
+  transport_->set_beacon_key(key);
+  discovery_->set_key(key);
+  if (store) replica_->index().set_meta("beacon_key", to_hex(key));
+}
+
+void Node::update_self(Instant now) {
+  Index& index = replica_->index();
+  Rank rank = last_rank_;
+  rank.node = node_;
+  rank.has_data = index.totals().files > 0;
+  rank.term = static_cast<std::uint32_t>(number(index.meta("sync_term")));
+  rank.seq = number(index.meta("sync_seq"));
+  if (!same_rank(rank, last_rank_)) {
+    last_rank_ = rank;
+    election_->set_self(rank, now);
+  }
+  Beacon self;
+  self.role = election_->role();
+  self.manual = config_.manual;
+  self.disk_log2 = config_.disk_log2;
+  self.term = rank.term;
+  self.index_seq = rank.seq;
+  self.port = config_.port;
+  self.name = config_.name.substr(0, kMaxBeaconName);
+  if (election_->seeking()) self.flags |= Beacon::kSeek;
+  if (rank.has_data) self.flags |= Beacon::kHasData;
+  if (election_->seeking() && hub_lost_) self.flags |= Beacon::kHubLost;
+  if (same_self(self, last_self_)) return;
+  last_self_ = self;
+  discovery_->set_self(self, now);
+}
+
+void Node::update_sources() {
+  std::vector<SourceId> sources;
+  if (hub_->acting()) {
+    for (const auto& [id, peer] : sessions_) {
+      if (hub_->is_member(id)) sources.push_back(id);
+    }
+  } else if (client_->hub() != 0) {
+    sources.push_back(client_->hub());
+  }
+  replica_->set_sources(std::move(sources));
+}
+
+bool Node::in_sync() const {
+  if (!replica_->in_sync() || election_->seeking()) return false;
+  return hub_->acting() ? hub_->idle() : client_->idle();
+}
+
+void Node::note_sync(Instant now) {
+  bool synced = in_sync();
+  if (synced != last_in_sync_) {
+    last_in_sync_ = synced;
+    election_->on_in_sync(synced, now);
+  }
+  if (!synced) return;
+  Index& index = replica_->index();
+  std::uint64_t seq = hub_->acting() ? hub_->seq() : client_->seq();
+  std::string term = std::to_string(election_->term());
+  if (index.meta("sync_seq") == std::to_string(seq) && index.meta("sync_term") == term) return;
+  index.set_meta("sync_seq", std::to_string(seq));
+  index.set_meta("sync_term", term);
+  index.set_meta("sync_time", std::to_string(parts_.clock.wall().ns));
+}
+
+// ---- identity ---------------------------------------------------------------------------------------
+
+void Node::check_identity(Instant now) {
+  std::optional<std::uint64_t> seen = client_->take_count_seen();
+  if (seen && *seen > replica_->edit_count()) {
+    take_new_identity("the group has seen later edits of this node than its index knows (a restored backup)",
+                      now);
+  }
+}
+
+void Node::take_new_identity(const std::string& reason, Instant now) {
+  node_ = parts_.random.id<NodeId>();
+  parts_.log.warn(str("this node has a new id, ", to_hex(node_).substr(0, 8), ": ", reason));
+  replica_->index().set_meta("node_id", to_hex(node_));
+  replica_->change_identity(node_);
+  // Sessions were made under the old id: all of them end, and the search begins anew.
+  for (auto& [id, peer] : sessions_) {
+    outbox_->send_urgent(id, Bye{"clone", NodeId{}});
+    transport_->close(id);
+  }
+  client_->leave();
+  parts_.host.on_new_identity(node_);
+  discovery_->set_node(node_, now);
+  update_self(now);
+}
+
+// ---- what the outside tells -------------------------------------------------------------------------
+
+void Node::on_beacon(const Address& from, ByteView datagram, Instant now) {
+  discovery_->on_datagram(from, datagram, now);
+}
+
+void Node::on_watch_overflow(Instant now) {
+  parts_.log.warn("the kernel dropped file events: the folder is scanned");
+  replica_->rescan(now);
+}
+
+void Node::on_stall(Instant now) { election_->on_stall(now); }
+
+void Node::on_interfaces_changed(Instant now) { discovery_->restart_burst(now); }
+
+void Node::on_settled(const std::string& path) { hub_->on_settled(path); }
+
+void Node::on_fetch_failed(const std::string& path, const std::string& reason) {
+  if (hub_->acting()) hub_->on_fetch_failed(path, reason);
+}
+
+void Node::begin_stop(Instant now) {
+  if (stopping_) return;
+  stopping_ = true;
+  NodeId successor;
+  if (hub_->acting()) successor = election_->successor().value_or(NodeId{});
+  for (auto& [id, peer] : sessions_) {
+    outbox_->send_urgent(id, Bye{"stop", successor});
+    transport_->close(id);
+  }
+  discovery_->goodbye(now);
+  fetcher_->suspend();
+  hub_->stop();
+  replica_->pause(true);
+}
+
+bool Node::stopped() const { return stopping_ && sessions_.empty() && replica_->idle(); }
+
+void Node::housekeeping(Instant now) {
+  next_housekeeping_ = now + kHousekeeping;
+  replica_->prune_trash();
+  replica_->drop_old_tombstones();
+  std::erase_if(refusals_, [&](const auto& item) { return now - item.second.at > 10min; });
+  std::erase_if(lost_, [&](const auto& item) { return now - item.second.second > 24h; });
+}
+
+}  // namespace lansync

@@ -1,0 +1,246 @@
+// One node: routes between discovery, sessions, election, hub, client and replica. Decides nothing that
+// one of them could decide.
+//
+// Driven on the control thread by platform (or the simulator): on_* for what happened, then turn(now),
+// then nothing before deadline(). Invariant: no call from below re-enters turn().
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "discovery/discovery.h"
+#include "roles/client.h"
+#include "roles/election.h"
+#include "roles/hub.h"
+#include "roles/identity.h"
+#include "roles/node_control.h"
+#include "roles/outbox.h"
+#include "sync/fetcher.h"
+#include "sync/provider.h"
+#include "sync/replica.h"
+#include "transport/session.h"
+
+namespace lansync {
+
+struct NodeConfig {
+  std::string group = "lansync";
+  bool open = true;  // no password
+  std::string name;
+  std::string program_version;
+  ManualRole manual = ManualRole::kAuto;
+  Duration settle = 2s;
+  Duration settle_max = 60s;
+  Duration rescan = 10min;
+  MaxDeletes max_deletes = default_max_deletes();
+  std::uint64_t max_file_size = 0;
+  std::uint8_t disk_log2 = 0;
+  std::uint16_t port = 27801;
+  std::vector<Address> peers;  // --peer
+  std::string folder;          // for people
+};
+
+// What only the outside can do. Implemented by app and by the simulator.
+class NodeHost {
+ public:
+  virtual ~NodeHost() = default;
+  // Makes and removes `.lansync/<name>`, so that the watcher reports it after all that came before.
+  // False if there is no watcher.
+  virtual bool place_marker(const std::string& name) = 0;
+  virtual void on_new_identity(const NodeId& node) = 0;  // the endpoint has to know
+  virtual void stop() = 0;                               // a person asked for it
+  virtual DoctorFacts doctor() = 0;
+};
+
+struct NodeParts {
+  FileSystem& files;
+  IndexStore& store;
+  Executor& executor;
+  BeaconSocket& beacons;
+  RandomSource& random;
+  const Clock& clock;
+  Log& log;
+  NodeHost& host;
+};
+
+class Node final : public SessionEvents,
+                   public ContentSink,
+                   public ReplicaEvents,
+                   public NodeControl {
+ public:
+  Node(const NodeConfig& config, const Identity& identity, const BootId& boot, const NodeParts& parts);
+  ~Node() override;
+
+  // The port that the endpoint got; before start().
+  void set_port(std::uint16_t port) { config_.port = port; }
+  // Begins. False: the index is damaged.
+  bool start(SessionTransport& transport, const LoadedIndex& loaded, Instant now);
+  void turn(Instant now);
+  Instant deadline() const;
+
+  void on_beacon(const Address& from, ByteView datagram, Instant now);
+  void on_hint(const ChangeHint& hint, Instant now) { replica_->on_hint(hint, now); }
+  void on_marker(const std::string& name);
+  // A directory appeared by a rename: everything below it has another path now.
+  void on_directory_moved(const std::string& path, Instant now) { replica_->look_below(path, now); }
+  void on_watch_overflow(Instant now);
+  void on_stall(Instant now);
+  void on_interfaces_changed(Instant now);
+  // Goodbye. Then turn() until stopped() (or the caller's patience ends).
+  void begin_stop(Instant now);
+  bool stopped() const;
+
+  // ---- SessionEvents ---------------------------------------------------------------------------------
+  void on_session_up(const SessionInfo& session) override;
+  void on_session_down(SessionId id, CloseReason reason) override;
+  void on_packet(SessionId id, Channel channel, ByteView bytes) override;
+  void on_dial_failed(const Address& address, DialFailure failure, int peer_version) override;
+  void on_refused(const Address& address, DialFailure failure, int peer_version) override;
+  // ---- ContentSink -----------------------------------------------------------------------------------
+  bool has_room(SourceId source) override;
+  void begin(SourceId source, std::uint32_t transfer, const std::string& name,
+             std::uint64_t size) override;
+  void chunk(SourceId source, std::uint32_t transfer, std::uint64_t number, ByteView bytes) override;
+  void end(SourceId source, const TransferResult& result) override;
+  // ---- ReplicaEvents ---------------------------------------------------------------------------------
+  void on_settled(const std::string& path) override;
+  void on_fetch_failed(const std::string& path, const std::string& reason) override;
+  // ---- NodeControl (node_control.cpp) ----------------------------------------------------------------
+  StatusReport status() override;
+  std::vector<PeerReport> peers() override;
+  std::vector<ConflictReport> conflicts() override;
+  std::vector<TrashReport> trash(std::optional<WallTime> since) override;
+  std::vector<PlanReport> plan() override;
+  DoctorFacts doctor() override;
+  Result<ActionReport> confirm() override;
+  Result<ActionReport> reject() override;
+  Result<ActionReport> pause() override;
+  Result<ActionReport> resume() override;
+  Result<ActionReport> rescan() override;
+  Result<ActionReport> stop() override;
+  Token trash_restore(const TrashRestore& what, Callback<std::vector<TrashReport>> done) override;
+  Token wait(std::uint32_t peers, Callback<StatusReport> done) override;
+  void cancel(Token token) override;
+
+  // For tests and oracles.
+  const Replica& replica() const { return *replica_; }
+  const Election& election() const { return *election_; }
+  bool in_sync() const;
+
+ private:
+  struct Peer {
+    SessionInfo info;
+    std::optional<Hello> hello;  // its last; none yet: not a member in our eyes
+    bool greeted = false;        // our hello or hi went out
+  };
+  struct Wait {
+    Token token = 0;
+    std::uint32_t peers = 0;
+    std::string marker;
+    bool noticed = false;        // the watcher reported the marker, or a scan was made instead
+    Instant fallback_at{};
+    bool scanning = false;
+    std::uint64_t mark = 0;      // asked of the hub; 0: not yet
+    bool marked = false;
+    SessionId marked_with = 0;
+    Callback<StatusReport> done;
+  };
+  struct Refusal {
+    std::string why;
+    int protocol = 0;
+    Instant at{};
+  };
+
+  // node_sessions.cpp
+  void dispatch(SessionId id, Peer& peer, Channel channel, ByteView bytes);
+  void on_hello(SessionId id, Peer& peer, const Hello& hello);
+  bool on_member_message(SessionId id, Peer& peer, const Message& message);
+  bool on_hub_message(SessionId id, const Message& message);
+  bool on_request(SessionId id, const Request& request);
+  bool on_download(SessionId id, const Download& download);
+  bool on_done(SessionId id, const Done& done);
+  void send_hello(SessionId id, bool answer);
+  void send_to_all(const Message& message);
+  Hello make_hello(bool answer) const;
+  PeerFacts facts_of(const Peer& peer) const;
+  SessionId session_of(const NodeId& node) const;
+  void ping(Instant now);
+  void send_requests();
+  void send_roster();
+  void send_ends();
+
+  // node.cpp
+  void pump(Instant now);
+  void take_discovery_events(Instant now);
+  void run_elections(Instant now);
+  void perform(const ElectionAction& action, Instant now);
+  void become_hub(const BecomeHubAction& action, Instant now);
+  void follow(const FollowAction& action, Instant now);
+  void use_beacon_key(const BeaconKey& key, bool store);
+  void update_self(Instant now);
+  void update_sources();
+  void note_sync(Instant now);
+  void check_identity(Instant now);
+  void take_new_identity(const std::string& reason, Instant now);
+  void check_waits(Instant now);
+  void housekeeping(Instant now);
+  std::uint32_t known_nodes() const;
+  std::string name_of(const NodeId& node) const;
+  NodeState state_and_reason(std::string& reason) const;
+
+  NodeConfig config_;
+  NodeId node_;
+  BootId boot_;
+  NodeParts parts_;
+  bool fresh_ = false;
+  std::map<std::string, std::string> identity_meta_;
+  SessionTransport* transport_ = nullptr;
+  Instant now_{};
+
+  std::unique_ptr<Discovery> discovery_;
+  std::unique_ptr<Election> election_;
+  std::unique_ptr<Fetcher> fetcher_;
+  std::unique_ptr<Replica> replica_;
+  std::unique_ptr<Provider> provider_;
+  std::unique_ptr<Outbox> outbox_;
+  std::unique_ptr<Hub> hub_;
+  std::unique_ptr<Client> client_;
+
+  std::map<SessionId, Peer> sessions_;
+  std::map<Address, NodeId> dials_;
+  std::map<NodeId, RosterRow> roster_;   // the hub's last, for names and addresses
+  std::map<NodeId, std::pair<RosterRow, Instant>> lost_;
+  std::vector<NodeId> sent_succession_;
+  std::size_t sent_roster_rows_ = 0;
+  std::uint32_t roster_number_ = 0;
+  std::map<Address, Refusal> refusals_;
+  std::optional<BeaconKey> beacon_key_;
+  std::string roles_refused_;
+  Beacon last_self_;
+  Rank last_rank_;
+  bool hub_lost_ = false;
+  bool last_in_sync_ = false;
+  std::uint32_t durable_term_ = 0;       // term whose persistence was answered by the index
+  std::vector<std::uint32_t> durable_terms_;
+  std::vector<Wait> waits_;
+  Token next_token_ = 1;
+  std::uint64_t next_mark_ = 1;
+  std::map<SessionId, std::vector<TransferEnd>> ends_;
+  Bytes chunk_buffer_;
+  Instant next_ping_ = kNever;
+  Instant next_housekeeping_ = kNever;
+  bool stopping_ = false;
+  std::uint64_t rejected_ = 0;
+  std::uint64_t payload_sent_ = 0;
+  std::uint64_t chunks_sent_ = 0;
+};
+
+}  // namespace lansync

@@ -1,0 +1,439 @@
+// What a person may ask of a node (NodeControl): answers from memory, and `wait`.
+#include <algorithm>
+
+#include "base/rel_path.h"
+#include "roles/node.h"
+#include "sync/conflict_name.h"
+
+namespace lansync {
+namespace {
+
+constexpr Duration kMarkerPatience = 2s;
+
+// "name (conflict HOST 2026-11-21 12.30.05).ext": the file that it is a version of, host and time.
+ConflictReport describe_conflict(const std::string& path) {
+  ConflictReport report;
+  report.path = path;
+  report.of = path;
+  std::size_t open = path.rfind(" (conflict ");
+  if (open == std::string::npos) return report;
+  std::size_t close = path.find(')', open);
+  if (close == std::string::npos) return report;
+  report.of = path.substr(0, open) + path.substr(path.rfind(')') + 1);
+  std::string inside = path.substr(open + 11, close - open - 11);
+  constexpr std::size_t kStamp = 19;  // 2026-11-21 12.30.05
+  if (inside.size() <= kStamp) return report;
+  report.host = inside.substr(0, inside.size() - kStamp - 1);
+  std::string stamp = inside.substr(inside.size() - kStamp);
+  std::replace(stamp.begin(), stamp.end(), '.', ':');
+  report.time = parse_time(stamp).value_or(WallTime{});
+  return report;
+}
+
+PlanReport describe_operation(const Operation& operation, const PathRecord* record) {
+  PlanReport report;
+  report.path = operation.path;
+  if (operation.entry) report.size = operation.entry->size;
+  switch (operation.kind) {
+    case OperationKind::kPush: {
+      bool gone = operation.entry->is_tombstone();
+      report.action = gone ? "delete-there" : "push";
+      report.why = gone ? "it was deleted here" : "this version is not on the hub";
+      bool concurrent = record && record->local && record->remote &&
+                        record->local->version.compare(record->remote->version) == Order::kConcurrent;
+      if (concurrent && !gone) {
+        report.action = "conflict";
+        report.why = "it was changed here and elsewhere: both are kept";
+      }
+      break;
+    }
+    case OperationKind::kFetch:
+      report.action = "fetch";
+      report.why = "the hub has a newer version";
+      break;
+    case OperationKind::kDelete:
+      report.action = "delete";
+      report.why = "it was deleted elsewhere; it goes to the trash";
+      break;
+    case OperationKind::kHold:
+      report.action = "held";
+      report.why = "away for over a year: confirm to push it";
+      break;
+    case OperationKind::kMakeDirectory:
+    case OperationKind::kMakeSymlink:
+      report.action = "make";
+      report.why = "the hub has it";
+      break;
+    default:
+      report.action = "metadata";
+      report.why = "mode, mtime or version only";
+  }
+  return report;
+}
+
+}  // namespace
+
+std::string Node::name_of(const NodeId& node) const {
+  if (node == node_) return config_.name;
+  if (SessionId id = session_of(node); id != 0 && sessions_.at(id).hello) {
+    return sessions_.at(id).hello->name;
+  }
+  if (auto at = roster_.find(node); at != roster_.end()) return at->second.name;
+  if (const Neighbour* neighbour = discovery_->find(node)) return neighbour->beacon.name;
+  if (auto at = lost_.find(node); at != lost_.end()) return at->second.first.name;
+  return to_hex(node).substr(0, 8);
+}
+
+std::uint32_t Node::known_nodes() const {
+  std::set<NodeId> known;
+  for (const auto& [id, peer] : sessions_) {
+    if (peer.hello) known.insert(peer.info.node);
+  }
+  if (client_->hub() != 0) {
+    for (const auto& [node, row] : roster_) known.insert(node);
+  }
+  known.erase(node_);
+  return static_cast<std::uint32_t>(known.size());
+}
+
+NodeState Node::state_and_reason(std::string& reason) const {
+  if (!replica_->root_error().empty()) {
+    reason = replica_->root_error();
+    return NodeState::kError;
+  }
+  if (std::uint64_t held = replica_->held_deletes(); held > 0) {
+    reason = str(held, " deletes are held: `lansync confirm` lets them go, `lansync reject` brings the "
+                       "files back");
+    return NodeState::kHeld;
+  }
+  if (replica_->paused()) {
+    reason = "paused by a person: `lansync resume` goes on";
+    return NodeState::kPaused;
+  }
+  if (election_->seeking()) {
+    reason = roles_refused_.empty() ? election_->seek_reason(now_) : roles_refused_;
+    return NodeState::kSeeking;
+  }
+  if (!fetcher_->pause_reason().empty()) {
+    reason = fetcher_->pause_reason();
+    return NodeState::kSyncing;
+  }
+  if (!in_sync()) {
+    if (!replica_->scanned()) {
+      reason = "reading the folder";
+    } else if (client_->following() && !client_->joined()) {
+      reason = "comparing with the hub";
+    } else if (!replica_->problems().empty()) {
+      const auto& [path, problem] = *replica_->problems().begin();
+      reason = str(printable(path), ": ", problem);
+    } else {
+      reason = "changes are on their way";
+    }
+    return NodeState::kSyncing;
+  }
+  if (hub_->acting() && sessions_.empty()) {
+    reason = "nobody else was heard yet; if another node runs, `lansync doctor` says why";
+  } else if (!replica_->problems().empty()) {
+    const auto& [path, problem] = *replica_->problems().begin();
+    reason = str(replica_->problems().size(), " not synced, the first: ", printable(path), ": ",
+                 printable(problem));
+  }
+  return NodeState::kInSync;
+}
+
+StatusReport Node::status() {
+  StatusReport report;
+  report.id = node_;
+  report.name = config_.name;
+  report.version = config_.program_version;
+  report.group = config_.group;
+  report.open = config_.open;
+  report.role = election_->role();
+  report.why_role = election_->why_role();
+  if (auto hub = election_->hub()) report.hub = HubReport{*hub, name_of(*hub)};
+  report.term = election_->term();
+  report.state = state_and_reason(report.reason);
+  report.folder = config_.folder;
+  const Index::Totals& totals = replica_->index().totals();
+  report.files = totals.files;
+  report.directories = totals.directories;
+  report.bytes = totals.bytes;
+  Replica::Pending pending = replica_->pending();
+  report.pending_files = pending.files;
+  report.pending_bytes = pending.bytes;
+  report.held_deletes = replica_->held_deletes();
+  report.conflicts = conflicts().size();
+  for (const PeerReport& peer : peers()) {
+    if (peer.state != PeerState::kRefused) report.peers.push_back(peer);
+  }
+  auto add_transfers = [&](const std::vector<TransferProgress>& transfers) {
+    for (const TransferProgress& transfer : transfers) {
+      TransferReport line;
+      line.name = transfer.name;
+      line.sending = !transfer.incoming;
+      auto at = sessions_.find(transfer.peer);
+      if (at != sessions_.end() && at->second.hello) line.peer = at->second.hello->name;
+      line.carrier = "enet";
+      line.size = transfer.size;
+      line.done = transfer.done;
+      line.rate = static_cast<std::uint64_t>(transfer.rate);
+      report.transfers.push_back(std::move(line));
+    }
+  };
+  add_transfers(fetcher_->progress());
+  add_transfers(provider_->progress());
+  const TransportCounters& transport = transport_->counters();
+  report.counters.bytes_sent = transport.bytes_sent;
+  report.counters.bytes_received = transport.bytes_received;
+  report.counters.auth_failures = transport.auth_failures;
+  report.counters.rejected = transport.rejected + discovery_->counters().rejected;
+  report.counters.payload_sent = payload_sent_;
+  report.counters.payload_received = fetcher_->counters().payload_received;
+  report.counters.chunks_sent = chunks_sent_;
+  report.counters.chunks_received = fetcher_->counters().chunks_received;
+  report.counters.chunks_resent = fetcher_->counters().chunks_resent;
+  report.counters.beacons_sent = discovery_->counters().sent;
+  report.counters.beacons_received = discovery_->counters().received;
+  return report;
+}
+
+std::vector<PeerReport> Node::peers() {
+  std::map<NodeId, PeerReport> by_node;
+  auto report_of = [](const NodeId& node, const std::string& name, Role role, const Address& address,
+                      PeerState state) {
+    PeerReport report;
+    report.id = node;
+    report.name = name;
+    report.role = role;
+    report.address = ip_to_string(address.ip);
+    report.port = address.port;
+    report.state = state;
+    report.protocol = kProtocolVersion;
+    return report;
+  };
+  for (const auto& [node, item] : lost_) {
+    const RosterRow& row = item.first;
+    by_node[node] = report_of(node, row.name, Role::kNone, row.address, PeerState::kLost);
+    by_node[node].why = "its session ended";
+  }
+  for (const auto& [node, neighbour] : discovery_->neighbours()) {
+    if (!neighbour.beacon.tag_valid && lost_.contains(node)) continue;
+    by_node[node] = report_of(node, neighbour.beacon.name, neighbour.beacon.role, neighbour.address,
+                              PeerState::kKnown);
+  }
+  if (client_->hub() != 0) {
+    for (const auto& [node, row] : roster_) {
+      by_node[node] = report_of(node, row.name, row.role, row.address, PeerState::kKnown);
+    }
+  }
+  for (const auto& [id, peer] : sessions_) {
+    if (!peer.hello) continue;
+    PeerReport report = report_of(peer.info.node, peer.hello->name, peer.hello->role,
+                                  peer.info.address, PeerState::kConnected);
+    report.rtt_ms = transport_->rtt_ms(id);
+    by_node[peer.info.node] = report;
+  }
+  by_node.erase(node_);
+  // Two of one name are shown as name~1a2b (CONTRACT).
+  std::map<std::string, int> names{{config_.name, 1}};
+  for (const auto& [node, report] : by_node) ++names[report.name];
+  std::vector<PeerReport> out;
+  for (auto& [node, report] : by_node) {
+    if (names[report.name] > 1) report.name += '~' + to_hex(node).substr(0, 4);
+    out.push_back(report);
+  }
+  for (const auto& [address, refusal] : refusals_) {
+    PeerReport report;
+    report.address = ip_to_string(address.ip);
+    report.port = address.port;
+    report.state = PeerState::kRefused;
+    report.protocol = refusal.protocol;
+    report.why = refusal.why;
+    out.push_back(std::move(report));
+  }
+  for (const auto& [address, foreign] : discovery_->other_versions()) {
+    PeerReport report;
+    report.address = ip_to_string(address.ip);
+    report.port = address.port;
+    report.state = PeerState::kRefused;
+    report.protocol = foreign.version;
+    report.why = str("it speaks protocol ", int{foreign.version}, ", this node ", int{kProtocolVersion});
+    out.push_back(std::move(report));
+  }
+  return out;
+}
+
+std::vector<ConflictReport> Node::conflicts() {
+  std::vector<ConflictReport> out;
+  for (const auto& [path, record] : replica_->index().paths()) {
+    if (record.live() && is_conflict_name(path)) out.push_back(describe_conflict(path));
+  }
+  return out;
+}
+
+std::vector<TrashReport> Node::trash(std::optional<WallTime> since) {
+  std::vector<TrashReport> out;
+  for (const auto& [name, item] : replica_->index().trash()) {
+    if (since && item.time_ns < since->ns) continue;
+    out.push_back({name, item.path, WallTime{item.time_ns}, item.size});
+  }
+  std::sort(out.begin(), out.end(),
+            [](const TrashReport& a, const TrashReport& b) { return a.time > b.time; });
+  return out;
+}
+
+std::vector<PlanReport> Node::plan() {
+  std::vector<PlanReport> out;
+  for (const Operation& operation : replica_->preview()) {
+    if (operation.kind == OperationKind::kNone || operation.kind == OperationKind::kAgree) continue;
+    PlanReport report = describe_operation(operation, replica_->index().find(operation.path));
+    if (replica_->is_held(operation.path)) {
+      report.action = "held";
+      report.why = "one of many deletes: confirm or reject";
+    }
+    out.push_back(std::move(report));
+  }
+  return out;
+}
+
+DoctorFacts Node::doctor() {
+  DoctorFacts facts = parts_.host.doctor();
+  if (election_->seeking()) {
+    facts.findings.push_back({true, election_->seek_reason(now_), ""});
+  }
+  for (const auto& [path, reason] : replica_->problems()) {
+    if (facts.findings.size() >= 100) break;
+    facts.findings.push_back({false, str(printable(path), ": ", printable(reason)), ""});
+  }
+  return facts;
+}
+
+Result<ActionReport> Node::confirm() {
+  std::uint64_t held = replica_->held_deletes();
+  if (held == 0) return Error{ErrorCode::kNotFound, "nothing is held"};
+  replica_->confirm(now_);
+  return ActionReport{str(held, " deletes go out"), held};
+}
+
+Result<ActionReport> Node::reject() {
+  std::uint64_t held = replica_->held_deletes();
+  if (held == 0) return Error{ErrorCode::kNotFound, "nothing is held"};
+  replica_->reject(now_);
+  return ActionReport{str(held, " files come back where they are missing"), held};
+}
+
+Result<ActionReport> Node::pause() {
+  replica_->pause(true);
+  replica_->index().set_meta("paused", "1");
+  return ActionReport{"paused; `lansync resume` goes on", 0};
+}
+
+Result<ActionReport> Node::resume() {
+  replica_->pause(false);
+  replica_->index().set_meta("paused", "");
+  return ActionReport{"going on", 0};
+}
+
+Result<ActionReport> Node::rescan() {
+  replica_->rescan(now_);
+  return ActionReport{"the folder is being read", 0};
+}
+
+Result<ActionReport> Node::stop() {
+  parts_.host.stop();
+  return ActionReport{"stopping", 0};
+}
+
+NodeControl::Token Node::trash_restore(const TrashRestore& what,
+                                       Callback<std::vector<TrashReport>> done) {
+  // Of each path below the asked one, the latest version at or before the asked time.
+  std::map<std::string, TrashReport> found;
+  for (const TrashReport& row : trash(std::nullopt)) {
+    if (!is_within(row.path, what.path)) continue;
+    if (what.time && row.time > *what.time) continue;
+    auto [at, fresh] = found.try_emplace(row.path, row);
+    if (!fresh && row.time > at->second.time) at->second = row;
+  }
+  if (found.empty()) {
+    done(Error{ErrorCode::kNotFound, str("nothing called ", printable(what.path), " is in the trash")});
+    return 0;
+  }
+  struct Restore {
+    std::size_t left;
+    std::vector<TrashReport> restored;
+    std::optional<Error> error;
+    Callback<std::vector<TrashReport>> done;
+  };
+  auto state = std::make_shared<Restore>(Restore{found.size(), {}, {}, std::move(done)});
+  for (const auto& [path, row] : found) {
+    replica_->restore_trash(row.name, [state, row = row](Status status) {
+      if (status) {
+        state->restored.push_back(row);
+      } else {
+        state->error = status.error();
+      }
+      if (--state->left > 0) return;
+      if (state->restored.empty()) {
+        state->done(*state->error);
+      } else {
+        state->done(std::move(state->restored));
+      }
+    });
+  }
+  return 0;
+}
+
+// ---- wait -------------------------------------------------------------------------------------------
+
+NodeControl::Token Node::wait(std::uint32_t peers, Callback<StatusReport> done) {
+  Wait wait;
+  wait.token = next_token_++;
+  wait.peers = peers;
+  wait.marker = str("marker-", to_hex(boot_).substr(0, 8), '-', wait.token);
+  wait.fallback_at = now_ + kMarkerPatience;
+  wait.done = std::move(done);
+  if (!parts_.host.place_marker(wait.marker)) wait.fallback_at = now_;
+  waits_.push_back(std::move(wait));
+  return waits_.back().token;
+}
+
+void Node::cancel(Token token) {
+  std::erase_if(waits_, [&](const Wait& wait) { return wait.token == token; });
+}
+
+void Node::on_marker(const std::string& name) {
+  for (Wait& wait : waits_) {
+    if (wait.marker == name) wait.noticed = true;
+  }
+}
+
+void Node::check_waits(Instant now) {
+  std::vector<Wait> finished;
+  for (Wait& wait : waits_) {
+    if (!wait.noticed && now >= wait.fallback_at) {
+      // No word from the watcher: a scan sees what it would have told.
+      if (!wait.scanning) replica_->rescan(now);
+      wait.noticed = wait.scanning && replica_->local_quiet();
+      wait.scanning = true;
+      wait.fallback_at = now + 100ms;
+    }
+    if (!wait.noticed || known_nodes() < wait.peers || !in_sync()) continue;
+    if (!hub_->acting()) {
+      // Everything that the hub had said before this moment has to be here too.
+      if (wait.marked_with != client_->hub()) {
+        wait.marked = false;
+        wait.marked_with = client_->hub();
+        wait.mark = next_mark_++;
+        outbox_->send(client_->hub(), Mark{wait.mark, false});
+      }
+      if (!wait.marked) continue;
+    }
+    finished.push_back(wait);
+  }
+  for (Wait& wait : finished) {
+    cancel(wait.token);
+    wait.done(status());
+  }
+}
+
+}  // namespace lansync

@@ -1,0 +1,375 @@
+// The node's part that talks: what comes on sessions goes to whom it is for, what they say goes out.
+#include <algorithm>
+
+#include "base/assert.h"
+#include "roles/node.h"
+
+namespace lansync {
+namespace {
+
+static_assert(kChunkBytes == kContentChunk);
+
+constexpr Duration kPingInterval = 500ms;
+// Packets in ENet's hands, a session: enough for the line, short enough for its list walk (DESIGN).
+constexpr std::size_t kContentQueue = 300;
+constexpr std::size_t kEndsTogether = 64;
+
+}  // namespace
+
+// ---- up and down ------------------------------------------------------------------------------------
+
+void Node::on_session_up(const SessionInfo& session) {
+  Peer peer;
+  peer.info = session;
+  sessions_[session.id] = std::move(peer);
+  dials_.erase(session.address);
+  refusals_.erase(session.address);
+  if (session.outgoing) send_hello(session.id, false);
+}
+
+void Node::on_session_down(SessionId id, CloseReason reason) {
+  auto at = sessions_.find(id);
+  if (at == sessions_.end()) return;
+  Peer peer = std::move(at->second);
+  sessions_.erase(at);
+  outbox_->forget(id);
+  ends_.erase(id);
+  provider_->on_source_down(id);
+  fetcher_->remove_source(id);
+  hub_->on_member_down(id);
+  if (client_->hub() == id) client_->leave();
+  if (peer.hello) {
+    RosterRow row{peer.info.node, peer.info.boot, peer.hello->name, peer.info.address,
+                  peer.hello->role};
+    lost_[peer.info.node] = {row, now_};
+    if (reason == CloseReason::kTimeout && hub_->acting()) discovery_->search_lost(now_);
+  }
+  if (session_of(peer.info.node) == 0) election_->on_session_down(peer.info.node, now_);
+  update_sources();
+}
+
+void Node::on_dial_failed(const Address& address, DialFailure failure, int peer_version) {
+  NodeId node;
+  if (auto at = dials_.find(address); at != dials_.end()) {
+    node = at->second;
+    dials_.erase(at);
+  }
+  if (failure == DialFailure::kWrongPassword || failure == DialFailure::kProtocol) {
+    on_refused(address, failure, peer_version);
+  }
+  election_->on_dial_failed(node, address, failure, now_);
+}
+
+void Node::on_refused(const Address& address, DialFailure failure, int peer_version) {
+  Refusal& refusal = refusals_[address];
+  bool fresh = refusal.why.empty() || now_ - refusal.at > 10s;
+  refusal.protocol = peer_version;
+  refusal.at = now_;
+  refusal.why = failure == DialFailure::kWrongPassword
+                    ? "it has another password for this group"
+                    : str("it speaks protocol ", peer_version, ", this node ", int{kProtocolVersion});
+  if (failure == DialFailure::kNoAnswer || failure == DialFailure::kBusy) refusal.why = to_string(failure);
+  if (fresh) parts_.log.warn(str("turned away ", to_string(address), ": ", refusal.why));
+  if (refusals_.size() > 256) refusals_.erase(refusals_.begin());
+}
+
+SessionId Node::session_of(const NodeId& node) const {
+  for (const auto& [id, peer] : sessions_) {
+    if (peer.info.node == node) return id;
+  }
+  return 0;
+}
+
+// ---- hello ------------------------------------------------------------------------------------------
+
+Hello Node::make_hello(bool answer) const {
+  Hello hello;
+  hello.answer = answer;
+  hello.name = config_.name;
+  hello.program = config_.program_version;
+  hello.role = election_->role();
+  hello.manual = config_.manual;
+  hello.has_data = last_rank_.has_data;
+  hello.disk_log2 = config_.disk_log2;
+  hello.term = election_->highest_term();
+  hello.seq = last_rank_.seq;
+  hello.sync_term = last_rank_.term;
+  hello.members = election_->members();
+  hello.port = config_.port;
+  hello.hub = election_->hub().value_or(NodeId{});
+  hello.hub_term = election_->term();
+  hello.hub_live = election_->hub_live(now_);
+  hello.in_sync = last_in_sync_;
+  if (is_hub(election_->role())) hello.beacon_key = beacon_key_;
+  return hello;
+}
+
+void Node::send_hello(SessionId id, bool answer) {
+  sessions_.at(id).greeted = true;
+  outbox_->send_urgent(id, make_hello(answer));
+}
+
+void Node::send_to_all(const Message& message) {
+  for (const auto& [id, peer] : sessions_) {
+    if (peer.hello) outbox_->send_urgent(id, message);
+  }
+}
+
+PeerFacts Node::facts_of(const Peer& peer) const {
+  const Hello& hello = *peer.hello;
+  PeerFacts facts;
+  facts.rank = {hello.manual, hello.full_replica, hello.has_data, hello.sync_term,
+                hello.seq,    hello.disk_log2,    peer.info.node};
+  facts.boot = peer.info.boot;
+  facts.name = hello.name;
+  facts.address = peer.info.address;
+  facts.role = hello.role;
+  facts.hub = hello.hub;
+  facts.hub_term = hello.hub_term;
+  facts.hub_live = hello.hub_live;
+  facts.term = hello.term;
+  facts.members = hello.members;
+  facts.in_sync = hello.in_sync;
+  return facts;
+}
+
+void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
+  bool first = !peer.hello;
+  peer.hello = hello;
+  lost_.erase(peer.info.node);
+  if (first) fetcher_->add_source(id);
+  if (!peer.greeted) send_hello(id, true);
+  if (hello.beacon_key && client_->hub() == id) use_beacon_key(*hello.beacon_key, true);
+  election_->on_facts(facts_of(peer), now_);
+}
+
+// ---- packets ----------------------------------------------------------------------------------------
+
+void Node::on_packet(SessionId id, Channel channel, ByteView bytes) {
+  auto at = sessions_.find(id);
+  if (at == sessions_.end()) return;
+  if (channel == Channel::kContent && is_chunk(bytes)) {
+    auto chunk = decode_chunk(bytes);
+    if (!chunk || !fetcher_->on_chunk(id, chunk->transfer, chunk->number, chunk->bytes)) {
+      ++rejected_;
+      transport_->violation(id, "a chunk that was not asked for");
+    }
+    return;
+  }
+  dispatch(id, at->second, channel, bytes);
+}
+
+void Node::dispatch(SessionId id, Peer& peer, Channel, ByteView bytes) {
+  std::string why;
+  std::optional<Message> message = decode_message(bytes, &why);
+  if (!message) {
+    ++rejected_;
+    transport_->violation(id, why);
+    return;
+  }
+  if (const auto* hello = std::get_if<Hello>(&*message)) {
+    on_hello(id, peer, *hello);
+    return;
+  }
+  // Nothing but hello comes first: who does not say who it is gets no answers.
+  bool fine = peer.hello && on_member_message(id, peer, *message);
+  if (fine) return;
+  ++rejected_;
+  transport_->violation(id, str("a message out of place: ", message_type(*message)));
+}
+
+bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
+  const NodeId& node = peer.info.node;
+  if (std::get_if<Ping>(&message)) return true;
+  if (const auto* claim = std::get_if<Claim>(&message)) {
+    election_->on_claim(node, claim->term, claim->members, now_);
+    return true;
+  }
+  if (const auto* bye = std::get_if<Bye>(&message)) {
+    election_->on_bye(node, bye->successor, now_);
+    return true;
+  }
+  if (const auto* roster = std::get_if<Roster>(&message)) {
+    std::vector<RosterEntry> rows;
+    std::map<NodeId, RosterRow> known;
+    for (const RosterRow& row : roster->rows) {
+      rows.push_back({row.node, row.boot, row.name, row.address});
+      if (row.node != node_) known[row.node] = row;
+    }
+    if (election_->hub() == node) roster_ = std::move(known);
+    election_->on_roster(node, roster->term, roster->number, rows, now_);
+    return true;
+  }
+  if (const auto* heard = std::get_if<HubHeard>(&message)) {
+    election_->on_hub_hint(heard->node, heard->address, now_);
+    return true;
+  }
+  if (const auto* request = std::get_if<Request>(&message)) return on_request(id, *request);
+  if (const auto* download = std::get_if<Download>(&message)) return on_download(id, *download);
+  if (const auto* done = std::get_if<Done>(&message)) return on_done(id, *done);
+  return on_hub_message(id, message);
+}
+
+// Between a hub and its member. A message that crossed with a change of hub is late, not hostile.
+bool Node::on_hub_message(SessionId id, const Message& message) {
+  const NodeId& node = sessions_.at(id).info.node;
+  if (const auto* get = std::get_if<IndexGet>(&message)) {
+    if (!hub_->acting()) return true;
+    hub_->on_index_get(id, node, *get);
+    update_sources();
+    return true;
+  }
+  if (const auto* push = std::get_if<Push>(&message)) {
+    if (hub_->acting() && hub_->is_member(id)) hub_->on_push(id, *push);
+    return true;
+  }
+  if (const auto* mark = std::get_if<Mark>(&message)) {
+    if (!mark->answer) {
+      hub_->pump();
+      outbox_->send(id, Mark{mark->token, true});
+      return true;
+    }
+    for (Wait& wait : waits_) {
+      if (wait.mark == mark->token) wait.marked = true;
+    }
+    return true;
+  }
+  if (client_->hub() != id) return true;
+  if (const auto* update = std::get_if<Update>(&message)) return client_->on_update(*update, now_);
+  if (const auto* verdict = std::get_if<Verdict>(&message)) {
+    client_->on_verdict(*verdict, now_);
+    return true;
+  }
+  return false;
+}
+
+// ---- content ----------------------------------------------------------------------------------------
+
+bool Node::on_request(SessionId id, const Request& request) {
+  for (const RequestItem& item : request.items) {
+    RangeRequest wanted;
+    wanted.transfer = item.transfer;
+    wanted.content = item.hash;
+    wanted.name = item.name;
+    wanted.size = item.size;
+    for (const WireRange& range : item.ranges) wanted.ranges.push_back({range.begin, range.end});
+    if (!provider_->on_request(id, wanted)) return false;
+  }
+  return true;
+}
+
+bool Node::on_download(SessionId id, const Download& download) {
+  for (const DownloadItem& item : download.items) {
+    if (!fetcher_->on_begin(id, item.transfer, item.size)) return false;
+  }
+  return true;
+}
+
+bool Node::on_done(SessionId id, const Done& done) {
+  for (const TransferEnd& end : done.transfers) {
+    if (!fetcher_->on_end(id, TransferResult{end.transfer, end.ok, end.md5, end.reason})) return false;
+  }
+  if (!done.published.empty() && client_->hub() == id) client_->on_done(done.published);
+  return true;
+}
+
+void Node::send_requests() {
+  std::map<SourceId, Request> requests;
+  for (const auto& [source, wanted] : fetcher_->take_requests()) {
+    Request& request = requests[source];
+    RequestItem item;
+    item.transfer = wanted.transfer;
+    item.hash = wanted.content;
+    item.name = wanted.name;
+    item.size = wanted.size;
+    for (const ByteRange& range : wanted.ranges) item.ranges.push_back({range.begin, range.end});
+    request.items.push_back(std::move(item));
+    if (request.items.size() == kMaxEntriesPerMessage) {
+      outbox_->send(source, request);
+      request.items.clear();
+    }
+  }
+  for (const auto& [source, request] : requests) {
+    if (!request.items.empty()) outbox_->send(source, request);
+  }
+}
+
+bool Node::has_room(SourceId source) {
+  return sessions_.contains(source) && transport_->queued(source) < kContentQueue;
+}
+
+void Node::begin(SourceId source, std::uint32_t transfer, const std::string& name,
+                 std::uint64_t size) {
+  Download download;
+  download.items.push_back({transfer, name, size});
+  transport_->send(source, Channel::kContent, encode_message(download));
+}
+
+void Node::chunk(SourceId source, std::uint32_t transfer, std::uint64_t chunk_number,
+                 ByteView bytes) {
+  encode_chunk({transfer, chunk_number, bytes}, chunk_buffer_);
+  transport_->send(source, Channel::kContent, chunk_buffer_);
+  ++chunks_sent_;
+  payload_sent_ += bytes.size();
+}
+
+// Ends are gathered: with small files one message closes dozens of transfers.
+void Node::end(SourceId source, const TransferResult& result) {
+  auto& ends = ends_[source];
+  ends.push_back({result.transfer, result.ok, result.md5, result.reason});
+  if (ends.size() < kEndsTogether) return;
+  Done done;
+  done.transfers = std::move(ends);
+  ends.clear();
+  transport_->send(source, Channel::kContent, encode_message(done));
+}
+
+void Node::send_ends() {
+  for (auto& [source, ends] : ends_) {
+    if (ends.empty()) continue;
+    Done done;
+    done.transfers = std::move(ends);
+    ends.clear();
+    transport_->send(source, Channel::kContent, encode_message(done));
+  }
+  ends_.clear();
+}
+
+// ---- keeping company --------------------------------------------------------------------------------
+
+void Node::ping(Instant now) {
+  if (now < next_ping_) return;
+  next_ping_ = now + kPingInterval;
+  for (const auto& [id, peer] : sessions_) {
+    if (!peer.greeted) continue;
+    outbox_->send_urgent(id, Ping{hub_->acting() ? hub_->seq() : client_->seq()});
+  }
+}
+
+void Node::send_roster() {
+  if (!hub_->acting()) return;
+  std::vector<NodeId> succession = election_->succession();
+  std::size_t members = 0;
+  for (const auto& [id, peer] : sessions_) members += peer.hello ? 1 : 0;
+  if (succession == sent_succession_ && members == sent_roster_rows_) return;
+  sent_succession_ = succession;
+  sent_roster_rows_ = members;
+  Roster roster;
+  roster.term = election_->term();
+  roster.number = ++roster_number_;
+  std::set<NodeId> listed;
+  auto add = [&](const NodeId& node) {
+    SessionId id = session_of(node);
+    if (id == 0 || !sessions_.at(id).hello || roster.rows.size() >= kMaxRoster) return;
+    if (!listed.insert(node).second) return;
+    const Peer& peer = sessions_.at(id);
+    roster.rows.push_back(
+        {node, peer.info.boot, peer.hello->name, peer.info.address, peer.hello->role});
+  };
+  for (const NodeId& node : succession) add(node);
+  // Those that can never be hub stand at the end: for `peers`, not for the succession.
+  for (const auto& [id, peer] : sessions_) add(peer.info.node);
+  send_to_all(roster);
+}
+
+}  // namespace lansync

@@ -1,0 +1,41 @@
+// Messages on their way to one session each: a queue above ENet's, because ENet 1.3.17 walks its whole
+// outgoing list on every call (reliability.md §3), so only little may be handed to it at a time.
+//
+// Invariant: messages of a session leave in the order in which they were put in. Driven by roles/node.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+
+#include "transport/message.h"
+#include "transport/session.h"
+
+namespace lansync {
+
+class Outbox {
+ public:
+  explicit Outbox(SessionTransport& transport) : transport_(transport) {}
+
+  // Urgent messages (hello, claim, ping, bye) overtake nothing of their own channel but do not wait
+  // behind a listing: they go on channel kHandshake at once.
+  void send_urgent(SessionId session, const Message& message);
+  void send(SessionId session, const Message& message);
+  void drop(SessionId session) { queues_.erase(session); }
+  // Hands on what there is room for.
+  void pump();
+  bool empty(SessionId session) const;
+  // When something went out on it last: who sends nothing else has to ping.
+  Instant last_sent(SessionId session) const;
+  void set_now(Instant now) { now_ = now; }
+  void forget(SessionId session);
+
+ private:
+  static constexpr std::size_t kMaxHandedOver = 64;  // packets of ours in ENet, a session
+  SessionTransport& transport_;
+  std::map<SessionId, std::deque<Bytes>> queues_;
+  std::map<SessionId, Instant> last_sent_;
+  Instant now_{};
+};
+
+}  // namespace lansync

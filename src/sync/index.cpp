@@ -1,0 +1,281 @@
+#include "sync/index.h"
+
+#include <cstring>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "sync/entry_codec.h"
+
+namespace lansync {
+namespace {
+
+constexpr std::uint8_t kRecordVersion = 1;
+
+std::uint64_t content_key(const ContentId& content) {
+  std::uint64_t key = 0;
+  std::memcpy(&key, content.bytes.data(), sizeof key);
+  return key;
+}
+
+std::string encode_local(const PathRecord& record) {
+  if (!record.local) return {};
+  ByteWriter out;
+  out.u8(kRecordVersion);
+  out.u8(record.held ? 1 : 0);
+  out.u8(static_cast<std::uint8_t>(record.stat.kind));
+  out.u16(record.stat.mode);
+  out.u64(record.stat.size);
+  out.i64(record.stat.mtime_ns);
+  out.i64(record.stat.ctime_ns);
+  out.u64(record.stat.inode);
+  out.u64(record.stat.device);
+  out.raw(as_bytes(encode_entry(*record.local)));
+  return std::string(as_text(out.bytes()));
+}
+
+bool decode_local(std::string_view bytes, PathRecord& record) {
+  ByteReader in(as_bytes(bytes));
+  if (in.u8() != kRecordVersion) return false;
+  record.held = in.u8() != 0;
+  std::uint8_t kind = in.u8();
+  if (kind > static_cast<std::uint8_t>(FileKind::kOther)) return false;
+  record.stat.kind = static_cast<FileKind>(kind);
+  record.stat.mode = in.u16();
+  record.stat.size = in.u64();
+  record.stat.mtime_ns = in.i64();
+  record.stat.ctime_ns = in.i64();
+  record.stat.inode = in.u64();
+  record.stat.device = in.u64();
+  if (!in.ok()) return false;
+  record.local = decode_entry(as_text(in.raw(in.left())));
+  return record.local != nullptr;
+}
+
+}  // namespace
+
+bool Index::load(const LoadedIndex& loaded) {
+  for (const IndexRow& row : loaded.rows) {
+    PathRecord record;
+    if (!row.local.empty() && !decode_local(row.local, record)) return false;
+    if (!row.synced.empty()) {
+      EntryPtr synced = decode_entry(row.synced);
+      if (!synced) return false;
+      // Equal trees share one object: 100,000 files in sync cost 100,000 entries, not twice that.
+      record.synced = record.local && encode_entry(*record.local) == row.synced ? record.local : synced;
+    }
+    if (record.empty()) continue;
+    auto [at, fresh] = paths_.insert_or_assign(row.path, std::move(record));
+    count(at->second, 1);
+    index_content(at->first, at->second);
+  }
+  for (const TrashRow& row : loaded.trash) {
+    TrashItem item{row.path, {}, row.time_ns, row.size};
+    if (row.content.size() == ContentId::kSize) {
+      std::memcpy(item.content.bytes.data(), row.content.data(), ContentId::kSize);
+    }
+    add_trash(row.name, item);
+  }
+  trash_added_.clear();
+  meta_ = loaded.meta;
+  return true;
+}
+
+const PathRecord* Index::find(const std::string& path) const {
+  auto at = paths_.find(path);
+  return at == paths_.end() ? nullptr : &at->second;
+}
+
+PathRecord& Index::touch(const std::string& path) { return paths_[path]; }
+
+void Index::drop_if_empty(const std::string& path) {
+  auto at = paths_.find(path);
+  if (at != paths_.end() && at->second.empty()) paths_.erase(at);
+}
+
+void Index::count(const PathRecord& record, int sign) {
+  if (!record.live()) return;
+  auto step = static_cast<std::uint64_t>(static_cast<std::int64_t>(sign));
+  if (record.local->is_directory()) {
+    totals_.directories += step;
+  } else {
+    totals_.files += step;
+    totals_.bytes += step * record.local->size;
+  }
+}
+
+void Index::index_content(const std::string& path, const PathRecord& record) {
+  if (!record.live() || !record.local->is_file()) return;
+  by_content_.emplace(content_key(record.local->content), &path);
+}
+
+void Index::unindex_content(const std::string& path, const PathRecord& record) {
+  if (!record.live() || !record.local->is_file()) return;
+  auto [begin, end] = by_content_.equal_range(content_key(record.local->content));
+  for (auto at = begin; at != end; ++at) {
+    if (at->second == &path) {
+      by_content_.erase(at);
+      return;
+    }
+  }
+  LS_ASSERT(false && "a live file is missing from the content lookup");
+}
+
+void Index::set_remote(const std::string& path, EntryPtr entry) {
+  PathRecord& record = touch(path);
+  // Share the object where the version is the same: see the class comment.
+  if (entry && record.local && entry->version == record.local->version &&
+      same_on_disk(*entry, *record.local)) {
+    entry = record.local;
+  }
+  record.remote = std::move(entry);
+  drop_if_empty(path);
+}
+
+void Index::set_local(const std::string& path, EntryPtr entry, const FileStat& stat, bool held) {
+  auto at = paths_.try_emplace(path).first;
+  PathRecord& record = at->second;
+  count(record, -1);
+  unindex_content(at->first, record);
+  record.local = std::move(entry);
+  record.stat = stat;
+  record.held = held;
+  count(record, 1);
+  index_content(at->first, record);
+  dirty_.insert(path);
+  drop_if_empty(path);
+}
+
+void Index::set_synced(const std::string& path, EntryPtr entry) {
+  PathRecord& record = touch(path);
+  if (record.synced == entry) return;
+  record.synced = std::move(entry);
+  dirty_.insert(path);
+  drop_if_empty(path);
+}
+
+void Index::set_stat(const std::string& path, const FileStat& stat) {
+  PathRecord& record = touch(path);
+  if (record.stat == stat) return;
+  record.stat = stat;
+  dirty_.insert(path);
+}
+
+void Index::clear_remote() {
+  for (auto at = paths_.begin(); at != paths_.end();) {
+    at->second.remote = nullptr;
+    at = at->second.empty() ? paths_.erase(at) : std::next(at);
+  }
+}
+
+std::optional<std::string> Index::find_content(const ContentId& content,
+                                               const std::string& hint) const {
+  const PathRecord* hinted = find(hint);
+  if (hinted && hinted->live() && hinted->local->is_file() && hinted->local->content == content) {
+    return hint;
+  }
+  auto [begin, end] = by_content_.equal_range(content_key(content));
+  std::optional<std::string> best;
+  for (auto at = begin; at != end; ++at) {
+    const PathRecord* record = find(*at->second);
+    // The smallest path: which one an unordered map shows first must not matter.
+    if (record->local->content == content && (!best || *at->second < *best)) best = *at->second;
+  }
+  return best;
+}
+
+std::optional<std::string> Index::find_trash(const ContentId& content) const {
+  auto [begin, end] = trash_by_content_.equal_range(content_key(content));
+  std::optional<std::string> best;
+  for (auto at = begin; at != end; ++at) {
+    if (trash_.at(*at->second).content == content && (!best || *at->second < *best)) {
+      best = *at->second;
+    }
+  }
+  return best;
+}
+
+void Index::add_trash(const std::string& name, const TrashItem& item) {
+  auto [at, fresh] = trash_.try_emplace(name, item);
+  if (!fresh) return;
+  if (!item.content.is_zero()) trash_by_content_.emplace(content_key(item.content), &at->first);
+  trash_added_.insert(name);
+}
+
+void Index::remove_trash(const std::string& name) {
+  auto at = trash_.find(name);
+  if (at == trash_.end()) return;
+  auto [begin, end] = trash_by_content_.equal_range(content_key(at->second.content));
+  for (auto row = begin; row != end; ++row) {
+    if (row->second == &at->first) {
+      trash_by_content_.erase(row);
+      break;
+    }
+  }
+  trash_.erase(at);
+  trash_added_.erase(name);
+  trash_removed_.push_back(name);
+}
+
+std::string Index::meta(const std::string& key) const {
+  auto at = meta_.find(key);
+  return at == meta_.end() ? std::string() : at->second;
+}
+
+void Index::set_meta(const std::string& key, const std::string& value) {
+  if (meta(key) == value) return;
+  meta_[key] = value;
+  meta_dirty_.insert(key);
+}
+
+IndexBatch Index::take_batch() {
+  IndexBatch batch;
+  batch.rows.reserve(dirty_.size());
+  for (const std::string& path : dirty_) {
+    const PathRecord* record = find(path);
+    IndexRow row{path, {}, {}};
+    if (record) {
+      row.local = encode_local(*record);
+      if (record->synced) row.synced = encode_entry(*record->synced);
+    }
+    batch.rows.push_back(std::move(row));
+  }
+  for (const std::string& name : trash_added_) {
+    const TrashItem& item = trash_.at(name);
+    std::string content;
+    if (!item.content.is_zero()) content = as_text(item.content.bytes);
+    batch.trash_added.push_back({name, item.path, content, item.time_ns, item.size});
+  }
+  batch.trash_removed = std::move(trash_removed_);
+  for (const std::string& key : meta_dirty_) batch.meta[key] = meta_[key];
+  dirty_.clear();
+  trash_added_.clear();
+  trash_removed_.clear();
+  meta_dirty_.clear();
+  return batch;
+}
+
+void Index::put_back(const IndexBatch& batch) {
+  for (const IndexRow& row : batch.rows) dirty_.insert(row.path);
+  for (const TrashRow& row : batch.trash_added) {
+    if (trash_.contains(row.name)) trash_added_.insert(row.name);
+  }
+  trash_removed_.insert(trash_removed_.end(), batch.trash_removed.begin(), batch.trash_removed.end());
+  for (const auto& [key, value] : batch.meta) meta_dirty_.insert(key);
+}
+
+std::vector<std::string> Index::live_below(const std::string& directory) const {
+  std::vector<std::string> out;
+  std::string prefix = directory.empty() ? std::string() : directory + '/';
+  for (auto at = paths_.lower_bound(prefix); at != paths_.end(); ++at) {
+    if (at->first.compare(0, prefix.size(), prefix) != 0) break;
+    if (at->second.live()) out.push_back(at->first);
+  }
+  return out;
+}
+
+bool Index::in_agreement(const PathRecord& record) const {
+  if (!record.local || !record.remote) return !record.local == !record.remote;
+  return record.local == record.remote || record.local->version == record.remote->version;
+}
+
+}  // namespace lansync

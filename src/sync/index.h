@@ -1,0 +1,109 @@
+// The three trees, in memory: what the disk shows (local), what disk and hub last agreed on (synced),
+// what the hub says (remote). One record a path; equal trees share their Entry objects.
+//
+// Owned by the control thread. local, its stat and synced are persistent (index.db); remote is not: it
+// is asked for anew on every join. Invariant: the content lookup names exactly the paths whose local
+// entry is a live file.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/entry.h"
+#include "sync/file_system.h"
+#include "sync/index_store.h"
+
+namespace lansync {
+
+struct PathRecord {
+  EntryPtr local;   // null: this disk never held it (or forgot); a tombstone: it was deleted here
+  EntryPtr synced;
+  EntryPtr remote;
+  FileStat stat;    // of the disk when `local` was last verified; kOther for tombstones
+  bool held = false;  // local is a tombstone of a run of deletes that waits for confirm
+
+  bool empty() const { return !local && !synced && !remote; }
+  bool live() const { return local && !local->is_tombstone(); }
+};
+
+struct TrashItem {
+  std::string path;
+  ContentId content;  // zero for symlinks
+  std::int64_t time_ns = 0;
+  std::uint64_t size = 0;
+};
+
+class Index {
+ public:
+  using Paths = std::map<std::string, PathRecord>;
+
+  // Fills from what the store holds. False if a row does not decode: the caller rebuilds.
+  bool load(const LoadedIndex& loaded);
+
+  const Paths& paths() const { return paths_; }
+  const PathRecord* find(const std::string& path) const;
+  // The record of `path`, made if needed, for remote only.
+  void set_remote(const std::string& path, EntryPtr entry);
+  void set_local(const std::string& path, EntryPtr entry, const FileStat& stat, bool held = false);
+  void set_synced(const std::string& path, EntryPtr entry);
+  // Only the stat changed: the same version was verified again.
+  void set_stat(const std::string& path, const FileStat& stat);
+  void clear_remote();
+
+  // A path whose local file has that content; `hint` first if it does.
+  std::optional<std::string> find_content(const ContentId& content, const std::string& hint) const;
+  std::optional<std::string> find_trash(const ContentId& content) const;
+
+  void add_trash(const std::string& name, const TrashItem& item);
+  void remove_trash(const std::string& name);
+  const std::map<std::string, TrashItem>& trash() const { return trash_; }
+
+  std::string meta(const std::string& key) const;
+  void set_meta(const std::string& key, const std::string& value);
+
+  // What changed since the last take, as one batch; the caller commits it.
+  IndexBatch take_batch();
+  // A batch that could not be committed: its rows are dirty again.
+  void put_back(const IndexBatch& batch);
+  bool dirty() const {
+    return !dirty_.empty() || !trash_added_.empty() || !trash_removed_.empty() || !meta_dirty_.empty();
+  }
+
+  // Live local paths below `directory`, itself not included.
+  std::vector<std::string> live_below(const std::string& directory) const;
+
+  struct Totals {
+    std::uint64_t files = 0;
+    std::uint64_t directories = 0;  // symlinks count as files
+    std::uint64_t bytes = 0;
+  };
+  const Totals& totals() const { return totals_; }
+  // How many paths differ between local and remote, kept up to date: status asks it often.
+  bool in_agreement(const PathRecord& record) const;
+
+ private:
+  PathRecord& touch(const std::string& path);
+  void drop_if_empty(const std::string& path);
+  void count(const PathRecord& record, int sign);
+  void index_content(const std::string& path, const PathRecord& record);
+  void unindex_content(const std::string& path, const PathRecord& record);
+
+  Paths paths_;
+  // First 8 bytes of the content id to the map's own key (stable in a std::map). Never iterated.
+  std::unordered_multimap<std::uint64_t, const std::string*> by_content_;
+  std::map<std::string, TrashItem> trash_;
+  std::unordered_multimap<std::uint64_t, const std::string*> trash_by_content_;
+  std::map<std::string, std::string> meta_;
+  std::set<std::string> dirty_;
+  std::set<std::string> meta_dirty_;
+  std::set<std::string> trash_added_;
+  std::vector<std::string> trash_removed_;
+  Totals totals_;
+};
+
+}  // namespace lansync

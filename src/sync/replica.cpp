@@ -1,0 +1,288 @@
+#include "sync/replica.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/assert.h"
+#include "base/rel_path.h"
+#include "sync/index_view.h"
+
+namespace lansync {
+namespace {
+
+std::uint64_t parse_count(const std::string& text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+}  // namespace
+
+Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, Executor& executor,
+                 Fetcher& fetcher, RandomSource& random, const Clock& clock, Log& log)
+    : options_(options),
+      files_(files),
+      store_(store),
+      executor_(executor),
+      fetcher_(fetcher),
+      random_(random),
+      clock_(clock),
+      log_(log),
+      rules_(std::make_shared<const IgnoreRules>()),
+      timer_(QuietTimer::Options{options.settle, options.settle_max}),
+      guard_(options.max_deletes),
+      incoming_guard_(options.max_deletes) {}
+
+bool Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
+  if (!index_.load(loaded)) return false;
+  importing_ = fresh;
+  edit_reserved_ = 0;
+  edit_count_ = parse_count(index_.meta("edit_reserved"));
+  paused_ = index_.meta("paused") == "1";
+  if (std::string held = index_.meta("held_deletes"); !held.empty()) guard_.restore(held);
+  trash_counter_ = random_.below(1'000'000);
+  for (const auto& [path, record] : index_.paths()) plan_.insert(path);
+  reserve_counts();
+  begin_scan(now);
+  return true;
+}
+
+void Replica::use_counts(std::uint64_t n) {
+  edit_count_ += n;
+  LS_ASSERT(edit_count_ < edit_reserved_);
+  reserve_counts();
+}
+
+void Replica::change_identity(const NodeId& node) {
+  options_.node = node;
+  reserve_counts();
+}
+
+void Replica::freeze_versions(bool frozen) {
+  frozen_ = frozen;
+  if (frozen_) return;
+  std::vector<Observation> seen = std::move(deferred_);
+  deferred_.clear();
+  on_examined(std::move(seen));
+}
+
+void Replica::remote_unknown() {
+  remote_known_ = false;
+  index_.clear_remote();
+  to_push_.clear();
+  blocked_.clear();
+  source_of_.clear();
+  // What was being fetched stays on disk as a partial file; whoever is hub next names it again.
+  for (const auto& [content, paths] : waiting_) fetcher_.drop(content);
+  waiting_.clear();
+  waits_for_.clear();
+}
+
+void Replica::remote_known(Instant) {
+  remote_known_ = true;
+  retry_.clear();
+  for (const auto& [path, record] : index_.paths()) {
+    // Equal and agreed already: with 100,000 files in sync nothing is planned.
+    if (record.local && record.local == record.remote && record.local == record.synced) continue;
+    plan_.insert(path);
+  }
+}
+
+void Replica::set_remote(const std::string& path, EntryPtr entry) {
+  index_.set_remote(path, std::move(entry));
+  to_push_.erase(path);
+  plan_.insert(path);
+}
+
+void Replica::set_agreed(const std::string& path, const EntryPtr& entry) {
+  index_.set_remote(path, entry);
+  const PathRecord* record = index_.find(path);
+  to_push_.erase(path);
+  if (record && record->local && record->local->version == entry->version) {
+    index_.set_synced(path, record->local);
+    guard_.on_pushed(path);
+  } else {
+    // The disk went on meanwhile: what was agreed is the base of the next push.
+    index_.set_synced(path, entry);
+  }
+  plan_.insert(path);
+}
+
+void Replica::set_sources(std::vector<SourceId> sources) {
+  sources_ = std::move(sources);
+  for (const auto& [content, paths] : waiting_) {
+    fetcher_.set_sources(content, sources_for(*paths.begin()));
+  }
+}
+
+void Replica::set_path_source(const std::string& path, SourceId source) {
+  source_of_[path] = source;
+  auto at = waits_for_.find(path);
+  if (at != waits_for_.end()) fetcher_.set_sources(at->second, {source});
+}
+
+std::vector<SourceId> Replica::sources_for(const std::string& path) const {
+  auto at = source_of_.find(path);
+  return at == source_of_.end() ? sources_ : std::vector<SourceId>{at->second};
+}
+
+void Replica::pump(Instant now) {
+  if (!root_error_.empty()) {
+    // Nothing is done to a folder that is not the one that was opened; a scan finds out when it is back.
+    if (now >= next_scan_ && !scan_running_) begin_scan(now);
+    start_commit(now);
+    return;
+  }
+  if (initial_walk_done_ && !initial_scan_done_ && initial_.empty()) {
+    initial_scan_done_ = true;
+    importing_ = false;
+  }
+  if ((now >= next_scan_ || scan_again_) && !scan_running_) begin_scan(now);
+  glance(now);
+  start_examine(now);
+  run_retries(now);
+  plan(now);
+  take_fetched(now);
+  start_apply(now);
+  prune_ready(now);
+  start_commit(now);
+}
+
+Instant Replica::deadline() const {
+  Instant next = std::min(timer_.deadline(), next_scan_);
+  for (const auto& [path, at] : retry_) next = std::min(next, at);
+  for (const auto& [content, ready] : ready_) next = std::min(next, ready.since + 60s);
+  return next;
+}
+
+bool Replica::local_quiet() const {
+  return hints_.empty() && glances_running_ == 0 && due_.empty() && examines_running_ == 0 &&
+         deferred_.empty() && timer_.size() == 0 && !scan_running_ && !scan_again_ &&
+         initial_scan_done_;
+}
+
+bool Replica::in_sync() const {
+  return remote_known_ && root_error_.empty() && local_quiet() && plan_.empty() &&
+         blocked_.empty() && to_push_.empty() && waiting_.empty() && changes_.empty() &&
+         applies_running_ == 0 && retry_.empty() && settled_.empty() && !commit_running_ &&
+         !index_.dirty();
+}
+
+std::uint64_t Replica::held_deletes() const {
+  return guard_.held_count() + incoming_guard_.held_count();
+}
+
+void Replica::confirm(Instant) {
+  for (const std::string& path : guard_.confirm()) {
+    const PathRecord* record = index_.find(path);
+    if (!record || !record->local || !record->local->is_tombstone()) continue;
+    // It has not left this node, so the version can still say that a person meant it.
+    Entry entry = *record->local;
+    entry.confirmed = true;
+    index_.set_local(path, std::make_shared<const Entry>(std::move(entry)), FileStat{});
+    plan_.insert(path);
+  }
+  for (const std::string& path : incoming_guard_.confirm()) plan_.insert(path);
+  if (long_away_) {
+    long_away_ = false;
+    for (const auto& [path, record] : index_.paths()) plan_.insert(path);
+  }
+}
+
+void Replica::reject(Instant) {
+  for (const std::string& path : guard_.reject()) {
+    const PathRecord* record = index_.find(path);
+    if (!record || !record->local || !record->local->is_tombstone()) continue;
+    // Not deleted, only absent: the hub's version is fetched like any other.
+    EntryPtr before = record->synced;
+    index_.set_local(path, nullptr, FileStat{});
+    index_.set_synced(path, nullptr);
+    if (!index_.find(path) && before) index_.set_remote(path, before);
+    plan_.insert(path);
+  }
+  for (const std::string& path : incoming_guard_.reject()) {
+    const PathRecord* record = index_.find(path);
+    if (!record || !record->live() || !record->remote) continue;
+    // Keeping what the others deleted is an edit that has seen the delete: it comes back everywhere.
+    Entry entry = *record->local;
+    FileStat stat = record->stat;
+    entry.version = VersionVector::merged(entry.version, record->remote->version);
+    index_.set_local(path, std::make_shared<const Entry>(entry), stat);
+    make_version(path, std::move(entry), stat);
+  }
+}
+
+std::optional<LocatedContent> Replica::locate(const ContentId& content, const std::string& hint) {
+  std::optional<std::string> path = index_.find_content(content, hint);
+  if (!path) return std::nullopt;
+  const PathRecord* record = index_.find(*path);
+  LocatedContent located;
+  located.path = *path;
+  located.stat = record->stat;
+  located.md5 = record->local->md5;
+  located.size = record->local->size;
+  return located;
+}
+
+void Replica::on_content_changed(const std::string& path) {
+  hints_[path].push_back({FileEvent::kScanFound, clock_.now()});
+}
+
+Replica::Pending Replica::pending() const {
+  Pending pending;
+  for (const auto& [path, record] : index_.paths()) {
+    if (!remote_known_ || index_.in_agreement(record)) continue;
+    ++pending.files;
+    const EntryPtr& wanted = record.remote ? record.remote : record.local;
+    if (wanted) pending.bytes += wanted->size;
+  }
+  pending.files += timer_.size() + due_.size();
+  return pending;
+}
+
+std::vector<Operation> Replica::preview() const {
+  std::vector<std::string> paths;
+  for (const auto& [path, record] : index_.paths()) {
+    if (remote_known_ && !index_.in_agreement(record)) paths.push_back(path);
+  }
+  return lansync::plan(IndexView(index_), paths, PlanOptions{long_away_}).operations;
+}
+
+void Replica::commit_then(std::function<void()> done) {
+  after_commit_.push_back(std::move(done));
+}
+
+void Replica::start_commit(Instant now) {
+  std::string held = guard_.holding() ? guard_.serialize() : std::string();
+  index_.set_meta("held_deletes", held);
+  if (commit_running_) return;
+  if (!index_.dirty() && after_commit_.empty() && settled_.empty()) return;
+  if (auto at = retry_.find(""); at != retry_.end() && now < at->second) return;
+  commit_running_ = true;
+  auto batch = std::make_shared<IndexBatch>(index_.take_batch());
+  auto status = std::make_shared<Status>();
+  auto settled = std::make_shared<std::vector<std::string>>(std::move(settled_));
+  auto after = std::make_shared<std::vector<std::function<void()>>>(std::move(after_commit_));
+  settled_.clear();
+  after_commit_.clear();
+  executor_.submit(
+      JobClass::kIndex, [this, batch, status] { *status = store_.commit(*batch); },
+      [this, batch, status, settled, after] {
+        commit_running_ = false;
+        if (!*status) {
+          log_.error(str("the index cannot be written, trying again: ", status->error().detail));
+          note_problem(std::string(kPrivateDirectory), status->error().detail);
+          index_.put_back(*batch);
+          settled_.insert(settled_.begin(), settled->begin(), settled->end());
+          after_commit_.insert(after_commit_.begin(), after->begin(), after->end());
+          retry_[""] = clock_.now() + 5s;
+          return;
+        }
+        if (retry_.erase("") > 0) clear_problem(std::string(kPrivateDirectory));
+        for (const auto& done : *after) done();
+        if (!events_) return;
+        for (const std::string& path : *settled) events_->on_settled(path);
+      });
+}
+
+}  // namespace lansync

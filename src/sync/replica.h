@@ -1,0 +1,290 @@
+// This node's folder and what it should become: notices edits and makes versions of them (replica_local),
+// plans what the hub's word asks for and carries it out (replica_remote). Knows no roles: the hub feeds
+// it its own tree as `remote`, a client what the hub sent.
+//
+// Driven by roles/node on the control thread: events in, pump(now) does what is due, deadline() says when
+// next. Invariant: at most one operation per path at a time (busy_); nothing is done to a path whose disk
+// is not what the index says.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "sync/applier.h"
+#include "sync/delete_guard.h"
+#include "sync/examiner.h"
+#include "sync/fetcher.h"
+#include "sync/file_system.h"
+#include "sync/ignore_rules.h"
+#include "sync/index.h"
+#include "sync/planner.h"
+#include "sync/provider.h"
+#include "sync/quiet_timer.h"
+#include "sync/scanner.h"
+
+namespace lansync {
+
+// What the watcher says happened to a path. A hint: what is there is found out by looking.
+struct ChangeHint {
+  std::string path;
+  FileEvent event = FileEvent::kModify;
+};
+
+// Implemented by roles.
+class ReplicaEvents {
+ public:
+  virtual ~ReplicaEvents() = default;
+  // The index row of `path` is durable, and disk and remote agree on it.
+  virtual void on_settled(const std::string& path) = 0;
+  // The fetched content of `path` cannot be had (all sources failed for now); it is tried again later.
+  virtual void on_fetch_failed(const std::string& path, const std::string& reason) = 0;
+};
+
+class Replica final : public ContentLocator {
+ public:
+  struct Options {
+    NodeId node;
+    std::string node_name;
+    Duration settle = 2s;
+    Duration settle_max = 60s;
+    Duration rescan = 10min;
+    MaxDeletes max_deletes = default_max_deletes();
+    std::uint64_t max_file_size = 0;  // 0: none
+  };
+
+  Replica(const Options& options, FileSystem& files, IndexStore& store, Executor& executor,
+          Fetcher& fetcher, RandomSource& random, const Clock& clock, Log& log);
+
+  void set_events(ReplicaEvents* events) { events_ = events; }
+  // Takes the loaded index (false: it is damaged and the caller starts with an empty one), reserves edit
+  // counts, and begins the first scan. `fresh`: the index was made now, so what is found is an import.
+  bool start(const LoadedIndex& loaded, bool fresh, Instant now);
+
+  // ---- the disk --------------------------------------------------------------------------------------
+  void on_hint(const ChangeHint& hint, Instant now);
+  // Looks at everything below a directory that was moved here.
+  void look_below(const std::string& directory, Instant now);
+  // The watcher lost events, or somebody asks: look at everything.
+  void rescan(Instant now);
+  // The watcher's answer to a marker came, or there is no watcher and a scan was made: `done` runs when
+  // everything noticed before is examined (not necessarily on the hub).
+  bool scanned() const { return initial_scan_done_; }
+
+  // ---- the hub's word --------------------------------------------------------------------------------
+  // Nothing is planned before the remote tree is known, and no version is made while it is being learned
+  // (a digest of the local tree is on its way).
+  void remote_unknown();
+  void freeze_versions(bool frozen);
+  void remote_known(Instant now);
+  bool is_remote_known() const { return remote_known_; }
+  void set_remote(const std::string& path, EntryPtr entry);
+  // Local and remote agree on `entry` without anything to do on disk (a push was published).
+  void set_agreed(const std::string& path, const EntryPtr& entry);
+  // Paths whose local version the hub should have. Roles push them; an entry leaves the set when the
+  // trees agree or a newer remote takes over.
+  const std::set<std::string>& to_push() const { return to_push_; }
+  void plan_again(const std::string& path) { plan_.insert(path); }
+  // Where content comes from: of any path, or (a push being taken) of one path only.
+  void set_sources(std::vector<SourceId> sources);
+  void set_path_source(const std::string& path, SourceId source);
+  void clear_path_source(const std::string& path) { source_of_.erase(path); }
+
+  // ---- turns -----------------------------------------------------------------------------------------
+  void pump(Instant now);
+  Instant deadline() const;
+  bool in_sync() const;
+  // Nothing noticed on this disk waits to become a version.
+  bool local_quiet() const;
+
+  void pause(bool paused) { paused_ = paused; }
+  bool paused() const { return paused_; }
+
+  // ---- guards ----------------------------------------------------------------------------------------
+  std::uint64_t held_deletes() const;
+  bool is_held(const std::string& path) const { return guard_.holds(path); }
+  void confirm(Instant now);
+  void reject(Instant now);
+  // Empty while the root is what it was at start; else why nothing is done.
+  const std::string& root_error() const { return root_error_; }
+
+  // ---- identity --------------------------------------------------------------------------------------
+  const NodeId& node() const { return options_.node; }
+  std::uint64_t edit_count() const { return edit_count_; }
+  // The hub settles conflicts with counts of its own: the next `n` are used.
+  void use_counts(std::uint64_t n);
+  // A new node id: counts start anew; vectors and synced tree stay (DESIGN, Identity).
+  void change_identity(const NodeId& node);
+
+  // ---- what others ask -------------------------------------------------------------------------------
+  std::optional<LocatedContent> locate(const ContentId& content, const std::string& hint) override;
+  // A provider found that a file is not what the index says.
+  void on_content_changed(const std::string& path);
+
+  Index& index() { return index_; }
+  const Index& index() const { return index_; }
+  struct Pending {
+    std::uint64_t files = 0;
+    std::uint64_t bytes = 0;
+  };
+  Pending pending() const;
+  std::vector<Operation> preview() const;
+  // Problems by path: unreadable, refused names, busy files. Ordered, at most kMaxProblems.
+  const std::map<std::string, std::string>& problems() const { return problems_; }
+  void note_problem(const std::string& path, const std::string& reason);
+  void clear_problem(const std::string& path) { problems_.erase(path); }
+  // Restores what is in the trash under that name; the file comes back as a local edit.
+  void restore_trash(const std::string& trash_name, std::function<void(Status)> done);
+  // Drops what is older than 30 days or beyond a tenth of the disk, oldest first; never the last copy.
+  void prune_trash();
+  // Tombstones are kept for 15 months (DESIGN, Joining).
+  void drop_old_tombstones();
+  // Commits what is dirty and calls `done` when it is durable.
+  void commit_then(std::function<void()> done);
+  // Nothing on its way that would change the local tree: it may be digested.
+  bool tree_at_rest() const { return applies_running_ == 0 && changes_.empty(); }
+  // Nothing in progress on workers that would be lost by leaving now.
+  std::uint64_t mismatches() const { return mismatches_; }
+  // Last in sync over 12 months ago (roles know when): see PlanOptions.
+  void set_long_away(bool long_away) { long_away_ = long_away; }
+  bool idle() const { return applies_running_ == 0 && !commit_running_ && !index_.dirty(); }
+
+ private:
+  static constexpr std::size_t kMaxProblems = 1000;
+  static constexpr std::uint64_t kCountReserve = 1'000'000;
+  // Events of a path until its glance: what the timer needs of a burst is its first and last few.
+  static constexpr std::size_t kMaxEventsKept = 64;
+  struct TimedEvent {
+    FileEvent event;
+    Instant at;
+  };
+
+  // local
+  void begin_scan(Instant now);
+  void on_scan(ScanResult result, Instant now);
+  void judge_scanned(const ScannedPath& seen, Instant now);
+  void load_ignore_rules();
+  void glance(Instant now);
+  struct Glance {
+    std::string path;
+    std::vector<TimedEvent> events;
+    std::optional<FileStat> now;
+  };
+  void on_glance(const std::vector<Glance>& glances);
+  void note_delete(const std::string& path, Instant now);
+  void forget_ignored(const std::string& path);
+  void start_due(Instant now);
+  void start_examine(Instant now);
+  void on_examined(std::vector<Observation> seen);
+  void judge(const Observation& seen, Instant now);
+  void on_present(const Observation& seen, Instant now);
+  void on_absent(const std::string& path, Instant now);
+  void make_version(const std::string& path, Entry entry, const FileStat& stat);
+  void make_tombstone(const std::string& path);
+  EntryPtr versioned(const std::string& path, Entry entry);
+  void require_parents(const std::string& path, std::set<std::string>& paths) const;
+  void reserve_counts();
+  bool unknown_region(const std::string& path) const;
+
+  // remote
+  void plan(Instant now);
+  void want_content(const std::string& path, const EntryPtr& entry, Instant now);
+  void start_copy(const ContentId& content, const std::string& from, bool from_trash);
+  void on_content_ready(const ContentId& content, const std::string& temp);
+  void take_fetched(Instant now);
+  void queue_change(const Operation& operation, DiskChange::Kind kind, const std::string& temp);
+  void carry_out(const Operation& operation, Instant now);
+  void judge_deletes(const std::vector<Operation>& operations, Instant now);
+  void agree(const Operation& operation);
+  std::vector<SourceId> sources_for(const std::string& path) const;
+  void prune_ready(Instant now);
+  void release_temp(const ContentId& content, const std::string& temp);
+  void run_retries(Instant now);
+  void start_apply(Instant now);
+  void on_applied(const std::vector<DiskChange>& changes, const std::vector<DiskOutcome>& outcomes);
+  void on_change_failed(const DiskChange& change, const DiskOutcome& outcome);
+  void on_change_done(const DiskChange& change, const DiskOutcome& outcome);
+  void keep_directory(const std::string& path);
+  void start_commit(Instant now);
+  void drop_interest(const std::string& path);
+  std::string trash_name(const std::string& path);
+  void retry_later(const std::string& path, Instant now, Duration delay);
+
+  Options options_;
+  FileSystem& files_;
+  IndexStore& store_;
+  Executor& executor_;
+  Fetcher& fetcher_;
+  RandomSource& random_;
+  const Clock& clock_;
+  Log& log_;
+  ReplicaEvents* events_ = nullptr;
+  Index index_;
+
+  bool remote_known_ = false;
+  bool frozen_ = false;
+  bool paused_ = false;
+  std::string root_error_;
+
+  // local
+  std::shared_ptr<const IgnoreRules> rules_;
+  QuietTimer timer_;
+  DeleteGuard guard_;
+  std::map<std::string, std::vector<TimedEvent>> hints_;  // to be glanced at
+  std::set<std::string> due_;           // to be examined
+  // Read within a tick of their last change: an equal stat proves nothing, they are read again.
+  std::set<std::string> racy_;
+  std::set<std::string> busy_;          // path locks
+  std::vector<Observation> deferred_;   // seen while frozen
+  int examines_running_ = 0;
+  int glances_running_ = 0;
+  bool scan_running_ = false;
+  bool scan_again_ = false;
+  bool initial_scan_done_ = false;
+  bool initial_walk_done_ = false;
+  bool importing_ = false;
+  std::set<std::string> initial_;       // found by the first scan and not yet examined
+  std::set<std::string> unknown_below_; // directories that could not be read
+  Instant next_scan_ = kNever;
+  std::uint64_t edit_count_ = 0;
+  std::uint64_t edit_reserved_ = 0;     // durable high-water mark
+  std::map<std::string, std::string> problems_;
+
+  // remote
+  std::set<std::string> plan_;
+  std::set<std::string> to_push_;
+  std::map<std::string, Instant> retry_;
+  std::map<ContentId, std::set<std::string>> waiting_;  // paths that wait for content
+  std::map<std::string, ContentId> waits_for_;
+  std::set<ContentId> copying_;
+  std::set<ContentId> no_copy_;         // a local copy did not verify: fetch
+  struct Ready {
+    std::string temp;
+    Instant since;
+  };
+  std::map<ContentId, Ready> ready_;    // verified temp files that no path has taken yet
+  std::set<std::string> blocked_;       // planned again after the next batch
+  std::vector<SourceId> sources_;
+  std::map<std::string, SourceId> source_of_;
+  std::set<std::string> incoming_counted_;
+  std::vector<DiskChange> changes_;
+  DeleteGuard incoming_guard_;
+  int applies_running_ = 0;
+  bool commit_running_ = false;
+  std::vector<std::string> settled_;    // agreed on disk, row not yet durable
+  std::vector<std::function<void()>> after_commit_;
+  std::uint64_t trash_counter_ = 0;
+  bool long_away_ = false;
+  std::uint64_t mismatches_ = 0;
+};
+
+}  // namespace lansync

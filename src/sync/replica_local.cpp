@@ -1,0 +1,446 @@
+// The replica's own side: from an event or a scan to a version.
+//
+//   hint -> glance (stat on a worker: our own writes end here) -> quiet timer -> examine (hash) -> version
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/rel_path.h"
+#include "sync/hashing.h"
+#include "sync/replica.h"
+
+namespace lansync {
+namespace {
+
+constexpr std::size_t kGlanceBatch = 2048;
+constexpr std::size_t kExamineBatch = 512;
+constexpr int kExaminesAtOnce = 2;
+// A stat that is younger than this may hide a second write within one tick of the file system's clock
+// (git calls such entries racy; kernel ticks are 1 to 10 ms, with room for slow machines).
+constexpr std::int64_t kRacyNs = 50'000'000;
+
+// ctime, because an mtime can be set to anything and a file from 2106 would be racy for ever.
+bool is_racy(const FileStat& stat, WallTime now) {
+  return stat.ctime_ns > now.ns - kRacyNs && stat.ctime_ns < now.ns + kRacyNs;
+}
+
+// The one author of what a first scan finds: the same file found by two nodes gets the same vector, so
+// that two equal folders that meet cost digests and not listings (docs/architecture.md, Imports).
+ShortId import_id(const std::string& path, const Entry& entry) {
+  ByteWriter out;
+  out.text("lansync import");
+  out.text(path);
+  out.u8(static_cast<std::uint8_t>(entry.kind));
+  out.u16(entry.mode);
+  out.u64(entry.size);
+  out.i64(entry.mtime_ns);
+  out.raw(entry.content);
+  ContentId digest = content_id_of(out.bytes());
+  ShortId id = 0;
+  for (int i = 0; i < 8; ++i) id = id << 8 | digest.bytes[i];
+  return id == 0 ? 1 : id;
+}
+
+EntryKind entry_kind(FileKind kind) {
+  switch (kind) {
+    case FileKind::kFile: return EntryKind::kFile;
+    case FileKind::kDirectory: return EntryKind::kDirectory;
+    case FileKind::kSymlink: return EntryKind::kSymlink;
+    case FileKind::kOther: break;
+  }
+  LS_ASSERT(false && "only what can be synced becomes an entry");
+  return EntryKind::kFile;
+}
+
+}  // namespace
+
+void Replica::load_ignore_rules() {
+  auto text = std::make_shared<std::string>();
+  auto file = files_.open_file(std::string(IgnoreRules::kFileName));
+  if (file) {
+    std::vector<std::uint8_t> buffer(IgnoreRules::kMaxFileBytes + 1);
+    if (auto size = (*file)->read(0, buffer)) {
+      text->assign(reinterpret_cast<const char*>(buffer.data()), *size);
+    }
+  }
+  rules_ = std::make_shared<const IgnoreRules>(IgnoreRules::parse(*text));
+  for (const std::string& problem : rules_->problems()) {
+    log_.warn(str(IgnoreRules::kFileName, ": ", printable(problem)));
+  }
+}
+
+void Replica::on_hint(const ChangeHint& hint, Instant now) {
+  if (!validate_relpath(hint.path)) {
+    // The scan names it among the problems.
+    return;
+  }
+  const PathRecord* record = index_.find(hint.path);
+  if (hint.event == FileEvent::kDelete && record && record->live()) note_delete(hint.path, now);
+  auto& events = hints_[hint.path];
+  if (events.size() < kMaxEventsKept) {
+    events.push_back({hint.event, now});
+  } else {
+    events.back() = {hint.event, now};
+  }
+}
+
+// Counts a delete when it is heard of, not when its timer has run: a `rm -rf` of ten thousand files must
+// be seen whole before the first fifty of it go out.
+void Replica::note_delete(const std::string& path, Instant now) {
+  const PathRecord* record = index_.find(path);
+  std::vector<std::string> below;
+  if (record->local->is_directory()) below = index_.live_below(path);
+  std::uint64_t total = index_.totals().files;
+  guard_.on_delete(path, *record->local, now, total);
+  for (const std::string& child : below) {
+    guard_.on_delete(child, *index_.find(child)->local, now, total);
+  }
+}
+
+void Replica::glance(Instant) {
+  if (hints_.empty() || glances_running_ > 0) return;
+  auto batch = std::make_shared<std::vector<Glance>>();
+  for (auto at = hints_.begin(); at != hints_.end() && batch->size() < kGlanceBatch;) {
+    // A path in work is looked at when the work is done: its index row is about to change.
+    if (busy_.contains(at->first)) {
+      ++at;
+      continue;
+    }
+    batch->push_back({at->first, std::move(at->second), std::nullopt});
+    at = hints_.erase(at);
+  }
+  if (batch->empty()) return;
+  ++glances_running_;
+  executor_.submit(
+      JobClass::kDisk,
+      [this, batch] {
+        for (Glance& glance : *batch) {
+          if (auto stat = files_.stat(glance.path)) glance.now = *stat;
+        }
+      },
+      [this, batch] {
+        --glances_running_;
+        on_glance(*batch);
+      });
+}
+
+void Replica::on_glance(const std::vector<Glance>& glances) {
+  for (const Glance& glance : glances) {
+    const PathRecord* record = index_.find(glance.path);
+    bool live = record && record->live();
+    if (busy_.contains(glance.path)) {
+      auto& events = hints_[glance.path];
+      events.insert(events.begin(), glance.events.begin(), glance.events.end());
+      if (events.size() > kMaxEventsKept) events.resize(kMaxEventsKept);
+      continue;
+    }
+    bool as_known = live ? glance.now && *glance.now == record->stat : !glance.now;
+    as_known = as_known && !racy_.contains(glance.path);
+    if (as_known && !timer_.waiting(glance.path)) {
+      // Our own write, or one that was undone; or a path that came and went (an editor's probe).
+      if (live) guard_.on_restored(glance.path);
+      continue;
+    }
+    if (rules_->ignored(glance.path, glance.now && glance.now->kind == FileKind::kDirectory) &&
+        !live) {
+      continue;
+    }
+    for (const TimedEvent& event : glance.events) {
+      if (!timer_.on_event(glance.path, event.event, event.at)) scan_again_ = true;
+    }
+  }
+}
+
+void Replica::look_below(const std::string& directory, Instant now) {
+  run_scan(files_, executor_, rules_, directory, [this, now](ScanResult result) {
+    for (const ScannedPath& seen : result.paths) on_hint({seen.path, FileEvent::kCreate}, now);
+  });
+}
+
+void Replica::rescan(Instant now) {
+  if (scan_running_) {
+    scan_again_ = true;
+    return;
+  }
+  begin_scan(now);
+}
+
+void Replica::begin_scan(Instant now) {
+  scan_running_ = true;
+  scan_again_ = false;
+  next_scan_ = now + random_.jitter(options_.rescan, 25);
+  load_ignore_rules();
+  run_scan(files_, executor_, rules_, "",
+           [this](ScanResult result) { on_scan(std::move(result), clock_.now()); });
+}
+
+void Replica::on_scan(ScanResult result, Instant now) {
+  scan_running_ = false;
+  if (Status root = files_.check_root(); !root || !result.status) {
+    root_error_ = !root ? root.error().detail : result.status.error().detail;
+    log_.error(str("the folder cannot be read, nothing is deleted anywhere: ", root_error_));
+    return;
+  }
+  root_error_.clear();
+  unknown_below_.clear();
+  for (const ScanProblem& problem : result.problems) {
+    note_problem(problem.path, problem.reason);
+    if (problem.unknown_below) unknown_below_.insert(problem.path);
+  }
+  for (const ScannedPath& seen : result.paths) judge_scanned(seen, now);
+  // What the index has and the scan has not seen may be gone: both lists are in order.
+  auto seen = result.paths.begin();
+  std::vector<std::string> missing;
+  for (const auto& [path, record] : index_.paths()) {
+    if (!record.live()) continue;
+    while (seen != result.paths.end() && seen->path < path) ++seen;
+    if (seen != result.paths.end() && seen->path == path) continue;
+    if (!unknown_region(path)) missing.push_back(path);
+  }
+  for (const std::string& path : missing) {
+    if (rules_->ignored(path, index_.find(path)->local->is_directory())) {
+      forget_ignored(path);
+    } else {
+      on_hint({path, FileEvent::kDelete}, now);
+    }
+  }
+  initial_walk_done_ = true;
+}
+
+// A path that becomes ignored leaves the index without a tombstone and stays on every disk (DESIGN).
+void Replica::forget_ignored(const std::string& path) {
+  index_.set_local(path, nullptr, FileStat{});
+  index_.set_synced(path, nullptr);
+  drop_interest(path);
+}
+
+void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
+  const PathRecord* record = index_.find(seen.path);
+  problems_.erase(seen.path);
+  if (record && record->live() && record->stat == seen.stat && !racy_.contains(seen.path)) return;
+  if (busy_.contains(seen.path) || timer_.waiting(seen.path)) return;
+  // At start, what has rested for longer than the timer already need not wait for it again.
+  bool rested = std::max(seen.stat.mtime_ns, seen.stat.ctime_ns) <
+                clock_.wall().ns - std::chrono::nanoseconds(options_.settle).count();
+  if (!initial_walk_done_ && (rested || importing_)) initial_.insert(seen.path);
+  if (!initial_walk_done_ && (rested || seen.stat.kind != FileKind::kFile || options_.settle == 0s)) {
+    due_.insert(seen.path);
+  } else {
+    timer_.on_event(seen.path, FileEvent::kScanFound, now);
+  }
+}
+
+bool Replica::unknown_region(const std::string& path) const {
+  for (const std::string& directory : unknown_below_) {
+    if (is_within(path, directory)) return true;
+  }
+  return false;
+}
+
+void Replica::start_due(Instant now) {
+  for (const QuietTimer::Due& due : timer_.take_due(now, 4 * kExamineBatch)) {
+    due_.insert(due.path);
+    if (due.busy) note_problem(due.path, "never rests: it is read while it is written to");
+  }
+}
+
+// Directories above `path` that the index does not have are looked at first, so that a version never
+// goes out before the directory it is in.
+void Replica::require_parents(const std::string& path, std::set<std::string>& paths) const {
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    std::string text(parent);
+    const PathRecord* record = index_.find(text);
+    if (record && record->live()) return;
+    if (busy_.contains(text)) return;
+    paths.insert(std::move(text));
+  }
+}
+
+void Replica::start_examine(Instant now) {
+  // A batch may hold a directory whose delete makes a tombstone for each of its files.
+  if (edit_reserved_ < edit_count_ + kCountReserve / 4) return;
+  start_due(now);
+  while (!due_.empty() && examines_running_ < kExaminesAtOnce) {
+    std::set<std::string> paths;
+    for (auto at = due_.begin(); at != due_.end() && paths.size() < kExamineBatch;) {
+      if (busy_.contains(*at)) {
+        ++at;
+        continue;
+      }
+      require_parents(*at, paths);
+      paths.insert(*at);
+      at = due_.erase(at);
+    }
+    if (paths.empty()) return;
+    std::vector<ExamineRequest> requests;
+    for (const std::string& path : paths) {
+      busy_.insert(path);
+      ExamineRequest request{path, std::nullopt};
+      const PathRecord* record = index_.find(path);
+      if (record && record->live() && !racy_.contains(path)) request.known = record->stat;
+      requests.push_back(std::move(request));
+    }
+    ++examines_running_;
+    run_examine(files_, executor_, std::move(requests), [this](std::vector<Observation> seen) {
+      --examines_running_;
+      on_examined(std::move(seen));
+    });
+  }
+}
+
+void Replica::on_examined(std::vector<Observation> seen) {
+  Instant now = clock_.now();
+  // While a digest of our tree is on its way to the hub, the tree stays what was digested.
+  if (frozen_) {
+    for (Observation& one : seen) deferred_.push_back(std::move(one));
+    return;
+  }
+  // Deletes first: the guard must know all of a batch before it judges the first.
+  for (const Observation& one : seen) {
+    if (one.kind == Observation::Kind::kAbsent) judge(one, now);
+  }
+  for (const Observation& one : seen) {
+    if (one.kind != Observation::Kind::kAbsent) judge(one, now);
+  }
+}
+
+void Replica::judge(const Observation& seen, Instant now) {
+  busy_.erase(seen.path);
+  plan_.insert(seen.path);
+  switch (seen.kind) {
+    case Observation::Kind::kUnchanged:
+      guard_.on_restored(seen.path);
+      problems_.erase(seen.path);
+      break;
+    case Observation::Kind::kAbsent:
+      on_absent(seen.path, now);
+      break;
+    case Observation::Kind::kPresent:
+      on_present(seen, now);
+      break;
+    case Observation::Kind::kUnstable:
+      timer_.on_event(seen.path, FileEvent::kModify, now);
+      break;
+    case Observation::Kind::kUnknown:
+      note_problem(seen.path, seen.reason);
+      break;
+  }
+  initial_.erase(seen.path);
+}
+
+void Replica::on_present(const Observation& seen, Instant now) {
+  if (rules_->ignored(seen.path, seen.stat.kind == FileKind::kDirectory)) {
+    const PathRecord* record = index_.find(seen.path);
+    if (record && record->live()) forget_ignored(seen.path);
+    return;
+  }
+  guard_.on_restored(seen.path);
+  if (options_.max_file_size != 0 && seen.stat.kind == FileKind::kFile &&
+      seen.stat.size > options_.max_file_size) {
+    note_problem(seen.path, "is larger than --max-file-size and is not synced");
+    return;
+  }
+  Entry entry;
+  entry.kind = entry_kind(seen.stat.kind);
+  entry.mode = entry.is_symlink() ? 0777 : seen.stat.mode;
+  if (entry.is_file()) {
+    entry.size = seen.stat.size;
+    entry.mtime_ns = seen.stat.mtime_ns;
+    entry.content = seen.content;
+    entry.md5 = seen.md5;
+  }
+  if (entry.is_symlink()) {
+    if (seen.target.empty() || seen.target.size() > kMaxPathBytes) {
+      note_problem(seen.path, "its link target is too long to be synced");
+      return;
+    }
+    entry.target = seen.target;
+    entry.content = content_id_of(as_bytes(seen.target));
+  }
+  problems_.erase(seen.path);
+  FileStat stat = seen.stat;
+  racy_.erase(seen.path);
+  if (entry.is_file() && is_racy(stat, clock_.wall())) {
+    racy_.insert(seen.path);
+    timer_.on_event(seen.path, FileEvent::kScanFound, now);
+  }
+  const PathRecord* record = index_.find(seen.path);
+  if (record && record->live()) {
+    // A directory whose children changed has another mtime and ctime; that is no edit of it.
+    if (same_on_disk(entry, *record->local)) {
+      index_.set_stat(seen.path, stat);
+      return;
+    }
+    if (record->local->is_directory() && !entry.is_directory()) {
+      for (const std::string& child : index_.live_below(seen.path)) make_tombstone(child);
+    }
+  }
+  guard_.on_reappear(entry.content, now);
+  make_version(seen.path, std::move(entry), stat);
+  if (seen.path == IgnoreRules::kFileName) scan_again_ = true;
+}
+
+EntryPtr Replica::versioned(const std::string& path, Entry entry) {
+  const PathRecord* record = index_.find(path);
+  entry.author = short_id(options_.node);
+  entry.author_name = options_.node_name;
+  entry.edited = clock_.wall();
+  if (record && record->local) entry.version = record->local->version;
+  if (importing_ && entry.version.empty() && initial_.contains(path)) {
+    if (entry.is_file()) entry.edited = WallTime{entry.mtime_ns};
+    entry.version.raise(import_id(path, entry), 1);
+  } else {
+    LS_ASSERT(edit_count_ < edit_reserved_);
+    entry.version.raise(short_id(options_.node), ++edit_count_);
+  }
+  return std::make_shared<const Entry>(std::move(entry));
+}
+
+void Replica::make_version(const std::string& path, Entry entry, const FileStat& stat) {
+  index_.set_local(path, versioned(path, std::move(entry)), stat);
+  plan_.insert(path);
+  reserve_counts();
+}
+
+void Replica::on_absent(const std::string& path, Instant now) {
+  const PathRecord* record = index_.find(path);
+  problems_.erase(path);
+  racy_.erase(path);
+  if (!record || !record->live()) return;
+  if (unknown_region(path)) return;
+  bool directory = record->local->is_directory();
+  std::vector<std::string> below;
+  if (directory) below = index_.live_below(path);
+  note_delete(path, now);
+  for (auto child = below.rbegin(); child != below.rend(); ++child) make_tombstone(*child);
+  make_tombstone(path);
+}
+
+void Replica::make_tombstone(const std::string& path) {
+  const PathRecord* record = index_.find(path);
+  if (!record || !record->live()) return;
+  Entry entry;
+  entry.kind = EntryKind::kTombstone;
+  entry.mode = 0;
+  FileStat none;
+  index_.set_local(path, versioned(path, std::move(entry)), none);
+  plan_.insert(path);
+  reserve_counts();
+}
+
+// Counts are used only below a mark that is durable, and a start begins above the mark: after a crash no
+// count is used twice for different bytes (DESIGN, Identity). A million a start costs nothing in 64 bits.
+void Replica::reserve_counts() {
+  if (edit_reserved_ > edit_count_ + kCountReserve / 2) return;
+  std::uint64_t mark = edit_count_ + kCountReserve;
+  index_.set_meta("edit_reserved", std::to_string(mark));
+  commit_then([this, mark] { edit_reserved_ = std::max(edit_reserved_, mark); });
+}
+
+void Replica::note_problem(const std::string& path, const std::string& reason) {
+  if (problems_.size() >= kMaxProblems && !problems_.contains(path)) return;
+  auto [at, fresh] = problems_.insert_or_assign(path, reason);
+  (void)at;
+  if (fresh) log_.warn(str(printable(path), ": ", printable(reason)));
+}
+
+}  // namespace lansync

@@ -1,0 +1,524 @@
+// The replica's other side: from what the hub says to what is on this disk.
+//
+//   remote entry -> plan -> content (a local copy, else fetched) -> one batch of disk changes -> index
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/rel_path.h"
+#include "sync/hashing.h"
+#include "sync/index_view.h"
+#include "sync/replica.h"
+
+namespace lansync {
+namespace {
+
+constexpr std::size_t kPlanBatch = 4096;
+// A batch is made durable by two syncfs, some 10 ms each on a disk: few large batches, but not so large
+// that the first file of a stream waits for the last.
+constexpr std::size_t kApplyBatch = 1024;
+constexpr Duration kRetryDelay = 10s;
+constexpr Duration kReadyKept = 60s;
+constexpr std::string_view kCopyPrefix = "c-";
+
+// Order in a batch: makes and changes (shallow first), deletes (deep first), then what takes the place of
+// a directory that the deletes have emptied.
+int phase_of(const DiskChange& change) {
+  switch (change.kind) {
+    case DiskChange::Kind::kTrash:
+    case DiskChange::Kind::kRemoveDirectory:
+      return 1;
+    case DiskChange::Kind::kInstall:
+    case DiskChange::Kind::kMakeSymlink:
+      return change.expected && change.expected->kind == FileKind::kDirectory ? 2 : 0;
+    default:
+      return 0;
+  }
+}
+
+bool runs_before(const DiskChange& a, const DiskChange& b) {
+  int phase_a = phase_of(a);
+  int phase_b = phase_of(b);
+  if (phase_a != phase_b) return phase_a < phase_b;
+  return phase_a == 1 ? b.path < a.path : a.path < b.path;
+}
+
+Status verify_temp(FileSystem& files, const std::string& temp, const ContentId& wanted) {
+  auto file = files.open_temp(temp);
+  if (!file) return file.error();
+  ContentHasher hasher;
+  std::vector<std::uint8_t> buffer(256 * 1024);
+  for (std::uint64_t offset = 0;;) {
+    auto size = (*file)->read(offset, buffer);
+    if (!size) return size.error();
+    if (*size == 0) break;
+    hasher.update(ByteView(buffer).first(*size));
+    offset += *size;
+  }
+  if (hasher.finish().content != wanted) {
+    return Error{ErrorCode::kChanged, "the local copy has other bytes than the index says"};
+  }
+  return {};
+}
+
+}  // namespace
+
+void Replica::plan(Instant now) {
+  if (!remote_known_ || paused_ || frozen_ || plan_.empty()) return;
+  // What waits for its timer is going to change: its turn comes when it has rested.
+  std::vector<std::string> paths;
+  for (auto at = plan_.begin(); at != plan_.end() && paths.size() < kPlanBatch;) {
+    if (busy_.contains(*at)) {
+      ++at;
+      continue;
+    }
+    paths.push_back(*at);
+    at = plan_.erase(at);
+  }
+  if (paths.empty()) return;
+  Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
+  if (planned.mismatches > 0) {
+    mismatches_ += planned.mismatches;
+    log_.warn(str(planned.mismatches, " paths have equal versions and different content"));
+  }
+  std::set<std::string> active;
+  for (const Operation& operation : planned.operations) active.insert(operation.path);
+  for (const std::string& path : paths) {
+    if (!active.contains(path)) drop_interest(path);
+  }
+  for (const Blocked& blocked : planned.blocked) blocked_.insert(blocked.operation.path);
+  judge_deletes(planned.operations, now);
+  for (const Operation& operation : planned.operations) {
+    // A missing parent that the planner added may be in work.
+    if (busy_.contains(operation.path)) {
+      plan_.insert(operation.path);
+      continue;
+    }
+    carry_out(operation, now);
+  }
+  if (!blocked_.empty() && changes_.empty() && applies_running_ == 0) {
+    for (const std::string& path : blocked_) retry_later(path, now, 200ms);
+    blocked_.clear();
+  }
+}
+
+// Unconfirmed deletes of others count together before the first is applied.
+void Replica::judge_deletes(const std::vector<Operation>& operations, Instant now) {
+  for (const Operation& operation : operations) {
+    if (operation.kind == OperationKind::kFetch) {
+      incoming_guard_.on_reappear(operation.entry->content, now);
+    }
+  }
+  for (const Operation& operation : operations) {
+    if (operation.kind != OperationKind::kDelete || operation.entry->confirmed) continue;
+    const PathRecord* record = index_.find(operation.path);
+    if (!record || !record->live()) continue;
+    if (!incoming_counted_.insert(operation.path).second) continue;
+    incoming_guard_.on_delete(operation.path, *record->local, now, index_.totals().files);
+  }
+}
+
+void Replica::carry_out(const Operation& operation, Instant now) {
+  const std::string& path = operation.path;
+  if (operation.kind != OperationKind::kPush) to_push_.erase(path);
+  if (operation.kind != OperationKind::kFetch) drop_interest(path);
+  switch (operation.kind) {
+    case OperationKind::kNone:
+    case OperationKind::kNote:
+    case OperationKind::kHold:
+      break;
+    case OperationKind::kPush:
+      // A held delete stays where it was found; so does one whose file may be back in a moment.
+      if (!guard_.holds(path)) to_push_.insert(path);
+      break;
+    case OperationKind::kForget:
+      index_.set_local(path, nullptr, FileStat{});
+      index_.set_synced(path, nullptr);
+      break;
+    case OperationKind::kAgree:
+      agree(operation);
+      break;
+    case OperationKind::kAdopt:
+      if (operation.set_metadata) {
+        queue_change(operation, DiskChange::Kind::kSetMetadata, {});
+      } else {
+        agree(operation);
+      }
+      break;
+    case OperationKind::kFetch:
+      want_content(path, operation.entry, now);
+      break;
+    case OperationKind::kMakeDirectory:
+      queue_change(operation, DiskChange::Kind::kMakeDirectory, {});
+      break;
+    case OperationKind::kMakeSymlink:
+      queue_change(operation, DiskChange::Kind::kMakeSymlink, {});
+      break;
+    case OperationKind::kSetMetadata:
+      queue_change(operation, DiskChange::Kind::kSetMetadata, {});
+      break;
+    case OperationKind::kDelete: {
+      if (!operation.entry->confirmed && incoming_guard_.holds(path)) break;
+      const PathRecord* record = index_.find(path);
+      bool directory = record && record->live() && record->local->is_directory();
+      queue_change(operation,
+                   directory ? DiskChange::Kind::kRemoveDirectory : DiskChange::Kind::kTrash, {});
+      break;
+    }
+  }
+}
+
+void Replica::agree(const Operation& operation) {
+  const PathRecord* record = index_.find(operation.path);
+  LS_ASSERT(record != nullptr);
+  if (record->local != operation.entry) {
+    index_.set_local(operation.path, operation.entry, record->stat);
+  }
+  index_.set_synced(operation.path, operation.entry);
+  settled_.push_back(operation.path);
+}
+
+void Replica::queue_change(const Operation& operation, DiskChange::Kind kind,
+                           const std::string& temp) {
+  const PathRecord* record = index_.find(operation.path);
+  DiskChange change;
+  change.kind = kind;
+  change.path = operation.path;
+  change.entry = operation.entry;
+  change.temp = temp;
+  if (record && record->live()) change.expected = record->stat;
+  change.trash = trash_name(operation.path);
+  busy_.insert(operation.path);
+  changes_.push_back(std::move(change));
+}
+
+std::string Replica::trash_name(const std::string& path) {
+  std::string stamp = to_file_stamp(clock_.wall());
+  for (char& c : stamp) {
+    if (c == ' ') c = '_';
+  }
+  return str(stamp, '-', ++trash_counter_, '/', path);
+}
+
+// ---- content ----------------------------------------------------------------------------------------
+
+void Replica::want_content(const std::string& path, const EntryPtr& entry, Instant now) {
+  const ContentId& content = entry->content;
+  if (auto at = waits_for_.find(path); at != waits_for_.end() && at->second != content) {
+    drop_interest(path);
+  }
+  if (auto at = ready_.find(content); at != ready_.end()) {
+    std::string temp = at->second.temp;
+    ready_.erase(at);
+    drop_interest(path);
+    queue_change({OperationKind::kFetch, path, entry}, DiskChange::Kind::kInstall, temp);
+    return;
+  }
+  bool first = waiting_[content].empty();
+  waiting_[content].insert(path);
+  waits_for_[path] = content;
+  (void)now;
+  if (copying_.contains(content)) return;
+  if (!no_copy_.contains(content)) {
+    if (auto from = index_.find_content(content, path)) {
+      start_copy(content, *from, false);
+      return;
+    }
+    if (auto trash = index_.find_trash(content)) {
+      start_copy(content, *trash, true);
+      return;
+    }
+  }
+  if (first) {
+    WantedContent wanted;
+    wanted.content = content;
+    wanted.size = entry->size;
+    wanted.md5 = entry->md5;
+    wanted.name = path;
+    fetcher_.want(wanted);
+  }
+  fetcher_.set_sources(content, sources_for(path));
+}
+
+void Replica::drop_interest(const std::string& path) {
+  auto at = waits_for_.find(path);
+  if (at == waits_for_.end()) return;
+  ContentId content = at->second;
+  waits_for_.erase(at);
+  auto paths = waiting_.find(content);
+  if (paths == waiting_.end()) return;
+  paths->second.erase(path);
+  if (!paths->second.empty()) return;
+  waiting_.erase(paths);
+  no_copy_.erase(content);
+  if (!copying_.contains(content)) fetcher_.drop(content);
+}
+
+// What is on this disk already is copied and verified anew, never sent (DESIGN, Renames and copies).
+void Replica::start_copy(const ContentId& content, const std::string& from, bool from_trash) {
+  copying_.insert(content);
+  std::string temp = std::string(kCopyPrefix) + to_hex(content).substr(0, 40);
+  auto status = std::make_shared<Status>();
+  executor_.submit(
+      JobClass::kBulk,
+      [this, content, from, from_trash, temp, status] {
+        *status = from_trash ? files_.copy_trash_to_temp(from, temp)
+                             : files_.copy_to_temp(from, temp);
+        if (*status) *status = verify_temp(files_, temp, content);
+        if (!*status) (void)files_.remove_temp(temp);
+      },
+      [this, content, from, from_trash, temp, status] {
+        copying_.erase(content);
+        if (*status) {
+          on_content_ready(content, temp);
+          return;
+        }
+        // The source is not what the index says: look at it again, and have the bytes sent.
+        no_copy_.insert(content);
+        if (!from_trash) due_.insert(from);
+        auto at = waiting_.find(content);
+        if (at == waiting_.end()) return;
+        for (const std::string& path : at->second) {
+          waits_for_.erase(path);
+          plan_.insert(path);
+        }
+        waiting_.erase(at);
+      });
+}
+
+void Replica::take_fetched(Instant now) {
+  for (const FinishedContent& finished : fetcher_.take_finished()) {
+    if (finished.status) {
+      on_content_ready(finished.content, finished.temp_name);
+      continue;
+    }
+    auto at = waiting_.find(finished.content);
+    if (at == waiting_.end()) continue;
+    // The fetcher goes on by itself; the hub has to know that a push has no content.
+    std::vector<std::string> paths(at->second.begin(), at->second.end());
+    for (const std::string& path : paths) {
+      note_problem(path, finished.status.error().detail);
+      if (events_) events_->on_fetch_failed(path, finished.status.error().detail);
+    }
+  }
+  (void)now;
+}
+
+// The first path takes the temp file; the others find its copy in the index afterwards.
+void Replica::on_content_ready(const ContentId& content, const std::string& temp) {
+  auto at = waiting_.find(content);
+  std::vector<std::string> paths;
+  if (at != waiting_.end()) paths.assign(at->second.begin(), at->second.end());
+  if (at != waiting_.end()) waiting_.erase(at);
+  for (const std::string& path : paths) {
+    waits_for_.erase(path);
+    plan_.insert(path);
+    problems_.erase(path);
+  }
+  ready_.insert_or_assign(content, Ready{temp, clock_.now()});
+}
+
+void Replica::prune_ready(Instant now) {
+  for (auto at = ready_.begin(); at != ready_.end();) {
+    if (now - at->second.since < kReadyKept) {
+      ++at;
+      continue;
+    }
+    release_temp(at->first, at->second.temp);
+    at = ready_.erase(at);
+  }
+}
+
+// A fetched temp file is the fetcher's to clear, a copy is ours.
+void Replica::release_temp(const ContentId& content, const std::string& temp) {
+  if (!temp.starts_with(kCopyPrefix)) {
+    fetcher_.release(content);
+    return;
+  }
+  executor_.submit(
+      JobClass::kDisk, [this, temp] { (void)files_.remove_temp(temp); }, [] {});
+}
+
+// ---- disk -------------------------------------------------------------------------------------------
+
+void Replica::start_apply(Instant) {
+  if (changes_.empty() || applies_running_ > 0) return;
+  std::sort(changes_.begin(), changes_.end(), runs_before);
+  std::vector<DiskChange> batch;
+  if (changes_.size() <= kApplyBatch) {
+    batch = std::move(changes_);
+    changes_.clear();
+  } else {
+    auto end = changes_.begin() + kApplyBatch;
+    batch.assign(std::make_move_iterator(changes_.begin()), std::make_move_iterator(end));
+    changes_.erase(changes_.begin(), end);
+  }
+  ++applies_running_;
+  run_apply(files_, executor_, std::move(batch),
+            [this](std::vector<DiskChange> changes, std::vector<DiskOutcome> outcomes) {
+              --applies_running_;
+              on_applied(changes, outcomes);
+            });
+}
+
+void Replica::on_applied(const std::vector<DiskChange>& changes,
+                         const std::vector<DiskOutcome>& outcomes) {
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    busy_.erase(changes[i].path);
+    plan_.insert(changes[i].path);
+    if (outcomes[i].status) {
+      on_change_done(changes[i], outcomes[i]);
+    } else {
+      on_change_failed(changes[i], outcomes[i]);
+    }
+  }
+  plan_.merge(blocked_);
+  blocked_.clear();
+}
+
+void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcome) {
+  problems_.erase(change.path);
+  if (outcome.displaced) {
+    const PathRecord* record = index_.find(change.path);
+    TrashItem item;
+    item.path = change.path;
+    item.time_ns = clock_.wall().ns;
+    if (record && record->live() && record->local->is_file()) {
+      item.content = record->local->content;
+      item.size = record->local->size;
+    }
+    index_.add_trash(change.trash, item);
+  }
+  if (change.kind == DiskChange::Kind::kInstall && !change.temp.starts_with(kCopyPrefix)) {
+    fetcher_.release(change.entry->content);
+  }
+  bool gone = change.kind == DiskChange::Kind::kTrash ||
+              change.kind == DiskChange::Kind::kRemoveDirectory;
+  index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
+  index_.set_synced(change.path, change.entry);
+  incoming_guard_.on_pushed(change.path);
+  incoming_counted_.erase(change.path);
+  if (change.path == IgnoreRules::kFileName) scan_again_ = true;
+  settled_.push_back(change.path);
+}
+
+void Replica::on_change_failed(const DiskChange& change, const DiskOutcome& outcome) {
+  const Error& error = outcome.status.error();
+  if (change.kind == DiskChange::Kind::kInstall) {
+    // Verified content is not thrown away because its place is taken for the moment.
+    ready_.insert_or_assign(change.entry->content, Ready{change.temp, clock_.now()});
+  }
+  switch (error.code) {
+    case ErrorCode::kChanged:
+    case ErrorCode::kExists:
+      if (change.kind == DiskChange::Kind::kRemoveDirectory) {
+        keep_directory(change.path);
+        return;
+      }
+      // Somebody was faster on this disk: what they did becomes a version, then it is planned anew.
+      plan_.erase(change.path);
+      due_.insert(change.path);
+      return;
+    case ErrorCode::kNotFound:
+      plan_.erase(change.path);
+      due_.insert(change.path);
+      if (auto parent = parent_path(change.path); !parent.empty()) due_.insert(std::string(parent));
+      return;
+    default:
+      note_problem(change.path, error.detail);
+      plan_.erase(change.path);
+      retry_later(change.path, clock_.now(), kRetryDelay);
+  }
+}
+
+// Others deleted a directory in which something stays that sync does not know (an ignored file, one that
+// was made a moment ago). Keeping it is an edit that has seen the delete.
+void Replica::keep_directory(const std::string& path) {
+  const PathRecord* record = index_.find(path);
+  if (!record || !record->live() || !record->remote || !index_.live_below(path).empty()) return;
+  Entry entry = *record->local;
+  FileStat stat = record->stat;
+  entry.version = VersionVector::merged(entry.version, record->remote->version);
+  index_.set_local(path, std::make_shared<const Entry>(entry), stat);
+  note_problem(path, "was deleted elsewhere, but holds files that are not synced: it is kept");
+  make_version(path, std::move(entry), stat);
+}
+
+void Replica::retry_later(const std::string& path, Instant now, Duration delay) {
+  retry_[path] = now + delay;
+}
+
+void Replica::run_retries(Instant now) {
+  for (auto at = retry_.begin(); at != retry_.end();) {
+    if (at->first.empty() || at->second > now) {
+      ++at;
+      continue;
+    }
+    plan_.insert(at->first);
+    at = retry_.erase(at);
+  }
+}
+
+// ---- trash ------------------------------------------------------------------------------------------
+
+void Replica::restore_trash(const std::string& name, std::function<void(Status)> done) {
+  auto at = index_.trash().find(name);
+  if (at == index_.trash().end()) {
+    done(Error{ErrorCode::kNotFound, "nothing of that name is in the trash"});
+    return;
+  }
+  std::string path = at->second.path;
+  auto status = std::make_shared<Status>();
+  executor_.submit(
+      JobClass::kDisk,
+      [this, name, path, status] { *status = files_.restore_from_trash(name, path); },
+      [this, name, path, status, done] {
+        if (*status) {
+          index_.remove_trash(name);
+          due_.insert(path);
+        }
+        done(*status);
+      });
+}
+
+void Replica::prune_trash() {
+  constexpr std::int64_t kKeptNs = 30LL * 24 * 3600 * 1'000'000'000;
+  auto total = files_.total_bytes();
+  std::uint64_t limit = total ? *total / 10 : 0;
+  std::vector<std::pair<std::int64_t, std::string>> by_age;
+  std::uint64_t bytes = 0;
+  for (const auto& [name, item] : index_.trash()) {
+    by_age.emplace_back(item.time_ns, name);
+    bytes += item.size;
+  }
+  std::sort(by_age.begin(), by_age.end());
+  std::int64_t now = clock_.wall().ns;
+  for (const auto& [time, name] : by_age) {
+    const TrashItem item = index_.trash().at(name);
+    bool old = time < now - kKeptNs;
+    bool beyond = total.has_value() && bytes > limit;
+    if (!old && !beyond) break;
+    // A version that exists nowhere else is never removed by the limit, only by age.
+    if (!old && !item.content.is_zero() && !index_.find_content(item.content, item.path)) continue;
+    bytes -= item.size;
+    index_.remove_trash(name);
+    executor_.submit(
+        JobClass::kDisk, [this, name] { (void)files_.remove_trash(name); }, [] {});
+  }
+}
+
+void Replica::drop_old_tombstones() {
+  constexpr std::int64_t kKeptNs = 456LL * 24 * 3600 * 1'000'000'000;  // 15 months
+  std::int64_t limit = clock_.wall().ns - kKeptNs;
+  std::vector<std::string> old;
+  for (const auto& [path, record] : index_.paths()) {
+    bool agreed = record.local && record.local == record.remote && record.local == record.synced;
+    if (agreed && record.local->is_tombstone() && record.local->edited.ns < limit) old.push_back(path);
+  }
+  for (const std::string& path : old) {
+    index_.set_local(path, nullptr, FileStat{});
+    index_.set_synced(path, nullptr);
+    if (index_.find(path)) index_.set_remote(path, nullptr);
+  }
+}
+
+}  // namespace lansync
