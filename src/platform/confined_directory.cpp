@@ -17,7 +17,9 @@ constexpr int kOpenTries = 64;
 
 int open_beneath(int directory_fd, const char* path, int flags) {
   open_how how{};
-  how.flags = static_cast<__u64>(flags);
+  // With O_NOFOLLOW | O_DIRECTORY a link at the end is ENOTDIR, as if nothing were wrong;
+  // RESOLVE_NO_SYMLINKS alone refuses it too, and says ELOOP.
+  how.flags = static_cast<__u64>(flags & ~O_NOFOLLOW);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   for (int i = 0; i < kOpenTries; ++i) {
     long fd = ::syscall(SYS_openat2, directory_fd, path, &how, sizeof how);
