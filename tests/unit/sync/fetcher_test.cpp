@@ -445,4 +445,66 @@ TEST_CASE("a clean stop leaves nothing to be fetched twice") {
   CHECK(rig.received() == bytes.size());
 }
 
+TEST_CASE("whatever sources, jobs and wishes do meanwhile, all that is wanted arrives in the end") {
+  for (std::uint64_t seed = 1; seed <= 15; ++seed) {
+    INFO("seed " << seed);
+    Prng random(seed);
+    TransferRig rig;
+    rig.executor.run_all();
+    rig.executor = ManualExecutor(seed);
+    std::vector<Bytes> contents;
+    std::vector<WantedContent> wanted;
+    for (std::uint64_t i = 0; i < 14; ++i)
+      contents.push_back(random_bytes(i % 2 == 0 ? 70'000 * (i + 1) : 7000 * i, seed * 50 + i));
+    SourceId next_source = 1;
+    auto connect = [&] {
+      Sender& sender = rig.sender(next_source++);
+      wanted.clear();
+      for (std::size_t i = 0; i < contents.size(); ++i)
+        wanted.push_back(sender.add("f" + std::to_string(i), contents[i]));
+    };
+    connect();
+    for (const WantedContent& content : wanted) rig.fetcher->want(content);
+    for (int round = 0; round < 400; ++round) {
+      const WantedContent& some = wanted[random.below(wanted.size())];
+      if (random.chance(1, 40) && rig.senders.size() < 3) connect();
+      if (random.chance(1, 40) && !rig.senders.empty()) rig.cut(rig.senders.begin()->first);
+      if (random.chance(1, 10) && !rig.senders.empty())
+        rig.fetcher->set_sources(some.content, {rig.senders.rbegin()->first});
+      if (random.chance(1, 30)) rig.fetcher->set_sources(some.content, {});
+      if (random.chance(1, 10)) rig.fetcher->drop(some.content);
+      if (random.chance(1, 10)) rig.fetcher->want(some);
+      for (auto& [id, request] : rig.fetcher->take_requests())
+        REQUIRE(rig.senders.at(id)->provider.on_request(id, request));
+      for (std::uint64_t jobs = random.below(4); jobs > 0; --jobs) rig.executor.run_one();
+      for (auto& [id, sender] : rig.senders) {
+        sender->provider.pump();
+        for (std::uint64_t jobs = random.below(4); jobs > 0; --jobs) sender->executor.run_one();
+        for (std::uint64_t packets = random.below(400); packets > 0; --packets) {
+          if (sender->queue.empty()) break;
+          REQUIRE(rig.deliver(id, sender->queue.front()));
+          sender->queue.pop_front();
+        }
+        REQUIRE(rig.fetcher->charged_bytes(id) <= rig.options.window_bytes + Fetcher::kBlockBytes);
+      }
+    }
+    if (rig.senders.empty()) connect();
+    std::vector<SourceId> all;
+    for (const auto& [id, sender] : rig.senders) all.push_back(id);
+    rig.settle();  // takes what is finished, so that it can be wanted anew below
+    for (const WantedContent& content : wanted) {
+      rig.fetcher->want(content);
+      rig.fetcher->set_sources(content.content, all);
+    }
+    REQUIRE(rig.settle());
+    REQUIRE(rig.results.size() == contents.size());
+    for (std::size_t i = 0; i < contents.size(); ++i)
+      CHECK((rig.results[wanted[i].content] == contents[i]));
+    CHECK(rig.violations == 0);
+    CHECK(rig.fetcher->counters().mismatches == 0);
+    CHECK(rig.fetcher->pending_files() == 0);
+    for (SourceId id : all) CHECK(rig.fetcher->charged_bytes(id) == 0);
+  }
+}
+
 }  // namespace lansync
