@@ -55,9 +55,9 @@ std::string clean_host(std::string_view host) {
     host.remove_prefix(character.size());
     char first = character[0];
     // Parentheses would make the end of the suffix ambiguous for is_conflict_name.
-    bool bad =
-        length == 0 || (length == 1 && (static_cast<unsigned char>(first) < 0x20 || first == 0x7F ||
-                                        first == '/' || first == '(' || first == ')'));
+    bool control = static_cast<unsigned char>(first) < 0x20 || first == 0x7F ||
+                   (length == 2 && character < "\xC2\xA0");  // C1: a terminal obeys them too
+    bool bad = length == 0 || control || first == '/' || first == '(' || first == ')';
     if (!bad) clean += character;
   }
   clean = cut_at_character(clean, kHostBytes);

@@ -77,8 +77,8 @@ class Settler {
   std::shared_ptr<Entry> decided(const Entry& content) {
     auto entry = std::make_shared<Entry>(content);
     entry->version = VersionVector::merged(pushed_.entry.version, mine_->version);
-    LS_ASSERT(entry->version.count_of(hub_.hub) < hub_.next_count);  // mergeable() was asked
-    entry->version.raise(hub_.hub, hub_.next_count);
+    LS_ASSERT(entry->version.count_of(settler_) < hub_.next_count);  // mergeable() was asked
+    entry->version.raise(settler_, hub_.next_count);
     out_.count_used = true;
     return entry;
   }
@@ -91,13 +91,14 @@ class Settler {
     return entry;
   }
 
-  // The merged vector has room for the hub, and knows no edit of the hub's that the hub does not: a
-  // member can claim one, and a hub whose disk was restored from a backup meets its own future.
+  // The merged vector has room for the hub, and knows no decision of the hub's that the hub does
+  // not: a member can claim one, and a hub whose disk was restored from a backup meets its own
+  // future.
   bool mergeable() {
     VersionVector merged = VersionVector::merged(pushed_.entry.version, mine_->version);
-    std::uint64_t own = merged.count_of(hub_.hub);
+    std::uint64_t own = merged.count_of(settler_);
     if (own >= hub_.next_count) {
-      out_.reason = "the version names edits of the hub that the hub does not know";
+      out_.reason = "the version names decisions of this hub that it does not know";
       return false;
     }
     if (merged.parts().size() + (own == 0 ? 1 : 0) > kMaxVectorSize) {
@@ -179,6 +180,7 @@ class Settler {
   const PushedVersion& pushed_;
   const EntryPtr& mine_;
   const HubView& hub_;
+  const ShortId settler_ = settling_id(hub_.hub);
   Settlement out_;
 };
 
@@ -250,7 +252,8 @@ std::vector<AncestorChange> revive_ancestors(const std::string& path, const HubV
     if (before) entry->version = before->version;
     // Never below what the vector knows: raise() asserts, and a set-back hub may meet its own
     // future.
-    entry->version.raise(hub.hub, std::max(count, entry->version.count_of(hub.hub) + 1));
+    ShortId settler = settling_id(hub.hub);
+    entry->version.raise(settler, std::max(count, entry->version.count_of(settler) + 1));
     ++count;
     entry->author = hub.hub;
     AncestorChange change{ancestor, entry, "", nullptr};

@@ -36,6 +36,12 @@ enum class SettlementKind : std::uint8_t { kAccept, kHave, kConflict, kRefuse };
 // The hub's entry at a path; nullptr = unknown.
 using EntryLookup = std::function<EntryPtr(const std::string& path)>;
 
+// The id under which a hub counts its decisions: not the one of its own edits. A hub can have an
+// edit of its own that is not settled yet (it paused, it was a client a moment ago, its delete is
+// held). With one id for both, a decision with count 24 would claim to know the edit with count 23,
+// and the bytes of that edit would be overwritten as old. (Found by planner_property_test.)
+constexpr ShortId settling_id(ShortId hub) { return ~hub; }
+
 struct PushedVersion {
   const std::string& path;
   const Entry& entry;
@@ -43,8 +49,8 @@ struct PushedVersion {
 };
 
 struct HubView {
-  ShortId hub = 0;
-  std::uint64_t next_count = 0;  // the hub's own edit counter: used only if count_used
+  ShortId hub = 0;               // its node's short id; counts go to settling_id(hub)
+  std::uint64_t next_count = 0;  // from the hub's edit counter: used only if count_used
   bool live_children = false;    // the hub knows live entries below the path
   EntryLookup lookup;            // for names of conflict copies
 };

@@ -11,7 +11,8 @@
 namespace lansync {
 namespace {
 
-constexpr ShortId kHub = 100;
+constexpr ShortId kNode = 100;
+constexpr ShortId kHub = settling_id(kNode);
 constexpr std::uint64_t kNext = 50;
 
 VersionVector vector(std::vector<VersionVector::Part> parts) {
@@ -61,7 +62,7 @@ struct Hub {
     return settle({path, *pushed, base}, view.lookup(path), view);
   }
   HubView look() {
-    return {kHub, kNext, live_children, [this](const std::string& name) {
+    return {kNode, kNext, live_children, [this](const std::string& name) {
               auto found = tree.find(name);
               return found == tree.end() ? nullptr : found->second;
             }};
@@ -308,7 +309,7 @@ TEST_CASE("equal vectors with different content are concurrent, and said") {
   CHECK(s.entry->version == vector({{1, 1}, {kHub, kNext}}));
 }
 
-TEST_CASE("a vector that claims edits the hub never made, or has no room, is refused") {
+TEST_CASE("a vector that claims decisions the hub never made, or has no room, is refused") {
   Hub hub;
   hub.tree["f"] = file("mine", vector({{1, 1}}));
   Settlement s = hub.push("f", file("theirs", vector({{2, 1}, {kHub, kNext}})));
@@ -317,6 +318,15 @@ TEST_CASE("a vector that claims edits the hub never made, or has no room, is ref
   std::vector<VersionVector::Part> parts;
   for (ShortId id = 1000; id < 1000 + kMaxVectorSize; ++id) parts.push_back({id, 1});
   CHECK(hub.push("f", file("theirs", vector(parts))).kind == SettlementKind::kRefuse);
+}
+
+TEST_CASE("a decision of the hub does not cover an edit of its own that it has not settled") {
+  Hub hub;
+  hub.tree["f"] = file("mine", vector({{1, 1}}));
+  EntryPtr unsettled = file("not yet pushed", vector({{1, 1}, {kNode, kNext - 1}}));
+  Settlement s = hub.push("f", file("theirs", vector({{2, 1}})));
+  CHECK(s.count_used);
+  CHECK(s.entry->version.compare(unsettled->version) == Order::kConcurrent);
 }
 
 TEST_CASE("a base is sent only if the hub's version descends from it") {
