@@ -47,7 +47,7 @@ struct SessionInfo {
   SessionId id = 0;
   NodeId node;
   BootId boot;
-  Address address;      // where its packets come from
+  Address address;        // where its packets come from
   bool outgoing = false;  // we dialled
 };
 
@@ -66,10 +66,10 @@ class SessionEvents {
 };
 
 struct TransportCounters {
-  std::uint64_t bytes_sent = 0;      // UDP payload bytes
+  std::uint64_t bytes_sent = 0;  // UDP payload bytes
   std::uint64_t bytes_received = 0;
   std::uint64_t auth_failures = 0;
-  std::uint64_t rejected = 0;        // malformed, oversized, out of order, unknown: dropped and counted
+  std::uint64_t rejected = 0;  // malformed, oversized, out of order, unknown: dropped and counted
 };
 
 // The seam between roles and the ENet endpoint. roles and the tests know only this.
