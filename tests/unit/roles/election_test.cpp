@@ -268,6 +268,19 @@ TEST_CASE(
   REQUIRE(f.election.why_role() == "n20 went silent; next in its roster");
 }
 
+TEST_CASE("a hi that was overtaken by its sender's claim does not undo the claim") {
+  Fixture f;
+  f.facts(peer(10));
+  f.election.on_claim(node_id(10), 7, 1, f.now);
+  f.take();
+  f.facts(peer(10));
+  REQUIRE(f.election.hub() == node_id(10));
+  PeerFacts stepped_down = peer(10, Role::kClient);
+  stepped_down.term = 7;
+  f.facts(stepped_down);
+  REQUIRE(!f.election.hub());
+}
+
 TEST_CASE("nobody claims while a node that it reaches has a live session with the hub") {
   Fixture f;
   f.join(20, {50, 60});
