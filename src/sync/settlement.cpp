@@ -212,6 +212,12 @@ std::optional<MergeBase> merge_base_of(const EntryPtr& synced, const EntryPtr& r
   return MergeBase{synced->content, synced->mode, synced->mtime_ns};
 }
 
+std::optional<MergeBase> merge_base_of(const EntryPtr& pushed, const EntryPtr& synced,
+                                       const EntryPtr& remote) {
+  if (!pushed || !synced || !pushed->version.covers(synced->version)) return std::nullopt;
+  return merge_base_of(synced, remote);
+}
+
 Settlement settle(const PushedVersion& pushed, const EntryPtr& hub_entry, const HubView& hub) {
   return Settler(pushed, hub_entry, hub).run();
 }

@@ -26,9 +26,14 @@ struct MergeBase {
   bool operator==(const MergeBase&) const = default;
 };
 
-// The base to send with a push of a path: `synced`, if it is live and the hub's entry descends from
-// it. (A hub that was set back does not know `synced`: a three-way merge against it could drop
-// content that the hub never saw, so it gets no base, and both sides are kept.)
+// The base to send with a push of `pushed`: `synced`, if it is live and both `pushed` and the hub's
+// entry descend from it. (A hub that was set back does not know `synced`, and a file that was made
+// where an entry's content is absent replaces none of its bytes: a three-way merge would then drop
+// content that one side never saw, so there is no base, and both sides are kept.)
+std::optional<MergeBase> merge_base_of(const EntryPtr& pushed, const EntryPtr& synced,
+                                       const EntryPtr& remote);
+// The same for a pushed version that is known to descend from `synced` (not so on an on-demand
+// node).
 std::optional<MergeBase> merge_base_of(const EntryPtr& synced, const EntryPtr& remote);
 
 enum class SettlementKind : std::uint8_t { kAccept, kHave, kConflict, kRefuse };

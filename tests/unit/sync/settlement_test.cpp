@@ -329,11 +329,15 @@ TEST_CASE("a decision of the hub does not cover an edit of its own that it has n
   CHECK(s.entry->version.compare(unsettled->version) == Order::kConcurrent);
 }
 
-TEST_CASE("a base is sent only if the hub's version descends from it") {
+TEST_CASE("a base is sent only if both versions descend from it") {
   EntryPtr synced = file("x", vector({{1, 1}}));
   CHECK(merge_base_of(synced, file("y", vector({{1, 1}, {2, 1}}))) == base_of(synced));
   CHECK(!merge_base_of(synced, file("y", vector({{2, 1}}))));
   CHECK(!merge_base_of(synced, nullptr));
+  EntryPtr remote = file("y", vector({{1, 1}, {2, 1}}));
+  CHECK(merge_base_of(file("z", vector({{1, 2}})), synced, remote) == base_of(synced));
+  // Made where the entry's content was absent: it replaces nothing.
+  CHECK(!merge_base_of(file("z", vector({{3, 1}})), synced, remote));
   CHECK(!merge_base_of(nullptr, synced));
   CHECK(!merge_base_of(tombstone(vector({{1, 1}})), synced));
 }
