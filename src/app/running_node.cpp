@@ -341,8 +341,7 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
   bool more = false;
   if (watcher_) {
     auto take = [this](const WatchEvent& event) { on_watch_event(event); };
-    more = watcher_->read_events(take);
-    if (watcher_->setup_pending()) more = watcher_->continue_setup(256, take) || more;
+    if (watcher_->setup_pending()) more = watcher_->continue_setup(256, take);
     if (watcher_->unwatched_count() > watch_warned_) {
       watch_warned_ = watcher_->unwatched_count();
       log_.warn("too many directories to watch: changes in some are found by rescans only; "
@@ -354,7 +353,6 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
     node_->on_watch_overflow(turn.now);
   }
   endpoint_->service(turn.now);
-  workers_->run_completions(4096);
   if (stop_asked_ && stop_deadline_ == kNever) {
     node_->begin_stop(turn.now);
     stop_deadline_ = turn.now + kStopPatience;
@@ -374,7 +372,7 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
 }
 
 int RunningNode::run(TerminalView* view) {
-  Status watched = loop_->watch_fd(endpoint_->socket_fd(), [] {});
+  Status watched = loop_->watch_fd(endpoint_->socket_fd(), [this] { endpoint_->service(loop_->now()); });
   if (watched) {
     watched = loop_->watch_fd(beacons_->fd(), [this] {
       beacons_->receive([this](const Address& from, ByteView bytes) {
@@ -389,8 +387,12 @@ int RunningNode::run(TerminalView* view) {
       node_->on_interfaces_changed(loop_->now());
     });
   }
-  if (watched) watched = loop_->watch_fd(workers_->completion_fd(), [] {});
-  if (watched && watcher_) watched = loop_->watch_fd(watcher_->fd(), [] {});
+  if (watched) watched = loop_->watch_fd(workers_->completion_fd(), [this] { workers_->run_completions(); });
+  if (watched && watcher_) {
+    watched = loop_->watch_fd(watcher_->fd(), [this] {
+      watcher_->read_events([this](const WatchEvent& event) { on_watch_event(event); });
+    });
+  }
   if (watched) watched = loop_->on_signal([this](int) { stop_asked_ = true; });
   if (!watched) {
     log_.error(watched.error().detail);

@@ -66,13 +66,21 @@ struct EventLoop::Impl {
     });
   }
   void sleep_until(Instant deadline);
+  void poll_some();
 };
+
+// Bounded: a socket that a fast sender keeps readable must not keep the turn from coming.
+void EventLoop::Impl::poll_some() {
+  constexpr int kHandlersPerTurn = 16;
+  for (int i = 0; i < kHandlersPerTurn && context.poll_one() > 0; ++i) {
+  }
+}
 
 // Runs at least one handler: a descriptor's, a task's, or the timer's own.
 void EventLoop::Impl::sleep_until(Instant deadline) {
   awake = false;
   if (deadline <= clock.now()) {
-    context.poll();
+    poll_some();
     wake();
     return;
   }
@@ -83,7 +91,7 @@ void EventLoop::Impl::sleep_until(Instant deadline) {
   wake();
   // The cancelled wait's handler has to run now: left over, it would end the next sleep at once.
   timer.cancel();
-  context.poll();
+  poll_some();
 }
 
 EventLoop::EventLoop(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -157,7 +165,7 @@ void EventLoop::run(const std::function<Instant(const Turn&)>& on_turn) {
   loop.wake();
   Instant expected = loop.now;  // the latest instant at which this turn should have begun
   Duration ahead = loop.clock.since_boot() - loop.now.time_since_epoch();
-  loop.context.poll();
+  loop.poll_some();
   while (!loop.stopped) {
     Turn turn;
     turn.now = loop.now;
