@@ -10,7 +10,7 @@ namespace {
 using test::SyncWorld;
 
 constexpr int kRoundsMax = 200;
-constexpr std::uint64_t kSeeds = 400;
+constexpr std::uint64_t kSeeds = 150;  // 5 s in a Debug build; 400 passed when this was written
 
 void check(SyncWorld& world, std::uint64_t seed) {
   int rounds = world.settle_down(kRoundsMax);
