@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "roles/batching.h"
 #include "sync/settlement.h"
 #include "sync/tree_digest.h"
 
@@ -11,7 +12,6 @@ namespace {
 // Names under way to the hub at once: enough to keep the line busy with small files, and a bound on what
 // a hub has to queue for one member.
 constexpr std::size_t kMaxInFlight = 8192;
-constexpr std::size_t kPushBatch = 256;
 constexpr Duration kRefusedDelay = 10s;
 constexpr std::size_t kMaxListing = 10'000'000;  // entries; a hub that lists for ever is cut off
 
@@ -102,6 +102,7 @@ void Client::end_join(Instant now) {
                 " were known to be equal"));
   listing_.clear();
   joined_ = true;
+  push_due_ = true;
   replica_.remote_known(now);
   replica_.freeze_versions(false);
 }
@@ -113,6 +114,7 @@ std::optional<std::uint64_t> Client::take_count_seen() {
 }
 
 void Client::on_verdict(const Verdict& verdict, Instant now) {
+  push_due_ = true;
   for (const VerdictItem& item : verdict.items) {
     auto at = in_flight_.find(item.name);
     if (at == in_flight_.end()) continue;
@@ -136,6 +138,7 @@ void Client::on_verdict(const Verdict& verdict, Instant now) {
 }
 
 void Client::on_done(const std::vector<NamedEntry>& published) {
+  push_due_ = true;
   for (const NamedEntry& named : published) {
     auto at = in_flight_.find(named.name);
     bool ours = at != in_flight_.end() && at->second->version == named.entry->version;
@@ -151,12 +154,12 @@ void Client::on_done(const std::vector<NamedEntry>& published) {
 }
 
 void Client::push(Instant now) {
-  Push message;
-  for (const std::string& path : replica_.to_push()) {
+  push_due_ = false;
+  std::vector<PushItem> items;
+  for (const std::string& path : replica_.push_order()) {
     if (in_flight_.size() >= kMaxInFlight) break;
     if (in_flight_.contains(path)) continue;
     const PathRecord* record = replica_.index().find(path);
-    if (!record || !record->local) continue;
     if (auto at = wait_until_.find(path); at != wait_until_.end()) {
       if (now < at->second.until && at->second.entry == record->local) continue;
       wait_until_.erase(at);
@@ -168,19 +171,23 @@ void Client::push(Instant now) {
       item.base = PushBase{base->content, base->mode, base->mtime_ns};
     }
     in_flight_[path] = record->local;
-    message.items.push_back(std::move(item));
-    if (message.items.size() == kPushBatch) {
-      outbox_.send(hub_, message);
-      message.items.clear();
-    }
+    items.push_back(std::move(item));
   }
-  if (!message.items.empty()) outbox_.send(hub_, message);
+  constexpr std::size_t kBaseBytes = 64;
+  auto bytes_of = [](const PushItem& item) {
+    return entry_bytes_bound(item.name, *item.entry) + kBaseBytes;
+  };
+  in_batches(items, bytes_of,
+             [&](std::vector<PushItem> batch) { outbox_.send(hub_, Push{std::move(batch)}); });
 }
 
 void Client::pump(Instant now) {
   if (hub_ == 0) return;
   if (!asked_ && replica_.scanned() && replica_.tree_at_rest()) begin_join();
-  if (joined_ && !replica_.paused()) push(now);
+  if (!joined_ || replica_.paused()) return;
+  // Looking through all that waits costs with 10,000 files under way: only when something changed.
+  push_due_ = replica_.take_push_changed() || push_due_ || now >= deadline();
+  if (push_due_) push(now);
 }
 
 Instant Client::deadline() const {

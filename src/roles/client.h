@@ -62,6 +62,7 @@ class Client {
   std::vector<bool> differing_;
   std::map<std::string, EntryPtr> listing_;
 
+  bool push_due_ = false;
   std::map<std::string, EntryPtr> in_flight_;
   // A refused version is not pushed again before `until`; another version at once.
   struct Refused {

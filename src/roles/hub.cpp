@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/rel_path.h"
+#include "roles/batching.h"
 #include "sync/tree_digest.h"
 
 namespace lansync {
@@ -91,21 +92,22 @@ void Hub::on_index_get(SessionId session, const NodeId& node, const IndexGet& me
   std::vector<std::uint32_t> differing = digest.differing(message.digests);
   std::vector<bool> wanted(message.bucket_count, false);
   for (std::uint32_t bucket : differing) wanted[bucket] = true;
+  std::vector<NamedEntry> listing;
+  for (const auto& [path, record] : replica_.index().paths()) {
+    if (!wanted[bucket_of(path, message.bucket_count)]) continue;
+    if (EntryPtr entry = published(path)) listing.push_back({path, entry});
+  }
   Update update;
   update.term = term_;
   update.seq = seq_;
   update.snapshot = true;
-  update.buckets = differing;
-  for (const auto& [path, record] : replica_.index().paths()) {
-    if (!wanted[bucket_of(path, message.bucket_count)]) continue;
-    EntryPtr entry = published(path);
-    if (!entry) continue;
-    update.entries.push_back({path, entry});
-    if (update.entries.size() < kMaxEntriesPerMessage) continue;
+  update.buckets = std::move(differing);
+  in_batches(listing, bytes_of_named, [&](std::vector<NamedEntry> batch) {
+    update.entries = std::move(batch);
     outbox_.send(session, update);
-    update.entries.clear();
     update.buckets.clear();
-  }
+  });
+  update.entries.clear();
   update.last = true;
   update.count_seen = count_seen;
   outbox_.send(session, update);
@@ -310,8 +312,8 @@ void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
 // ---- this disk's own edits --------------------------------------------------------------------------
 
 void Hub::offer_own_edits() {
-  std::vector<std::string> paths(replica_.to_push().begin(), replica_.to_push().end());
-  for (const std::string& path : paths) {
+  if (replica_.to_push().empty()) return;
+  for (const std::string& path : replica_.push_order()) {
     const PathRecord* record = replica_.index().find(path);
     if (!record || !record->local) continue;
     auto at = candidates_.find(path);
@@ -352,31 +354,27 @@ void Hub::announce(const std::string& path, const EntryPtr& entry, SessionId exc
 }
 
 void Hub::flush(SessionId session, Member& member) {
+  auto verdict_bytes = [](const VerdictItem& item) {
+    std::size_t entry = item.entry ? entry_bytes_bound(item.name, *item.entry) : item.name.size();
+    return entry + item.detail.size() + 64;
+  };
   for (auto& [kind, items] : member.verdicts) {
-    for (std::size_t i = 0; i < items.size(); i += kMaxEntriesPerMessage) {
-      Verdict message;
-      message.kind = kind;
-      auto end = items.begin() + std::min(items.size(), i + kMaxEntriesPerMessage);
-      message.items.assign(items.begin() + i, end);
-      outbox_.send(session, message);
-    }
+    in_batches(items, verdict_bytes, [&, kind = kind](std::vector<VerdictItem> batch) {
+      outbox_.send(session, Verdict{kind, std::move(batch)});
+    });
   }
   member.verdicts.clear();
-  for (std::size_t i = 0; i < member.published.size(); i += kMaxEntriesPerMessage) {
-    Done message;
-    auto end = member.published.begin() + std::min(member.published.size(), i + kMaxEntriesPerMessage);
-    message.published.assign(member.published.begin() + i, end);
-    outbox_.send(session, message);
-  }
+  in_batches(member.published, bytes_of_named, [&](std::vector<NamedEntry> batch) {
+    outbox_.send(session, Done{{}, std::move(batch)});
+  });
   member.published.clear();
-  for (std::size_t i = 0; i < member.updates.size(); i += kMaxEntriesPerMessage) {
+  in_batches(member.updates, bytes_of_named, [&](std::vector<NamedEntry> batch) {
     Update message;
     message.term = term_;
     message.seq = seq_;
-    auto end = member.updates.begin() + std::min(member.updates.size(), i + kMaxEntriesPerMessage);
-    message.entries.assign(member.updates.begin() + i, end);
+    message.entries = std::move(batch);
     outbox_.send(session, message);
-  }
+  });
   member.updates.clear();
 }
 

@@ -168,6 +168,18 @@ bool Replica::in_sync() const {
          !index_.dirty();
 }
 
+std::vector<std::string> Replica::push_order() const {
+  std::vector<std::string> live;
+  std::vector<std::string> deleted;
+  for (const std::string& path : to_push_) {
+    const PathRecord* record = index_.find(path);
+    if (!record || !record->local) continue;
+    (record->local->is_tombstone() ? deleted : live).push_back(path);
+  }
+  live.insert(live.end(), deleted.rbegin(), deleted.rend());
+  return live;
+}
+
 std::uint64_t Replica::held_deletes() const {
   return guard_.held_count() + incoming_guard_.held_count();
 }

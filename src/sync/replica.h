@@ -14,6 +14,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/executor.h"
@@ -93,6 +94,11 @@ class Replica final : public ContentLocator {
   // Paths whose local version the hub should have. Roles push them; an entry leaves the set when the
   // trees agree or a newer remote takes over.
   const std::set<std::string>& to_push() const { return to_push_; }
+  // The same in the order in which they go out: what exists first, shallow to deep; then deletes, deep to
+  // shallow, because a directory in which something lives is not deleted.
+  std::vector<std::string> push_order() const;
+  // True if something was added since the last call.
+  bool take_push_changed() { return std::exchange(push_changed_, false); }
   void plan_again(const std::string& path) { plan_.insert(path); }
   // Where content comes from: of any path, or (a push being taken) of one path only.
   void set_sources(std::vector<SourceId> sources);
@@ -262,6 +268,7 @@ class Replica final : public ContentLocator {
   // remote
   std::set<std::string> plan_;
   std::set<std::string> to_push_;
+  bool push_changed_ = false;
   std::map<std::string, Instant> retry_;
   std::map<ContentId, std::set<std::string>> waiting_;  // paths that wait for content
   std::map<std::string, ContentId> waits_for_;

@@ -128,7 +128,9 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       break;
     case OperationKind::kPush:
       // A held delete stays where it was found; so does one whose file may be back in a moment.
-      if (!guard_.holds(path)) to_push_.insert(path);
+      if (guard_.holds(path)) break;
+      to_push_.insert(path);
+      push_changed_ = true;
       break;
     case OperationKind::kForget:
       index_.set_local(path, nullptr, FileStat{});
