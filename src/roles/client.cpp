@@ -167,7 +167,7 @@ void Client::push(Instant now) {
     PushItem item;
     item.name = path;
     item.entry = record->local;
-    if (auto base = merge_base_of(record->synced, record->remote)) {
+    if (auto base = merge_base_of(record->local, record->synced, record->remote)) {
       item.base = PushBase{base->content, base->mode, base->mtime_ns};
     }
     in_flight_[path] = record->local;

@@ -87,7 +87,8 @@ void Hub::on_index_get(SessionId session, const NodeId& node, const IndexGet& me
     EntryPtr entry = published(path);
     if (!entry) continue;
     digest.add(path, *entry);
-    count_seen = std::max(count_seen, entry->version.count_of(id));
+    count_seen = std::max({count_seen, entry->version.count_of(id),
+                           entry->version.count_of(settling_id(id))});
   }
   std::vector<std::uint32_t> differing = digest.differing(message.digests);
   std::vector<bool> wanted(message.bucket_count, false);
@@ -331,7 +332,7 @@ void Hub::offer_own_edits() {
     Offer own;
     own.item.name = path;
     own.item.entry = record->local;
-    if (auto base = merge_base_of(record->synced, published(path))) {
+    if (auto base = merge_base_of(record->local, record->synced, published(path))) {
       own.item.base = PushBase{base->content, base->mode, base->mtime_ns};
     }
     offer(std::move(own));

@@ -187,6 +187,7 @@ class Replica final : public ContentLocator {
   };
   void on_glance(const std::vector<Glance>& glances);
   void note_delete(const std::string& path, Instant now);
+  void plan_freed_deletes();
   void forget_ignored(const std::string& path);
   void start_due(Instant now);
   void start_examine(Instant now);

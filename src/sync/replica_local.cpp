@@ -137,7 +137,7 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
     as_known = as_known && !racy_.contains(glance.path);
     if (as_known && !timer_.waiting(glance.path)) {
       // Our own write, or one that was undone; or a path that came and went (an editor's probe).
-      if (live) guard_.on_restored(glance.path);
+      if (live && guard_.on_restored(glance.path)) plan_freed_deletes();
       continue;
     }
     if (rules_->ignored(glance.path, glance.now && glance.now->kind == FileKind::kDirectory) &&
@@ -308,7 +308,7 @@ void Replica::judge(const Observation& seen, Instant now) {
   plan_.insert(seen.path);
   switch (seen.kind) {
     case Observation::Kind::kUnchanged:
-      guard_.on_restored(seen.path);
+      if (guard_.on_restored(seen.path)) plan_freed_deletes();
       problems_.erase(seen.path);
       break;
     case Observation::Kind::kAbsent:
@@ -333,7 +333,7 @@ void Replica::on_present(const Observation& seen, Instant now) {
     if (record && record->live()) forget_ignored(seen.path);
     return;
   }
-  guard_.on_restored(seen.path);
+  if (guard_.on_restored(seen.path)) plan_freed_deletes();
   if (options_.max_file_size != 0 && seen.stat.kind == FileKind::kFile &&
       seen.stat.size > options_.max_file_size) {
     note_problem(seen.path, "is larger than --max-file-size and is not synced");
@@ -374,7 +374,7 @@ void Replica::on_present(const Observation& seen, Instant now) {
       for (const std::string& child : index_.live_below(seen.path)) make_tombstone(child);
     }
   }
-  guard_.on_reappear(entry.content, now);
+  if (guard_.on_reappear(entry.content, now)) plan_freed_deletes();
   make_version(seen.path, std::move(entry), stat);
   if (seen.path == IgnoreRules::kFileName) scan_again_ = true;
 }
@@ -434,6 +434,14 @@ void Replica::reserve_counts() {
   std::uint64_t mark = edit_count_ + kCountReserve;
   index_.set_meta("edit_reserved", std::to_string(mark));
   commit_then([this, mark] { edit_reserved_ = std::max(edit_reserved_, mark); });
+}
+
+// A held run turned out to be renames: its deletes may go.
+void Replica::plan_freed_deletes() {
+  for (const auto& [path, record] : index_.paths()) {
+    bool deleted = record.local && record.local->is_tombstone();
+    if (deleted && !index_.in_agreement(record)) plan_.insert(path);
+  }
 }
 
 void Replica::note_problem(const std::string& path, const std::string& reason) {

@@ -103,11 +103,13 @@ void Replica::plan(Instant now) {
 
 // Unconfirmed deletes of others count together before the first is applied.
 void Replica::judge_deletes(const std::vector<Operation>& operations, Instant now) {
+  bool freed = false;
   for (const Operation& operation : operations) {
     if (operation.kind == OperationKind::kFetch) {
-      incoming_guard_.on_reappear(operation.entry->content, now);
+      freed = incoming_guard_.on_reappear(operation.entry->content, now) || freed;
     }
   }
+  if (freed) plan_.insert(incoming_counted_.begin(), incoming_counted_.end());
   for (const Operation& operation : operations) {
     if (operation.kind != OperationKind::kDelete || operation.entry->confirmed) continue;
     const PathRecord* record = index_.find(operation.path);
