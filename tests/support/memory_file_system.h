@@ -93,11 +93,12 @@ class MemoryFileSystem : public FileSystem {
   Names temp_;
   Names trash_;
 
+  NodePtr make_node(FileKind kind, std::uint16_t mode);
+  std::int64_t next_time() { return time_ns_++; }
+
  private:
   class OpenRead;
   class OpenTemp;
-  NodePtr make_node(FileKind kind, std::uint16_t mode);
-  std::int64_t next_time() { return time_ns_++; }
   Status check(const std::string& operation, const std::string& subject);
   Result<NodePtr> find(const Names& names, const std::string& name) const;
   Status check_parent(const std::string& path) const;

@@ -1,0 +1,130 @@
+// A node's disk in a simulated world: MemoryFileSystem and, on top of it, a person who works in the
+// folder, a watcher that reports what they and the node do, faults, and power that fails.
+//
+// Power: names reach the disk in the order in which they were changed, but only as far as the seed
+// says; bytes of a temp file that nothing made durable may be cut short or read as zeros. What the
+// person writes is durable at once: whether an editor calls fsync is not what is tested here.
+// Driven by SimNode (the person), by the node's jobs (FileSystem). Lives on when its node dies.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "sim/clock.h"
+#include "support/memory_file_system.h"
+#include "sync/replica.h"
+
+namespace lansync::sim {
+
+// What a person sees at a path.
+struct SeenFile {
+  FileKind kind = FileKind::kFile;
+  std::uint16_t mode = 0;
+  std::int64_t mtime_ns = 0;
+  Bytes bytes;         // files
+  std::string target;  // symlinks
+  bool operator==(const SeenFile&) const = default;
+};
+using SeenTree = std::map<std::string, SeenFile>;
+
+class SimDisk final : public MemoryFileSystem {
+ public:
+  struct Events {
+    std::function<void(const ChangeHint&)> on_hint;
+    std::function<void(const std::string& path)> on_directory_moved;
+    // A file got its real name by the node's hand.
+    std::function<void(const std::string& path, const Bytes& bytes)> on_installed;
+    // Before any operation of the node: a test's chance to be the person who is faster, or the
+    // crash.
+    std::function<void(const std::string& operation, const std::string& subject)> on_operation;
+  };
+
+  SimDisk(const SimClock& clock, std::uint64_t seed);
+  void set_events(Events events) { events_ = std::move(events); }
+
+  // ---- a person (false: it cannot be done as things are)
+  // -----------------------------------------
+  bool write(const std::string& path, const Bytes& bytes);
+  // As most editors save: a new file renamed over the old one, so that the inode changes.
+  bool save(const std::string& path, const Bytes& bytes);
+  bool append(const std::string& path, const Bytes& bytes);
+  bool rename(const std::string& from, const std::string& to);
+  bool erase(const std::string& path);  // with everything below
+  bool make_folder(const std::string& path);
+  bool chmod(const std::string& path, std::uint16_t mode);
+  bool link(const std::string& path, const std::string& target);
+
+  SeenTree tree() const;
+  std::map<std::string, Bytes> trash_files() const;
+  std::vector<std::string> files_below(const std::string& path) const;
+
+  // ---- faults
+  // ------------------------------------------------------------------------------------ Operations
+  // of the node fail at this rate (per million) with kIo, writes also with kNoSpace.
+  void set_error_rates(std::uint32_t io, std::uint32_t no_space);
+  // After this many more operations of the node everything it does fails and has no effect, as for
+  // a process that is no more.
+  void die_after(std::uint64_t operations) { die_in_ = operations; }
+  bool died() const { return dead_; }
+  // The process is gone, the kernel is not.
+  void revive();
+  // The power is gone: see above.
+  void power_cut();
+  struct Image {
+    Names files, temp, trash;
+  };
+  // Copies that share nothing with the disk: a backup.
+  Image backup() const;
+  void restore(const Image& image);
+  void lose_private();  // .lansync is deleted: tmp and trash go
+
+  // ---- FileSystem: what changes names is noted
+  // ---------------------------------------------------
+  Result<FileStat> install_temp(const std::string& name, const std::string& path,
+                                const std::optional<FileStat>& expected,
+                                const std::string& trash_name) override;
+  Status move_to_trash(const std::string& path, const FileStat& expected,
+                       const std::string& trash_name) override;
+  Status make_directory(const std::string& path, std::uint16_t mode) override;
+  Status remove_directory(const std::string& path) override;
+  Result<FileStat> make_symlink(const std::string& target, const std::string& path,
+                                const std::optional<FileStat>& expected,
+                                const std::string& trash_name) override;
+  Result<FileStat> set_metadata(const std::string& path, std::uint16_t mode,
+                                std::optional<std::int64_t> mtime_ns,
+                                const FileStat& expected) override;
+  Status restore_from_trash(const std::string& trash_name, const std::string& path) override;
+  Status sync_all() override;
+
+ private:
+  std::optional<Error> on_check(const std::string& operation, const std::string& subject);
+  bool make_parents(const std::string& path);
+  void put(const std::string& path, const NodePtr& node, bool existed);
+  void told(const std::string& path, FileEvent event);
+  void note_names();
+  // What the person did is durable: it is done to every state that a power cut may bring back.
+  void person_changed(const std::string& path);
+  void set_clock();
+
+  static constexpr std::size_t kMaxStates = 64;
+
+  const SimClock& clock_;
+  Prng random_;
+  Events events_;
+  std::uint32_t io_errors_ = 0;
+  std::uint32_t no_space_ = 0;
+  std::uint64_t die_in_ = 0;
+  bool dead_ = false;
+  // Names as they were: after the last sync_all, and after each change since.
+  std::deque<Image> states_;
+  std::set<NodePtr> unsynced_;  // their bytes are in the page cache only
+};
+
+}  // namespace lansync::sim

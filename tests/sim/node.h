@@ -1,0 +1,159 @@
+// One machine of a simulated world: disk, index, clock and address, which last, and the node that
+// runs on them from start() to stop(), kill() or power_cut(). Wired as src/app/running_node.cpp
+// wires the program.
+//
+// Invariant: a turn happens when something arrived or a deadline came, never twice at one instant.
+// Owned and driven by World.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "roles/node.h"
+#include "sim/clock.h"
+#include "sim/disk.h"
+#include "sim/executor.h"
+#include "sim/index_store.h"
+#include "sim/network.h"
+#include "sim/oracle.h"
+#include "sim/trace.h"
+#include "transport/enet_endpoint.h"
+
+namespace lansync::sim {
+
+struct NodeOptions {
+  ManualRole role = ManualRole::kAuto;
+  Duration settle = 500ms;
+  Duration settle_max = 4s;
+  Duration rescan = 30s;
+  MaxDeletes max_deletes = default_max_deletes();
+  std::uint8_t disk_log2 = 5;
+  // Of a million events of the watcher so many are lost without a word.
+  std::uint32_t lost_hints = 0;
+};
+
+class SimNode final : public NodeHost, private Log, private BeaconSocket {
+ public:
+  SimNode(EventQueue& queue, Network& network, Trace& trace, Oracle& oracle, std::string name,
+          std::uint32_t number, std::uint64_t seed);
+  ~SimNode() override;
+
+  const std::string& name() const { return name_; }
+  std::uint32_t ip() const { return ip_; }
+  NodeOptions& options() { return options_; }
+  SimDisk& disk() { return disk_; }
+  const SimDisk& disk() const { return disk_; }
+  SimIndexStore& store() { return store_; }
+  SimClock& clock() { return clock_; }
+  // Requires: running().
+  Node& node() { return *running_->node; }
+  SimExecutor& executor() { return *running_->executor; }
+
+  // ---- the program
+  // -------------------------------------------------------------------------------
+  bool running() const { return running_ != nullptr; }
+  void start();
+  void kill();       // as by SIGKILL
+  void power_cut();  // and what was not durable is lost, as the seed says
+  // Dies at its n-th operation on the disk from now.
+  void kill_after_operations(std::uint64_t n, bool with_power);
+  // The process is stopped (SIGSTOP, a laptop's lid) until that instant.
+  void freeze(Duration how_long);
+
+  // ---- what lasts
+  // --------------------------------------------------------------------------------
+  struct Backup {
+    SimDisk::Image disk;
+    SimIndexStore::Contents index;
+  };
+  Backup backup() const { return {disk_.backup(), store_.contents()}; }
+  void restore(const Backup& backup);  // Requires: !running()
+  void lose_index();                   // Requires: !running()
+  // Another machine-id and inode, as after a copy to another machine.
+  void move_place() { ++place_; }
+
+  // ---- a person at the keyboard
+  // ------------------------------------------------------------------
+  bool write(const std::string& path, std::string_view text);
+  bool save(const std::string& path, std::string_view text);
+  bool append(const std::string& path, std::string_view text);
+  bool rename(const std::string& from, const std::string& to);
+  bool erase(const std::string& path);
+  bool make_folder(const std::string& path);
+  bool chmod(const std::string& path, std::uint16_t mode);
+  bool link(const std::string& path, const std::string& target);
+  std::string text(const std::string& path) const;  // "" if there is none
+  bool has(const std::string& path) const;
+
+  // ---- for predicates
+  // ----------------------------------------------------------------------------
+  bool in_sync() const { return running() && running_->node->in_sync(); }
+  Role role() const { return running() ? running_->node->election().role() : Role::kNone; }
+  std::uint64_t payload_sent() const;
+  std::uint64_t turns() const { return turns_; }
+  void set_on_operation(std::function<void(const std::string&, const std::string&)> hook) {
+    on_operation_ = std::move(hook);
+  }
+
+  // ---- NodeHost
+  // ----------------------------------------------------------------------------------
+  bool place_marker(const std::string& name) override;
+  void on_new_identity(const NodeId& node) override { running_->endpoint->set_node(node); }
+  // As by SIGTERM: goodbye first; running() goes false within 1.5 s.
+  void stop() override;
+  DoctorFacts doctor() override { return {}; }
+
+ private:
+  struct Running {
+    std::unique_ptr<Prng> random;
+    std::unique_ptr<SimExecutor> executor;
+    std::unique_ptr<Node> node;
+    std::unique_ptr<EnetEndpoint> endpoint;
+    std::vector<std::pair<Address, Bytes>> beacons;
+    std::vector<std::function<void(Instant)>> watched;  // events of the watcher, in order
+    bool stop_asked = false;
+    Instant stop_deadline = kNever;
+  };
+
+  void write(LogLevel level, std::string_view line) override;
+  void broadcast(ByteView datagram) override;
+  void on_beacon(const Address& from, const Bytes& bytes);
+  void watch(std::function<void(Instant)> event);
+  void on_hint(const ChangeHint& hint);
+  void on_operation(const std::string& operation, const std::string& subject);
+  void wake(Instant when);
+  void turn();
+  void end(const char* how);
+
+  EventQueue& queue_;
+  Network& network_;
+  Trace& trace_;
+  Oracle& oracle_;
+  std::string name_;
+  std::uint32_t ip_;
+  Prng random_;
+  NodeOptions options_;
+  SimClock clock_;
+  SimDisk disk_;
+  SimIndexStore store_;
+  std::unique_ptr<Running> running_;
+  std::uint64_t starts_ = 0;
+  std::uint64_t place_ = 0;
+  std::uint64_t turns_ = 0;
+  Instant wake_at_ = kNever;
+  std::uint64_t wake_number_ = 0;
+  Instant last_turn_{};
+  Instant last_watched_{};
+  Instant frozen_until_{};
+  Instant expected_{};
+  bool dies_with_power_ = false;
+  std::function<void(const std::string&, const std::string&)> on_operation_;
+};
+
+}  // namespace lansync::sim

@@ -1,0 +1,85 @@
+#include "sim/oracle.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/rel_path.h"
+
+namespace lansync::sim {
+namespace {
+
+constexpr std::string_view kCopyMark = " (conflict ";
+constexpr std::size_t kMaxViolations = 20;
+
+bool is_copy(const std::string& path) {
+  return last_part(path).find(kCopyMark) != std::string_view::npos;
+}
+
+}  // namespace
+
+Oracle::Key Oracle::key_of(const Bytes& bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
+void Oracle::violation(std::string text) {
+  if (violations_.size() < kMaxViolations) violations_.push_back(std::move(text));
+}
+
+void Oracle::on_written(const std::string& node, const std::string& path, const Bytes& bytes) {
+  Written& written = written_[key_of(bytes)];
+  if (written.where.empty()) written.where = str(node, ":", path);
+  written.paths.insert(path);
+  written.superseded = false;
+}
+
+void Oracle::on_superseded(const Bytes& bytes) {
+  auto at = written_.find(key_of(bytes));
+  if (at != written_.end()) at->second.superseded = true;
+}
+
+void Oracle::forgive(const Bytes& bytes) { on_superseded(bytes); }
+
+void Oracle::on_renamed(const Bytes& bytes, const std::string& to) {
+  auto at = written_.find(key_of(bytes));
+  if (at != written_.end()) at->second.paths.insert(to);
+}
+
+void Oracle::on_installed(const std::string& node, const std::string& path, const Bytes& bytes) {
+  if (written_.contains(key_of(bytes))) return;
+  violation(str("I2: ", node, " shows ", bytes.size(), " bytes at ", printable(path),
+                " that nobody wrote"));
+}
+
+void Oracle::check_whole(const std::string& node, const SeenTree& tree) {
+  for (const auto& [path, seen] : tree) {
+    if (seen.kind == FileKind::kFile) on_installed(node, path, seen.bytes);
+  }
+}
+
+void Oracle::check_final(const SeenTree& tree) {
+  std::map<Key, std::vector<std::string>> places;
+  for (const auto& [path, seen] : tree) {
+    if (seen.kind != FileKind::kFile) continue;
+    places[key_of(seen.bytes)].push_back(path);
+    const auto first = path.find(kCopyMark);
+    if (first != std::string::npos && path.find(kCopyMark, first + 1) != std::string::npos) {
+      violation(str("I4: a conflict copy of a conflict copy: ", printable(path)));
+    }
+  }
+  for (const auto& [key, written] : written_) {
+    auto at = places.find(key);
+    if (at == places.end()) {
+      if (!written.superseded) {
+        violation(str("I1: what was written at ", printable(written.where), " is nowhere"));
+      }
+      continue;
+    }
+    const auto copies = std::count_if(at->second.begin(), at->second.end(), is_copy);
+    if (static_cast<std::size_t>(copies) > written.paths.size()) {
+      violation(str("I4: ", copies, " conflict copies of what was written at ",
+                    printable(written.where), ", one of them ", printable(at->second.back())));
+    }
+  }
+}
+
+}  // namespace lansync::sim

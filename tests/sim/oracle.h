@@ -1,0 +1,52 @@
+// What must hold whatever happened (DESIGN, Invariants; reliability.md §1), judged from outside the
+// nodes: from what people wrote and what stands on the disks.
+//
+// I1: bytes that a person wrote and that nobody who had them before his eyes overwrote or deleted
+// stand in the folder at the end, under their name or as a conflict copy. I2: bytes at a name are
+// bytes that somebody wrote. I4: one conflict copy a loser, none of a copy. Driven by SimNode (what
+// people do) and World (checks).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sim/disk.h"
+
+namespace lansync::sim {
+
+class Oracle {
+ public:
+  // A person gave a path these bytes. `final`: not one of several steps of one save.
+  void on_written(const std::string& node, const std::string& path, const Bytes& bytes);
+  // A person saw these bytes at a path and overwrote or deleted them.
+  void on_superseded(const Bytes& bytes);
+  // The machine that held the only copy was wiped, by the test.
+  void forgive(const Bytes& bytes);
+  void on_renamed(const Bytes& bytes, const std::string& to);
+  // A file got its real name by a node's hand.
+  void on_installed(const std::string& node, const std::string& path, const Bytes& bytes);
+
+  // Every file of a tree is something that somebody wrote.
+  void check_whole(const std::string& node, const SeenTree& tree);
+  // After convergence, on the tree that all have.
+  void check_final(const SeenTree& tree);
+  void violation(std::string text);
+  const std::vector<std::string>& violations() const { return violations_; }
+
+ private:
+  using Key = std::uint64_t;  // of bytes
+  struct Written {
+    std::string where;            // for the message
+    std::set<std::string> paths;  // that a person gave these bytes
+    bool superseded = false;
+  };
+  static Key key_of(const Bytes& bytes);
+
+  std::map<Key, Written> written_;
+  std::vector<std::string> violations_;
+};
+
+}  // namespace lansync::sim

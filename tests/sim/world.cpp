@@ -1,0 +1,200 @@
+#include "sim/world.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/log.h"
+
+namespace lansync::sim {
+namespace {
+
+constexpr Duration kLook = 10ms;
+// I3: after convergence nothing moves for this long.
+constexpr Duration kQuiet = 10s;
+
+std::uint64_t seed_for(std::uint64_t seed, const std::string& name) {
+  for (const char c : name) seed = (seed ^ static_cast<std::uint8_t>(c)) * 0x100000001b3u;
+  return seed;
+}
+
+std::string describe(const SeenFile* seen) {
+  if (seen == nullptr) return "nothing";
+  switch (seen->kind) {
+    case FileKind::kDirectory:
+      return str("a directory of mode ", seen->mode);
+    case FileKind::kSymlink:
+      return str("a link to ", seen->target);
+    default:
+      break;
+  }
+  std::string_view text = as_text(seen->bytes).substr(0, 40);
+  return str("a file of ", seen->bytes.size(), " bytes, mode ", seen->mode, ", mtime ",
+             seen->mtime_ns, " \"", printable(text), "\"");
+}
+
+// A directory's mtime is nobody's edit, and its mode is.
+std::string first_difference(const SeenTree& a, const SeenTree& b) {
+  auto left = a.begin();
+  auto right = b.begin();
+  while (left != a.end() || right != b.end()) {
+    const bool take_left = right == b.end() || (left != a.end() && left->first <= right->first);
+    const bool take_right = left == a.end() || (right != b.end() && right->first <= left->first);
+    const SeenFile* one = take_left ? &left->second : nullptr;
+    const SeenFile* other = take_right ? &right->second : nullptr;
+    if (one == nullptr || other == nullptr || *one != *other) {
+      return str(printable(take_left ? left->first : right->first), " is ", describe(one), " and ",
+                 describe(other));
+    }
+    ++left;
+    ++right;
+  }
+  return {};
+}
+
+}  // namespace
+
+World::World(std::uint64_t seed)
+    : seed_(seed), network_(queue_, trace_, seed_for(seed, "network")) {}
+
+World::~World() {
+  make_current();
+  nodes_.clear();
+}
+
+SimNode& World::add(const std::string& name, const NodeOptions& options) {
+  make_current();
+  auto node =
+      std::make_unique<SimNode>(queue_, network_, trace_, oracle_, name,
+                                static_cast<std::uint32_t>(nodes_.size()), seed_for(seed_, name));
+  node->options() = options;
+  SimNode& added = *node;
+  LS_ASSERT(nodes_.emplace(name, std::move(node)).second);
+  return added;
+}
+
+std::vector<SimNode*> World::nodes() {
+  std::vector<SimNode*> out;
+  for (auto& [name, node] : nodes_) out.push_back(node.get());
+  return out;
+}
+
+std::vector<SimNode*> World::running() {
+  std::vector<SimNode*> out = nodes();
+  std::erase_if(out, [](const SimNode* node) { return !node->running(); });
+  return out;
+}
+
+void World::start_all() {
+  make_current();
+  for (auto& [name, node] : nodes_) {
+    if (!node->running()) node->start();
+  }
+}
+
+void World::partition(const std::set<std::string>& some, const std::set<std::string>& others,
+                      bool one_way) {
+  std::string text = one_way ? "one-way partition:" : "partition:";
+  for (const std::string& name : some) text += " " + name;
+  text += " |";
+  for (const std::string& name : others) text += " " + name;
+  trace_.line("world", text);
+  for (const std::string& from : some) {
+    for (const std::string& to : others) {
+      network_.faults(node(from).ip(), node(to).ip()).cut = true;
+      if (!one_way) network_.faults(node(to).ip(), node(from).ip()).cut = true;
+    }
+  }
+}
+
+void World::heal() {
+  trace_.line("world", "every link is whole");
+  network_.heal_all();
+}
+
+void World::run_for(Duration how_long) {
+  make_current();
+  const Instant end = queue_.now() + how_long;
+  while (queue_.next() <= end) queue_.run_one();
+  queue_.advance_to(end);
+}
+
+bool World::run_until(const std::function<bool()>& predicate, Duration limit) {
+  const Instant end = queue_.now() + limit;
+  for (;;) {
+    if (predicate()) return true;
+    if (queue_.now() >= end) return false;
+    run_for(kLook);
+  }
+}
+
+bool World::converged() {
+  std::vector<SimNode*> all = running();
+  if (all.empty()) return true;
+  for (SimNode* one : all) {
+    if (!one->in_sync()) return false;
+  }
+  const auto hubs =
+      std::count_if(all.begin(), all.end(), [](const SimNode* one) { return is_hub(one->role()); });
+  if (hubs != 1) return false;
+  const SeenTree first = all.front()->disk().tree();
+  return std::all_of(all.begin() + 1, all.end(),
+                     [&](const SimNode* one) { return one->disk().tree() == first; });
+}
+
+std::string World::difference() {
+  std::string out;
+  std::vector<SimNode*> all = running();
+  for (SimNode* one : all) {
+    const StatusReport status = one->node().status();
+    out += str(one->name(), ": ", to_string(status.role), ", term ", status.term, ", ",
+               status.state == NodeState::kInSync ? "in sync" : "not in sync", " ", status.reason,
+               "; hub ", status.hub ? status.hub->name : "none", "; pending ", status.pending_files,
+               one->in_sync() ? "" : "; not in_sync()", "\n");
+  }
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    const std::string differs = first_difference(all.front()->disk().tree(), all[i]->disk().tree());
+    if (!differs.empty()) {
+      out += str("on ", all.front()->name(), " and ", all[i]->name(), ": ", differs, "\n");
+    }
+  }
+  return out;
+}
+
+std::uint64_t World::payload_sent() {
+  std::uint64_t sum = 0;
+  for (SimNode* one : running()) sum += one->payload_sent();
+  return sum;
+}
+
+bool World::converge(Duration limit) {
+  if (!run_until([this] { return converged(); }, limit)) {
+    oracle_.violation(str("I3: not converged within ", to_string(limit), "\n", difference()));
+    return false;
+  }
+  trace_.line("world", "all are in sync");
+  const std::uint64_t sent = payload_sent();
+  std::map<std::string, SeenTree> before;
+  for (SimNode* one : running()) before[one->name()] = one->disk().tree();
+  run_for(kQuiet);
+  if (payload_sent() != sent) oracle_.violation("I3: content was sent after all were in sync");
+  if (!converged()) {
+    oracle_.violation(str("I3: what had converged came apart\n", difference()));
+  }
+  for (SimNode* one : running()) {
+    if (before.at(one->name()) != one->disk().tree()) {
+      oracle_.violation(str("I3: ", one->name(), " changed its tree after all were in sync: ",
+                            first_difference(before.at(one->name()), one->disk().tree())));
+    }
+    oracle_.check_whole(one->name(), one->disk().tree());
+  }
+  if (!running().empty()) oracle_.check_final(running().front()->disk().tree());
+  return oracle_.violations().empty();
+}
+
+std::string World::verdict() {
+  std::string out;
+  for (const std::string& line : oracle_.violations()) out += line + "\n";
+  return out;
+}
+
+}  // namespace lansync::sim
