@@ -1,6 +1,7 @@
 #include "app/running_node.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>
@@ -359,6 +360,12 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
   }
   node_->turn(turn.now);
   endpoint_->flush();
+  if (!trimmed_ && node_->in_sync()) {
+    // Loading the index and the first scan take some 40 MB with 100,000 files and leave it to the
+    // allocator, which keeps it: 133 MB resident before, 100 after.
+    trimmed_ = true;
+    malloc_trim(0);
+  }
   if (view) view->tick(node_->status(), turn.now);
   if (stop_deadline_ != kNever) {
     bool done = node_->stopped() && endpoint_->idle();

@@ -73,6 +73,7 @@ class RunningNode final : public NodeHost {
   bool stop_asked_ = false;
   Instant stop_deadline_ = kNever;
   bool watch_overflow_ = false;
+  bool trimmed_ = false;
   std::size_t watch_warned_ = 0;
 };
 

@@ -41,7 +41,6 @@ bool Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
   paused_ = index_.meta("paused") == "1";
   if (std::string held = index_.meta("held_deletes"); !held.empty()) guard_.restore(held);
   trash_counter_ = random_.below(1'000'000);
-  for (const auto& [path, record] : index_.paths()) plan_.insert(path);
   reserve_counts();
   begin_scan(now);
   return true;
@@ -149,6 +148,7 @@ void Replica::pump(Instant now) {
 }
 
 Instant Replica::deadline() const {
+  if (more_to_plan_) return Instant{};
   Instant next = std::min(timer_.deadline(), next_scan_);
   for (const auto& [path, at] : retry_) next = std::min(next, at);
   for (const auto& [content, ready] : ready_) next = std::min(next, ready.since + 60s);

@@ -268,6 +268,7 @@ class Replica final : public ContentLocator {
 
   // remote
   std::set<std::string> plan_;
+  bool more_to_plan_ = false;           // the last batch was full: a turn is due at once
   std::set<std::string> to_push_;
   bool push_changed_ = false;
   std::map<std::string, Instant> retry_;

@@ -63,6 +63,7 @@ Status verify_temp(FileSystem& files, const std::string& temp, const ContentId& 
 }  // namespace
 
 void Replica::plan(Instant now) {
+  more_to_plan_ = false;
   if (!remote_known_ || paused_ || frozen_ || plan_.empty()) return;
   // What waits for its timer is going to change: its turn comes when it has rested.
   std::vector<std::string> paths;
@@ -75,6 +76,7 @@ void Replica::plan(Instant now) {
     at = plan_.erase(at);
   }
   if (paths.empty()) return;
+  more_to_plan_ = paths.size() == kPlanBatch;
   Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
   if (planned.mismatches > 0) {
     mismatches_ += planned.mismatches;
