@@ -1,0 +1,117 @@
+"""Network namespaces without a shell: made, entered and removed by name.
+
+Invariant: every name carries the pid of the process that made it, so that two runs at once never meet and a
+run that was killed outright leaves nothing that the next one cannot recognise and sweep away.
+"""
+import ctypes
+import os
+import re
+import subprocess
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
+_PR_SET_PDEATHSIG = 1
+_NAMES = "/run/netns"
+_PREFIX = "lse2e"
+
+
+class CommandFailed(Exception):
+    """A tool that the test needs (ip, nft, tc) said no."""
+
+
+def run(*args, stdin=None):
+    """Runs a tool; returns its stdout; raises with its stderr."""
+    done = subprocess.run(args, input=stdin, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise CommandFailed(f"{' '.join(args)}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def why_impossible():
+    """None if namespaces can be made here, else the reason in words."""
+    if os.geteuid() != 0:
+        return "not root"
+    for tool in ("ip", "nft", "tc"):
+        if not any(os.access(os.path.join(d, tool), os.X_OK)
+                   for d in os.environ.get("PATH", "").split(":") + ["/usr/sbin", "/sbin"]):
+            return f"{tool} is not installed (see tools/packages.txt)"
+    name = make("probe")
+    try:
+        run("ip", "-n", name, "link", "add", "br0", "type", "bridge")
+        run("ip", "-n", name, "link", "add", "v0", "type", "veth", "peer", "name", "v1")
+    except CommandFailed as error:
+        return str(error)
+    finally:
+        remove(name)
+    return None
+
+
+_counter = 0
+
+
+def make(label):
+    """A new namespace with loopback up; returns its name."""
+    global _counter
+    _counter += 1
+    name = f"{_PREFIX}-{os.getpid()}-{_counter}-{label}"
+    try:
+        run("ip", "netns", "add", name)
+        run("ip", "-n", name, "link", "set", "lo", "up")
+    except (CommandFailed, OSError) as error:
+        raise CommandFailed(f"no network namespaces here: {error}") from error
+    return name
+
+
+def remove(name):
+    subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+def sweep():
+    """Removes what runs that are gone left behind."""
+    if not os.path.isdir(_NAMES):
+        return
+    for name in os.listdir(_NAMES):
+        match = re.match(_PREFIX + r"-(\d+)-", name)
+        if match and not os.path.exists(f"/proc/{match.group(1)}"):
+            remove(name)
+
+
+def _setns(fd):
+    if _libc.setns(fd, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Inside:
+    """`with Inside(name):` what is opened there (a socket) belongs to that namespace for good."""
+
+    def __init__(self, name):
+        self._name = name
+        self._home = None
+
+    def __enter__(self):
+        self._home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        there = os.open(f"{_NAMES}/{self._name}", os.O_RDONLY)
+        try:
+            _setns(there)
+        finally:
+            os.close(there)
+        return self
+
+    def __exit__(self, *_):
+        _setns(self._home)
+        os.close(self._home)
+        return False
+
+
+def popen(name, args, **kwargs):
+    """Starts a program in a namespace. Its pid is the program's own, and it dies with this process."""
+    there = os.open(f"{_NAMES}/{name}", os.O_RDONLY)
+
+    def before_exec():
+        _setns(there)
+        _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
+
+    try:
+        return subprocess.Popen(args, preexec_fn=before_exec, **kwargs)
+    finally:
+        os.close(there)
