@@ -122,7 +122,7 @@ void Hub::on_member_down(SessionId session) {
     if (candidate.offer.session == session) lost.push_back(path);
   }
   // It had promised content; what arrived stays in tmp and is found by its content id next time.
-  for (const std::string& path : lost) withdraw(path, false);
+  for (const std::string& path : lost) run_queue(withdraw(path, false));
 }
 
 // ---- pushes -----------------------------------------------------------------------------------------
@@ -215,10 +215,21 @@ void Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
   }
   for (const AncestorChange& change : above) {
     replica_.use_counts(1);
+    auto under_way = candidates_.find(change.path);
+    if (under_way != candidates_.end() && !under_way->second.entry) continue;
     if (change.copy && !candidates_.contains(change.copy_path)) {
-      propose(change.copy_path, change.copy, Offer{0, {change.copy_path, change.copy, std::nullopt}});
+      // The bytes of a candidate are its pusher's, those of what is published are here.
+      SessionId holder = under_way != candidates_.end() ? under_way->second.offer.session : 0;
+      propose(change.copy_path, change.copy,
+              Offer{holder, {change.copy_path, change.copy, std::nullopt}});
     }
-    if (candidates_.contains(change.path)) continue;
+    if (under_way = candidates_.find(change.path); under_way != candidates_.end()) {
+      // A delete (or a file) of that name is on its way: it would wait for ever for what is made below
+      // it now. The directory, whose vector covers it, is what gets published in its stead.
+      under_way->second.entry = change.entry;
+      replica_.set_remote(change.path, change.entry);
+      continue;
+    }
     Candidate parent;
     parent.offer = Offer{0, {change.path, change.entry, std::nullopt}};
     parent.entry = change.entry;
@@ -278,25 +289,23 @@ void Hub::run_queue(std::deque<Offer> queue) {
   for (Offer& next : queue) offer(std::move(next));
 }
 
-// The candidate goes; the published version is the group's again. `requeue`: it is offered again after
-// what came between (an edit on this disk).
-void Hub::withdraw(const std::string& path, bool requeue) {
+// The candidate goes; the published version is the group's again. Returns what waited behind it, to be
+// run by the caller; with `requeue` the candidate's own offer first.
+std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
   auto at = candidates_.find(path);
-  if (at == candidates_.end()) return;
+  if (at == candidates_.end()) return {};
   Candidate candidate = std::move(at->second);
   candidates_.erase(at);
   replica_.clear_path_source(path);
   replica_.set_remote(path, candidate.before);
+  std::deque<Offer> queue = std::move(candidate.queue);
+  if (requeue && candidate.offer.item.name == path) queue.push_front(candidate.offer);
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
     std::string name = copied->second;
     copy_for_.erase(copied);
-    withdraw(name, requeue);
+    for (Offer& waiting : withdraw(name, requeue)) queue.push_back(std::move(waiting));
   }
-  std::deque<Offer> queue = std::move(candidate.queue);
-  if (requeue && candidate.offer.item.name == path && candidate.entry) {
-    queue.push_front(candidate.offer);
-  }
-  run_queue(std::move(queue));
+  return queue;
 }
 
 void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
@@ -305,7 +314,7 @@ void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
   SessionId session = at->second.offer.session;
   std::string name = at->second.offer.item.name;
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) name = copied->second;
-  withdraw(path, false);
+  run_queue(withdraw(path, false));
   // The pusher looks at its file again and pushes what is there now.
   verdict(session, VerdictKind::kRefuse, name, nullptr, reason);
 }
@@ -317,6 +326,7 @@ void Hub::offer_own_edits() {
   for (const std::string& path : replica_.push_order()) {
     const PathRecord* record = replica_.index().find(path);
     if (!record || !record->local) continue;
+    std::deque<Offer> after;
     auto at = candidates_.find(path);
     if (at != candidates_.end()) {
       bool own = at->second.offer.session == 0 && at->second.entry &&
@@ -324,10 +334,11 @@ void Hub::offer_own_edits() {
       if (own || !at->second.entry) continue;
       // Somebody's push was on its way into a file that was edited here meanwhile: this disk's edit is
       // based on the published version and goes first; the push is settled against it.
-      withdraw(path, true);
-      if (candidates_.contains(path)) withdraw(path, true);
+      after = withdraw(path, true);
+      std::erase_if(after, [&](const Offer& offer) {
+        return offer.session == 0 && offer.item.name == path;
+      });
       record = replica_.index().find(path);
-      if (!record || !record->local) continue;
     }
     Offer own;
     own.item.name = path;
@@ -336,6 +347,7 @@ void Hub::offer_own_edits() {
       own.item.base = PushBase{base->content, base->mode, base->mtime_ns};
     }
     offer(std::move(own));
+    run_queue(std::move(after));
   }
 }
 

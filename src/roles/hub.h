@@ -66,7 +66,7 @@ class Hub {
   void take_conflict(const Offer& offer, const Settlement& settlement);
   void propose(const std::string& path, const EntryPtr& entry, const Offer& offer);
   void publish(const std::string& path);
-  void withdraw(const std::string& path, bool requeue);
+  std::deque<Offer> withdraw(const std::string& path, bool requeue);
   void run_queue(std::deque<Offer> queue);
   void announce(const std::string& path, const EntryPtr& entry, SessionId except);
   void verdict(SessionId session, VerdictKind kind, const std::string& name, EntryPtr entry,

@@ -32,6 +32,37 @@ std::string describe(const SeenFile* seen) {
              seen->mtime_ns, " \"", printable(text), "\"");
 }
 
+std::string describe(const EntryPtr& entry) {
+  if (!entry) return "-";
+  static const char* const kKinds[] = {"?", "file", "directory", "symlink", "tombstone", "setting"};
+  std::string out = str(kKinds[static_cast<int>(entry->kind)], " {");
+  for (const VersionVector::Part& part : entry->version.parts()) {
+    out += str(to_hex(std::span(reinterpret_cast<const std::uint8_t*>(&part.id), 2)), ":",
+               part.count % 1'000'000, " ");
+  }
+  return out + "}" + (entry->content.is_zero() ? "" : to_hex(entry->content).substr(0, 6));
+}
+
+// What keeps a node from being in sync, path by path.
+std::string open_paths(SimNode& node) {
+  constexpr int kMaxShown = 6;
+  std::string out;
+  int shown = 0;
+  const Replica& replica = node.node().replica();
+  for (const auto& [path, record] : replica.index().paths()) {
+    const bool pushed = replica.to_push().contains(path);
+    if (replica.index().in_agreement(record) && !pushed) continue;
+    if (++shown > kMaxShown) break;
+    out +=
+        str("  ", printable(path), pushed ? " (to push)" : "", ": local ", describe(record.local),
+            ", synced ", describe(record.synced), ", remote ", describe(record.remote), "\n");
+  }
+  for (const auto& [path, why] : replica.problems()) {
+    out += str("  problem: ", printable(path), ": ", printable(why), "\n");
+  }
+  return out;
+}
+
 // A directory's mtime is nobody's edit, and its mode is.
 std::string first_difference(const SeenTree& a, const SeenTree& b) {
   auto left = a.begin();
@@ -150,6 +181,7 @@ std::string World::difference() {
                status.state == NodeState::kInSync ? "in sync" : "not in sync", " ", status.reason,
                "; hub ", status.hub ? status.hub->name : "none", "; pending ", status.pending_files,
                one->in_sync() ? "" : "; not in_sync()", "\n");
+    if (!one->in_sync()) out += open_paths(*one);
   }
   for (std::size_t i = 1; i < all.size(); ++i) {
     const std::string differs = first_difference(all.front()->disk().tree(), all[i]->disk().tree());
