@@ -6,7 +6,6 @@
 
 #include "app/environment.h"
 #include "app/first_screen.h"
-#include "app/folder_guard.h"
 #include "app/running_node.h"
 #include "app/terminal_view.h"
 #include "platform/spdlog_log.h"
@@ -23,15 +22,12 @@ int fail(const Error& error) {
 
 int run_node(const RunOptions& options) {
   Environment environment = process_environment();
-  if (!options.force_dir) {
-    if (Status fit = check_folder(options.dir, environment); !fit) return fail(fit.error());
-  }
   auto log = SpdlogLog::create(options.log_level, options.log_file);
   if (!log) return fail(log.error());
-  std::cerr << first_screen(options) << std::flush;
   for (const std::string& warning : options.warnings) (*log)->warn(warning);
   auto running = RunningNode::open(options, environment, **log);
   if (!running) return fail(running.error());
+  std::cerr << first_screen(options) << std::flush;
   std::unique_ptr<TerminalView> view;
   if (TerminalView::can_start(STDOUT_FILENO, environment)) {
     view = std::make_unique<TerminalView>(STDOUT_FILENO, environment);

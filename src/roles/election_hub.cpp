@@ -81,7 +81,7 @@ void Election::become_hub(std::uint32_t term, Instant now) {
                (self_.manual == ManualRole::kAuto && (many_servers || bridging_));
   role_ = proxy ? Role::kProxy : Role::kServer;
   if (bridging_) bridged_until_ = now + kBridgedCount;
-  log_.info(str("now ", to_string(role_), " of term ", term, ": ", why_));
+  log_.debug(str("now ", to_string(role_), " of term ", term, ": ", why_));
   act(BecomeHubAction{term, role_});
   announce();
 }
@@ -111,7 +111,7 @@ void Election::follow(const NodeId& node, std::uint32_t term, std::string why, I
   roster_number_ = roster_term_ = 0;
   refusal_.clear();
   for (auto& [id, peer] : peers_) peer.odd_since = Instant{};
-  log_.info(str("following ", name_of(hub), " in term ", term, ": ", why_));
+  log_.debug(str("following ", name_of(hub), " in term ", term, ": ", why_));
   act(FollowAction{hub, term});
   announce();
 }
@@ -129,7 +129,7 @@ void Election::step_down(const NodeId& successor, bool is_hub_now, Instant now) 
   role_ = Role::kClient;
   bridging_ = false;
   pending_term_ = 0;
-  log_.info(str("stepping down for ", name_of(successor)));
+  log_.debug(str("stepping down for ", name_of(successor)));
   if (is_hub_now && next != nullptr && next->in_session) {
     seek_ = Seek{};
     follow(successor, next->facts.hub_term,

@@ -254,7 +254,8 @@ bool Provider::emit(SourceId id, Source& source) {
     ++counters_.chunks_sent;
     counters_.payload_sent += bytes;
     if (unit.stream) {
-      unit.stream->sent += bytes;
+      // Where it is in the file: a receiver asks in windows, so a count of bytes would begin anew.
+      unit.stream->sent = unit.offset + unit.sent;
       unit.stream->rate_bytes += bytes;
     }
   }
