@@ -167,14 +167,16 @@ class Lan:
         """Every frame that crosses the bridge is lost with that probability."""
         rules = "add table bridge lan\ndelete table bridge lan\n"
         if percent:
-            rules += ("table bridge lan { chain forward { type filter hook forward priority 0; "
-                      f"numgen random mod 10000 < {round(percent * 100)} drop; }} }}\n")
+            rules += ("add table bridge lan\n"
+                      "add chain bridge lan forward { type filter hook forward priority 0; }\n"
+                      f"add rule bridge lan forward numgen random mod 10000 < {round(percent * 100)} drop\n")
         netns.run("ip", "netns", "exec", self._switch, "nft", "-f", "-", stdin=rules)
 
     def block(self, rule):
         """Drops what an nft rule of the bridge family matches, e.g. "ip saddr 10.77.0.1"."""
-        rules = ("table bridge wall { chain forward { type filter hook forward priority 1; "
-                 f"{rule} drop; }} }}\n")
+        rules = ("add table bridge wall\n"
+                 "add chain bridge wall forward { type filter hook forward priority 1; }\n"
+                 f"add rule bridge wall forward {rule} drop\n")
         netns.run("ip", "netns", "exec", self._switch, "nft", "-f", "-", stdin=rules)
 
     def unblock(self):
@@ -278,7 +280,7 @@ class Node:
                        done.stderr.decode(errors="replace"))
 
     def status(self):
-        outcome = self.cli("status", "--json")
+        outcome = self.cli("status", "--json", timeout=10)
         if outcome.code != 0:
             if self.process is not None and self.process.poll() is not None:
                 raise AssertionError(f"{self.name} ended by itself with {self.process.returncode}: "
@@ -309,7 +311,8 @@ class Node:
         except FileNotFoundError:
             return ""
 
-    def testimony(self, lines=25):
+    def testimony(self, lines=12):
+        """Its state and the end of its log, for people."""
         words = [f"    --- {self.name}: "]
         if self.process is None:
             words[0] += "not running"
@@ -317,9 +320,13 @@ class Node:
             words[0] += f"ended by itself with {self.process.returncode}"
         else:
             try:
-                words[0] += self.cli("status", timeout=5).stdout.strip().replace("\n", "\n        ")
-            except subprocess.TimeoutExpired:
-                words[0] += "does not answer `status` within 5 s"
+                said = self.status()
+                peers = ", ".join(f"{p['name']} {p['role']} {p['state']}" for p in said["peers"])
+                words[0] += (f"{said['role']} of term {said['term']}, hub {(said['hub'] or {}).get('name')}, "
+                             f"{said['state']}: {said['reason']!r}, pending {said['pending']['files']}, "
+                             f"held {said['held_deletes']}, conflicts {said['conflicts']}; peers {peers or 'none'}")
+            except (AssertionError, subprocess.TimeoutExpired):
+                words[0] += "does not answer `status`"
         return words + ["        " + line for line in self.log().splitlines()[-lines:]]
 
     # ---- its folder -----------------------------------------------------------------------------------
