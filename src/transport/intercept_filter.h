@@ -57,6 +57,7 @@ class InterceptFilter {
   static constexpr Duration kLinger = 5s;           // after on_closed(): the last ACKs
   static constexpr std::size_t kMaxDials = 1024;    // cookies asked for and not answered
   static constexpr std::uint32_t kMaxMtu = 1400;
+  static constexpr std::size_t kChecksumBytes = 4;
 
   // `checksum`: host->checksum is set (4 bytes after ENet's header).
   explicit InterceptFilter(RandomSource& random, bool checksum = true);

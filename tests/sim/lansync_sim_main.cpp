@@ -14,7 +14,8 @@ using lansync::sim::run_scenario;
 using lansync::sim::ScenarioResult;
 
 constexpr const char* kUsage =
-    "usage: lansync-sim --seed N [--verbose]   one scenario; exit 1 if anything is violated\n"
+    "usage: lansync-sim --seed N [--verbose [--datagrams]]   one scenario; exit 1 if anything is "
+    "violated\n"
     "       lansync-sim --seeds A..B           a range, both included: failures and a count\n";
 
 struct Arguments {
@@ -22,6 +23,7 @@ struct Arguments {
   std::uint64_t last = 0;
   bool range = false;
   bool verbose = false;
+  bool datagrams = false;
 };
 
 std::optional<std::uint64_t> parse_number(std::string_view text) {
@@ -37,6 +39,10 @@ std::optional<Arguments> parse(int argc, char** argv) {
     const std::string_view option = argv[i];
     if (option == "--verbose") {
       arguments.verbose = true;
+      continue;
+    }
+    if (option == "--datagrams") {
+      arguments.datagrams = true;
       continue;
     }
     if (i + 1 == argc) return std::nullopt;
@@ -83,7 +89,7 @@ int main(int argc, char** argv) {
   for (std::uint64_t seed = *arguments->first;; ++seed) {
     std::function<void(const std::string&)> trace;
     if (arguments->verbose) trace = [](const std::string& line) { std::puts(line.c_str()); };
-    const ScenarioResult result = run_scenario(seed, trace);
+    const ScenarioResult result = run_scenario(seed, trace, arguments->datagrams);
     if (!result.passed) ++failures;
     if (!result.passed || !arguments->range) tell(seed, result);
     std::fflush(stdout);

@@ -96,6 +96,9 @@ void Network::note(const Address& from, const Address& to, const Bytes& bytes) {
   trace_.add(static_cast<std::uint64_t>(queue_.now().time_since_epoch().count()));
   trace_.add(std::uint64_t{from.ip} << 32 | to.ip);
   trace_.add(bytes);
+  if (!trace_.datagrams_told()) return;
+  trace_.line("net", str(to_string(from), " > ", to_string(to), ", ", bytes.size(), " bytes: ",
+                         to_hex(ByteView(bytes).first(std::min<std::size_t>(bytes.size(), 48)))));
 }
 
 void Network::deliver_datagram(const Address& from, const Address& to, const Bytes& bytes) {

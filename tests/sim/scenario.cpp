@@ -18,9 +18,10 @@ constexpr Duration kBound = 240s;
 
 class Scenario {
  public:
-  Scenario(std::uint64_t seed, const std::function<void(const std::string&)>& trace)
+  Scenario(std::uint64_t seed, const std::function<void(const std::string&)>& trace, bool datagrams)
       : world_(seed), random_(seed * 0x9e3779b97f4a7c15u + 1) {
     if (trace) world_.trace().set_sink(trace);
+    world_.trace().tell_datagrams(datagrams);
   }
 
   ScenarioResult run();
@@ -287,8 +288,8 @@ ScenarioResult Scenario::run() {
 }  // namespace
 
 ScenarioResult run_scenario(std::uint64_t seed,
-                            const std::function<void(const std::string&)>& trace) {
-  return Scenario(seed, trace).run();
+                            const std::function<void(const std::string&)>& trace, bool datagrams) {
+  return Scenario(seed, trace, datagrams).run();
 }
 
 }  // namespace lansync::sim

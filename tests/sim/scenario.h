@@ -19,8 +19,10 @@ struct ScenarioResult {
   std::int64_t virtual_ms = 0;
 };
 
-// `trace` gets a line for each thing that happens; may be empty.
+// `trace` gets a line for each thing that happens (with `datagrams` for each of these too); may be
+// empty.
 ScenarioResult run_scenario(std::uint64_t seed,
-                            const std::function<void(const std::string&)>& trace = {});
+                            const std::function<void(const std::string&)>& trace = {},
+                            bool datagrams = false);
 
 }  // namespace lansync::sim

@@ -18,6 +18,9 @@ class Trace {
   explicit Trace(const EventQueue& queue) : queue_(queue) {}
 
   void set_sink(std::function<void(const std::string&)> sink) { sink_ = std::move(sink); }
+  // Datagrams too: many.
+  void tell_datagrams(bool on) { datagrams_ = on; }
+  bool datagrams_told() const { return datagrams_ && sink_; }
   bool told() const { return static_cast<bool>(sink_); }
   void add(ByteView bytes) {
     // FNV-1a over words: only has to notice a difference, not to withstand anybody.
@@ -51,6 +54,7 @@ class Trace {
   const EventQueue& queue_;
   std::uint64_t hash_ = 0xcbf29ce484222325u;
   std::function<void(const std::string&)> sink_;
+  bool datagrams_ = false;
 };
 
 }  // namespace lansync::sim

@@ -127,6 +127,19 @@ TEST_CASE("a fragment that claims what cannot be is dropped") {
   CHECK_FALSE(rig.passes(Datagram(0).fragment(1048576, 0, 0x02000000, 0, 1000)));
 }
 
+TEST_CASE("a datagram may be as long as the MTU and the checksum, which ENet does not count") {
+  Rig rig;
+  rig.filter.on_authenticated(kPeer);
+  Datagram empty(0);
+  empty.reliable(1, 5, 0);
+  const std::size_t room = 1404 - empty.bytes().size();
+  Datagram full(0);
+  full.reliable(1, 5, room);
+  REQUIRE(full.bytes().size() == 1404);
+  CHECK(rig.passes(full));
+  CHECK_FALSE(rig.passes(Datagram(0).reliable(1, 5, room + 1)));
+}
+
 TEST_CASE("a datagram that is cut at any byte, compressed, empty or too large is dropped") {
   Rig rig;
   rig.filter.on_authenticated(kPeer);
