@@ -22,9 +22,16 @@ int fail(const Error& error) {
 
 int run_node(const RunOptions& options) {
   Environment environment = process_environment();
+  if (options.on_demand) {
+    return fail(
+        {ErrorCode::kUnsupported, "--on-demand is not in this version yet: start without it"});
+  }
   auto log = SpdlogLog::create(options.log_level, options.log_file);
   if (!log) return fail(log.error());
   for (const std::string& warning : options.warnings) (*log)->warn(warning);
+  if (options.carrier == CarrierChoice::kLane || options.carrier == CarrierChoice::kTcp) {
+    (*log)->warn("this version has the enet carrier only: --carrier is taken as enet");
+  }
   auto running = RunningNode::open(options, environment, **log);
   if (!running) return fail(running.error());
   std::cerr << first_screen(options) << std::flush;
@@ -32,7 +39,8 @@ int run_node(const RunOptions& options) {
   if (TerminalView::can_start(STDOUT_FILENO, environment)) {
     view = std::make_unique<TerminalView>(STDOUT_FILENO, environment);
     TerminalView* shown = view.get();
-    (*log)->set_tap([shown](LogLevel level, std::string_view line) { shown->add_log_line(level, line); });
+    (*log)->set_tap(
+        [shown](LogLevel level, std::string_view line) { shown->add_log_line(level, line); });
   }
   int code = (*running)->run(view.get());
   (*log)->set_tap(nullptr);

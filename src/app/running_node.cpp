@@ -29,7 +29,9 @@ std::uint8_t log2_of_free(FileSystem& files) {
   return static_cast<std::uint8_t>(std::bit_width(gib));
 }
 
-bool loopback_only(const std::vector<std::string>& names) { return names.size() == 1 && names[0] == "lo"; }
+bool loopback_only(const std::vector<std::string>& names) {
+  return names.size() == 1 && names[0] == "lo";
+}
 
 }  // namespace
 
@@ -70,8 +72,8 @@ Status RunningNode::open_folder() {
   for (const SavedLeftover& left : files_->saved_leftovers()) {
     TrashRow row{left.trash_name, left.path, {}, left.mtime_ns, left.size};
     loaded_.trash.push_back(row);
-    log_.warn(str("a crash left a file of ", left.size, " bytes on its way; it is in the trash: ",
-                  printable(left.trash_name)));
+    log_.warn(str("a crash left a file of ", left.size,
+                  " bytes on its way; it is in the trash: ", printable(left.trash_name)));
   }
   return {};
 }
@@ -98,7 +100,8 @@ std::vector<Address> RunningNode::resolve_peers() {
     }
     std::size_t colon = text.rfind(':');
     std::string host = text.substr(0, colon);
-    std::string port = colon == std::string::npos ? std::to_string(kDefaultPort) : text.substr(colon + 1);
+    std::string port =
+        colon == std::string::npos ? std::to_string(kDefaultPort) : text.substr(colon + 1);
     addrinfo hints{};
     hints.ai_family = AF_INET;
     hints.ai_socktype = SOCK_DGRAM;
@@ -139,8 +142,8 @@ Result<std::unique_ptr<EnetEndpoint>> RunningNode::open_endpoint(const Identity&
   if (!options_.keylog.empty()) {
     int fd = ::open(options_.keylog.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0) {
-      return Error{ErrorCode::kIo, str("cannot write the key log ", options_.keylog, ": ",
-                                       std::strerror(errno))};
+      return Error{ErrorCode::kIo,
+                   str("cannot write the key log ", options_.keylog, ": ", std::strerror(errno))};
     }
     std::shared_ptr<int> file(new int(fd), [](int* held) {
       ::close(*held);
@@ -162,7 +165,8 @@ Result<std::unique_ptr<EnetEndpoint>> RunningNode::open_endpoint(const Identity&
     if (last.code != ErrorCode::kBusy) return last;
   }
   if (options_.port_given) {
-    last.detail = str("port ", options_.port, "/udp is in use: stop what uses it, or give another --port");
+    last.detail =
+        str("port ", options_.port, "/udp is in use: stop what uses it, or give another --port");
   }
   return last;
 }
@@ -187,11 +191,15 @@ Status RunningNode::open_node() {
   if (options_.max_deletes.percent == 0) config.max_deletes.percent.reset();
   if (options_.max_deletes.files == 0) config.max_deletes.count.reset();
   config.max_file_size = options_.max_file_size.value_or(0);
+  config.limit = options_.limit.value_or(0);
+  if (auto total = files_->total_bytes()) {
+    config.reserve_bytes = std::min<std::uint64_t>(*total / 100, std::uint64_t{1} << 30);
+  }
   config.disk_log2 = log2_of_free(*files_);
   config.folder = files_->guard().path();
   config.peers = resolve_peers();
-  // The endpoint takes its events to the node, and the node's port comes from the endpoint: the node is
-  // made first, without one.
+  // The endpoint takes its events to the node, and the node's port comes from the endpoint: the
+  // node is made first, without one.
   config.port = options_.port;
   NodeParts parts{*files_, *store_, *workers_, *beacons_, random_, clock_, log_, *this};
   node_ = std::make_unique<Node>(config, identity, boot, parts);
@@ -201,8 +209,9 @@ Status RunningNode::open_node() {
   node_->set_port(endpoint_->port());
   open_watcher();
   if (!node_->start(*endpoint_, loaded_, clock_.now())) {
-    return Error{ErrorCode::kCorrupt, "the index does not decode: move .lansync/index.db away and start "
-                                      "again; no file is lost by it"};
+    return Error{ErrorCode::kCorrupt,
+                 "the index does not decode: move .lansync/index.db away and start "
+                 "again; no file is lost by it"};
   }
   loaded_ = LoadedIndex{};
   return {};
@@ -218,14 +227,16 @@ void RunningNode::open_watcher() {
 }
 
 Status RunningNode::open_control(const Environment& environment) {
-  auto control = ControlServer::open(loop_->context(), *node_, log_, files_->guard().path(),
-                                     environment.variable("XDG_RUNTIME_DIR"), ControlServer::Limits{});
+  auto control =
+      ControlServer::open(loop_->context(), *node_, log_, files_->guard().path(),
+                          environment.variable("XDG_RUNTIME_DIR"), ControlServer::Limits{});
   if (!control) return control.error();
   control_ = std::move(*control);
   return {};
 }
 
-// ---- NodeHost ---------------------------------------------------------------------------------------
+// ---- NodeHost
+// ---------------------------------------------------------------------------------------
 
 bool RunningNode::place_marker(const std::string& name) {
   if (!watcher_ || watcher_->degraded()) return false;
@@ -249,8 +260,8 @@ DoctorFacts RunningNode::doctor() {
     for (const SystemInterface& item : *all) {
       InterfaceFacts row;
       row.name = item.interface.name;
-      row.address = str(ip_to_string(item.interface.address), '/',
-                        std::popcount(item.interface.netmask));
+      row.address =
+          str(ip_to_string(item.interface.address), '/', std::popcount(item.interface.netmask));
       row.used = std::find(used.begin(), used.end(), item.interface) != used.end();
       if (!row.used) {
         row.why_not = !item.is_up              ? "it is down"
@@ -263,11 +274,15 @@ DoctorFacts RunningNode::doctor() {
       if (counted != beacons_->counters().end()) {
         row.beacons_sent = counted->second.sent;
         row.beacons_heard = counted->second.heard;
-        if (counted->second.last_errno != 0) row.send_error = std::strerror(counted->second.last_errno);
+        if (counted->second.last_errno != 0)
+          row.send_error = std::strerror(counted->second.last_errno);
       }
       if (row.used && row.beacons_sent > 0 && row.beacons_heard == 0) {
-        facts.findings.push_back({true, str(row.name, ": beacons go out and none comes in, not even our "
-                                            "own: a firewall drops ", kBeaconPort, "/udp"),
+        facts.findings.push_back({true,
+                                  str(row.name,
+                                      ": beacons go out and none comes in, not even our "
+                                      "own: a firewall drops ",
+                                      kBeaconPort, "/udp"),
                                   str("allow ", kBeaconPort, "/udp and ", endpoint_->port(),
                                       "/udp, e.g. `ufw allow ", kBeaconPort, "/udp`")});
       }
@@ -281,14 +296,17 @@ DoctorFacts RunningNode::doctor() {
   MachineFacts machine = read_machine_facts();
   facts.port = endpoint_->port();
   facts.beacon_port = kBeaconPort;
-  auto positive = [](std::int64_t value) { return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0)); };
+  auto positive = [](std::int64_t value) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
+  };
   facts.receive_buffer = positive(machine.socket_receive_max);
   facts.send_buffer = positive(machine.socket_send_max);
   facts.watches_limit = positive(machine.inotify_watches);
   facts.watches_used = watcher_ ? watcher_->watch_count() : 0;
   if (!watcher_ || watcher_->degraded()) {
-    facts.findings.push_back({true, "some directories are not watched: changes there are found by rescans",
-                              "sysctl fs.inotify.max_user_watches=524288"});
+    facts.findings.push_back(
+        {true, "some directories are not watched: changes there are found by rescans",
+         "sysctl fs.inotify.max_user_watches=524288"});
   }
   if (facts.receive_buffer < 1024 * 1024) {
     facts.findings.push_back({false, str("net.core.rmem_max is ", facts.receive_buffer, " bytes"),
@@ -297,7 +315,8 @@ DoctorFacts RunningNode::doctor() {
   return facts;
 }
 
-// ---- the loop ---------------------------------------------------------------------------------------
+// ---- the loop
+// ---------------------------------------------------------------------------------------
 
 void RunningNode::on_watch_event(const WatchEvent& event) {
   Instant now = loop_->now();
@@ -345,8 +364,9 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
     if (watcher_->setup_pending()) more = watcher_->continue_setup(256, take);
     if (watcher_->unwatched_count() > watch_warned_) {
       watch_warned_ = watcher_->unwatched_count();
-      log_.warn("too many directories to watch: changes in some are found by rescans only; "
-                "`sysctl fs.inotify.max_user_watches=524288` mends it");
+      log_.warn(
+          "too many directories to watch: changes in some are found by rescans only; "
+          "`sysctl fs.inotify.max_user_watches=524288` mends it");
     }
   }
   if (watch_overflow_) {
@@ -379,7 +399,8 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
 }
 
 int RunningNode::run(TerminalView* view) {
-  Status watched = loop_->watch_fd(endpoint_->socket_fd(), [this] { endpoint_->service(loop_->now()); });
+  Status watched =
+      loop_->watch_fd(endpoint_->socket_fd(), [this] { endpoint_->service(loop_->now()); });
   if (watched) {
     watched = loop_->watch_fd(beacons_->fd(), [this] {
       beacons_->receive([this](const Address& from, ByteView bytes) {
@@ -394,7 +415,8 @@ int RunningNode::run(TerminalView* view) {
       node_->on_interfaces_changed(loop_->now());
     });
   }
-  if (watched) watched = loop_->watch_fd(workers_->completion_fd(), [this] { workers_->run_completions(); });
+  if (watched)
+    watched = loop_->watch_fd(workers_->completion_fd(), [this] { workers_->run_completions(); });
   if (watched && watcher_) {
     watched = loop_->watch_fd(watcher_->fd(), [this] {
       watcher_->read_events([this](const WatchEvent& event) { on_watch_event(event); });

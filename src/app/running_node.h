@@ -1,8 +1,8 @@
 // A node with everything around it: folder, index, sockets, watcher, control socket, view. Made by
 // run_node, lives until the loop ends.
 //
-// Invariant: everything below runs on the loop's thread except jobs of the worker pool, and the pool is
-// shut down before anything that jobs touch goes away (the order of members sees to it).
+// Invariant: everything below runs on the loop's thread except jobs of the worker pool, and the
+// pool is shut down before anything that jobs touch goes away (the order of members sees to it).
 #pragma once
 
 #include <memory>

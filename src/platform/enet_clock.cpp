@@ -4,9 +4,8 @@
 // through its PLT, so this definition replaces it for the whole process.
 //
 // The simulator defines its own and does not link this file.
-#include <ctime>
-
 #include <cstdint>
+#include <ctime>
 
 #include "enet/types.h"
 

@@ -1,5 +1,5 @@
-// Cuts lists of entries into messages: by count and by bytes, because 512 entries with long names are
-// more than a message may hold.
+// Cuts lists of entries into messages: by count and by bytes, because 512 entries with long names
+// are more than a message may hold.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace lansync {
 
-// A message of about this size is some fifty datagrams: large enough that its overhead is noise, small
-// enough that what is urgent does not wait long behind it. One entry at most is 32 KiB more.
+// A message of about this size is some fifty datagrams: large enough that its overhead is noise,
+// small enough that what is urgent does not wait long behind it. One entry at most is 32 KiB more.
 inline constexpr std::size_t kBatchBytes = 60 * 1024;
 
 // Calls `flush` with each run of items. `bytes_of(item)` bounds what an item takes in the message.

@@ -9,8 +9,8 @@
 namespace lansync {
 namespace {
 
-// Names under way to the hub at once: enough to keep the line busy with small files, and a bound on what
-// a hub has to queue for one member.
+// Names under way to the hub at once: enough to keep the line busy with small files, and a bound on
+// what a hub has to queue for one member.
 constexpr std::size_t kMaxInFlight = 8192;
 constexpr Duration kRefusedDelay = 10s;
 constexpr std::size_t kMaxListing = 10'000'000;  // entries; a hub that lists for ever is cut off
@@ -55,6 +55,7 @@ void Client::begin_join() {
   message.bucket_count = bucket_count_;
   message.digests = digest.digests();
   message.count_high = replica_.edit_count();
+  message.round = ++round_;
   differing_.assign(bucket_count_, false);
   listing_.clear();
   outbox_.send(hub_, message);
@@ -63,12 +64,13 @@ void Client::begin_join() {
 bool Client::on_update(const Update& update, Instant now) {
   seq_ = std::max(seq_, update.seq);
   if (!update.snapshot) {
-    // Before our own snapshot has begun the hub sends none; after, only what came later.
-    if (!joined_) return false;
+    // Before we joined (again): the snapshot that is on its way has it.
+    if (!joined_) return true;
     for (const NamedEntry& named : update.entries) replica_.set_remote(named.name, named.entry);
     return true;
   }
-  if (!asked_ || joined_) return false;
+  if (update.round != round_ || !asked_) return true;
+  if (joined_) return false;
   for (std::uint32_t bucket : update.buckets) {
     if (bucket >= bucket_count_) return false;
     differing_[bucket] = true;

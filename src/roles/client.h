@@ -1,7 +1,9 @@
-// A member that follows a hub: joins with digests, pushes what its disk has, takes what the hub says.
+// A member that follows a hub: joins with digests, pushes what its disk has, takes what the hub
+// says.
 //
 // Invariant: between the digest of our tree and the end of the hub's answer the local tree does not
-// change (Replica::freeze_versions), so that "this bucket is equal" stays true. Driven by roles/node.
+// change (Replica::freeze_versions), so that "this bucket is equal" stays true. Driven by
+// roles/node.
 #pragma once
 
 #include <cstdint>
@@ -54,6 +56,7 @@ class Client {
   std::uint32_t term_ = 0;
   bool asked_ = false;
   bool joined_ = false;
+  std::uint32_t round_ = 0;  // of index_get: answers to an earlier one are late
   std::uint64_t seq_ = 0;
   std::optional<std::uint64_t> count_seen_;
 

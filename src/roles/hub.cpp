@@ -74,7 +74,8 @@ HubView Hub::view_of(const std::string& path) const {
   return view;
 }
 
-// ---- joining ----------------------------------------------------------------------------------------
+// ---- joining
+// ----------------------------------------------------------------------------------------
 
 void Hub::on_index_get(SessionId session, const NodeId& node, const IndexGet& message) {
   Member& member = members_[session];
@@ -87,8 +88,8 @@ void Hub::on_index_get(SessionId session, const NodeId& node, const IndexGet& me
     EntryPtr entry = published(path);
     if (!entry) continue;
     digest.add(path, *entry);
-    count_seen = std::max({count_seen, entry->version.count_of(id),
-                           entry->version.count_of(settling_id(id))});
+    count_seen = std::max(
+        {count_seen, entry->version.count_of(id), entry->version.count_of(settling_id(id))});
   }
   std::vector<std::uint32_t> differing = digest.differing(message.digests);
   std::vector<bool> wanted(message.bucket_count, false);
@@ -102,6 +103,7 @@ void Hub::on_index_get(SessionId session, const NodeId& node, const IndexGet& me
   update.term = term_;
   update.seq = seq_;
   update.snapshot = true;
+  update.round = message.round;
   update.buckets = std::move(differing);
   in_batches(listing, bytes_of_named, [&](std::vector<NamedEntry> batch) {
     update.entries = std::move(batch);
@@ -125,7 +127,8 @@ void Hub::on_member_down(SessionId session) {
   for (const std::string& path : lost) run_queue(withdraw(path, false));
 }
 
-// ---- pushes -----------------------------------------------------------------------------------------
+// ---- pushes
+// -----------------------------------------------------------------------------------------
 
 void Hub::on_push(SessionId session, const Push& message) {
   for (const PushItem& item : message.items) offer({session, item});
@@ -180,8 +183,8 @@ void Hub::settle_offer(const Offer& offer) {
   }
 }
 
-// The copy is published before the name changes hands: a hub that dies between the two has lost nothing,
-// and the same push settles the same way again.
+// The copy is published before the name changes hands: a hub that dies between the two has lost
+// nothing, and the same push settles the same way again.
 void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
   const std::string& path = offer.item.name;
   bool copy_busy = settled.copy && candidates_.contains(settled.copy_path);
@@ -207,7 +210,8 @@ void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
   propose(settled.copy_path, settled.copy, for_copy);
 }
 
-// Makes `entry` the candidate of `path`; the replica brings its content here, and on_settled publishes.
+// Makes `entry` the candidate of `path`; the replica brings its content here, and on_settled
+// publishes.
 void Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& offer) {
   std::vector<AncestorChange> above;
   if (!entry->is_tombstone()) {
@@ -224,8 +228,8 @@ void Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
               Offer{holder, {change.copy_path, change.copy, std::nullopt}});
     }
     if (under_way = candidates_.find(change.path); under_way != candidates_.end()) {
-      // A delete (or a file) of that name is on its way: it would wait for ever for what is made below
-      // it now. The directory, whose vector covers it, is what gets published in its stead.
+      // A delete (or a file) of that name is on its way: it would wait for ever for what is made
+      // below it now. The directory, whose vector covers it, is what gets published in its stead.
       under_way->second.entry = change.entry;
       replica_.set_remote(change.path, change.entry);
       continue;
@@ -289,8 +293,8 @@ void Hub::run_queue(std::deque<Offer> queue) {
   for (Offer& next : queue) offer(std::move(next));
 }
 
-// The candidate goes; the published version is the group's again. Returns what waited behind it, to be
-// run by the caller; with `requeue` the candidate's own offer first.
+// The candidate goes; the published version is the group's again. Returns what waited behind it, to
+// be run by the caller; with `requeue` the candidate's own offer first.
 std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
   auto at = candidates_.find(path);
   if (at == candidates_.end()) return {};
@@ -319,7 +323,8 @@ void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
   verdict(session, VerdictKind::kRefuse, name, nullptr, reason);
 }
 
-// ---- this disk's own edits --------------------------------------------------------------------------
+// ---- this disk's own edits
+// --------------------------------------------------------------------------
 
 void Hub::offer_own_edits() {
   if (replica_.to_push().empty()) return;
@@ -332,12 +337,11 @@ void Hub::offer_own_edits() {
       bool own = at->second.offer.session == 0 && at->second.entry &&
                  at->second.entry->version.covers(record->local->version);
       if (own || !at->second.entry) continue;
-      // Somebody's push was on its way into a file that was edited here meanwhile: this disk's edit is
-      // based on the published version and goes first; the push is settled against it.
+      // Somebody's push was on its way into a file that was edited here meanwhile: this disk's edit
+      // is based on the published version and goes first; the push is settled against it.
       after = withdraw(path, true);
-      std::erase_if(after, [&](const Offer& offer) {
-        return offer.session == 0 && offer.item.name == path;
-      });
+      std::erase_if(
+          after, [&](const Offer& offer) { return offer.session == 0 && offer.item.name == path; });
       record = replica_.index().find(path);
     }
     Offer own;
@@ -351,7 +355,8 @@ void Hub::offer_own_edits() {
   }
 }
 
-// ---- what goes out ----------------------------------------------------------------------------------
+// ---- what goes out
+// ----------------------------------------------------------------------------------
 
 void Hub::verdict(SessionId session, VerdictKind kind, const std::string& name, EntryPtr entry,
                   const std::string& detail) {

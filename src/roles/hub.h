@@ -1,8 +1,9 @@
 // The hub: puts the group's changes in order. Its replica's remote tree is the group's tree.
 //
-// Invariant (DESIGN, Publication): a pushed version is shown to nobody before its content is verified and
-// its index row durable on this node; until then it is a candidate, at most one a path, and everything
-// else about that path waits behind it. Driven by roles/node on the control thread.
+// Invariant (DESIGN, Publication): a pushed version is shown to nobody before its content is
+// verified and its index row durable on this node; until then it is a candidate, at most one a
+// path, and everything else about that path waits behind it. Driven by roles/node on the control
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +51,8 @@ class Hub {
   };
   struct Candidate {
     Offer offer;
-    EntryPtr entry;   // what will be published; null: waits for a conflict copy to be published first
+    EntryPtr
+        entry;  // what will be published; null: waits for a conflict copy to be published first
     EntryPtr before;  // the published version meanwhile
     std::deque<Offer> queue;
   };

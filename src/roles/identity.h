@@ -18,8 +18,10 @@ struct Identity {
   std::map<std::string, std::string> meta;  // to be stored
 };
 
-// `place` names the machine and the .lansync directory (machine-id, device, inode): where another one
-// stands in the index, the folder was copied or the disk cloned, and one of the two needs a new id.
-Identity establish_identity(const LoadedIndex& loaded, const std::string& place, RandomSource& random);
+// `place` names the machine and the .lansync directory (machine-id, device, inode): where another
+// one stands in the index, the folder was copied or the disk cloned, and one of the two needs a new
+// id.
+Identity establish_identity(const LoadedIndex& loaded, const std::string& place,
+                            RandomSource& random);
 
 }  // namespace lansync

@@ -37,9 +37,11 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
       parts_(parts),
       fresh_(identity.fresh),
       identity_meta_(identity.meta) {
-  discovery_ = std::make_unique<Discovery>(
-      Discovery::Options{group_tag(config.group), node_, boot}, parts.beacons, parts.random, parts.log);
-  fetcher_ = std::make_unique<Fetcher>(parts.files, parts.executor, parts.clock);
+  discovery_ = std::make_unique<Discovery>(Discovery::Options{group_tag(config.group), node_, boot},
+                                           parts.beacons, parts.random, parts.log);
+  FetcherOptions fetching;
+  fetching.reserve_bytes = config.reserve_bytes;
+  fetcher_ = std::make_unique<Fetcher>(parts.files, parts.executor, parts.clock, fetching);
   Replica::Options options;
   options.node = node_;
   options.node_name = config.name;
@@ -50,12 +52,14 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
   options.max_file_size = config.max_file_size;
   replica_ = std::make_unique<Replica>(options, parts.files, parts.store, parts.executor, *fetcher_,
                                        parts.random, parts.clock, parts.log);
-  provider_ = std::make_unique<Provider>(parts.files, parts.executor, parts.clock, *replica_, *this);
-  provider_->set_on_changed([this](const std::string& path) { replica_->on_content_changed(path); });
+  provider_ =
+      std::make_unique<Provider>(parts.files, parts.executor, parts.clock, *replica_, *this);
+  provider_->set_on_changed(
+      [this](const std::string& path) { replica_->on_content_changed(path); });
   replica_->set_events(this);
   if (!identity.new_reason.empty()) {
-    parts.log.warn(str("this node has a new id, ", to_hex(node_).substr(0, 8), ": ",
-                       identity.new_reason));
+    parts.log.warn(
+        str("this node has a new id, ", to_hex(node_).substr(0, 8), ": ", identity.new_reason));
   }
 }
 
@@ -83,7 +87,8 @@ bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   last_rank_ = options.self;
   election_ = std::make_unique<Election>(options, parts_.log);
   std::uint64_t last_sync = number(index.meta("sync_time"));
-  if (last_sync != 0 && parts_.clock.wall().ns - static_cast<std::int64_t>(last_sync) > kLongAwayNs) {
+  if (last_sync != 0 &&
+      parts_.clock.wall().ns - static_cast<std::int64_t>(last_sync) > kLongAwayNs) {
     replica_->set_long_away(true);
   }
   BeaconKey key;
@@ -97,7 +102,8 @@ bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   return true;
 }
 
-// ---- one turn ---------------------------------------------------------------------------------------
+// ---- one turn
+// ---------------------------------------------------------------------------------------
 
 void Node::turn(Instant now) {
   now_ = now;
@@ -126,7 +132,8 @@ void Node::pump(Instant now) {
   hub_->pump();
   client_->pump(now);
   check_identity(now);
-  // What hub and client decided may be carried out at once: a turn later would be a network turn later.
+  // What hub and client decided may be carried out at once: a turn later would be a network turn
+  // later.
   replica_->pump(now);
   send_requests();
   provider_->pump();
@@ -142,6 +149,7 @@ Instant Node::deadline() const {
   next = std::min(next, replica_->deadline());
   next = std::min(next, client_->deadline());
   if (!sessions_.empty()) next = std::min(next, next_ping_);
+  if (limited_) next = std::min(next, allowance_at_ + 5ms);
   for (const Wait& wait : waits_) {
     if (!wait.noticed) next = std::min(next, wait.fallback_at);
   }
@@ -179,7 +187,8 @@ void Node::take_discovery_events(Instant now) {
   }
 }
 
-// ---- roles ------------------------------------------------------------------------------------------
+// ---- roles
+// ------------------------------------------------------------------------------------------
 
 void Node::run_elections(Instant now) {
   // An action may make the next one; a bound, because a bug here must not hang the node.
@@ -246,8 +255,8 @@ void Node::become_hub(const BecomeHubAction& action, Instant now) {
     client_->leave();
     std::uint64_t seq = std::max(number(index.meta("sync_seq")), client_->seq());
     hub_->start(action.term, seq, now);
-    parts_.log.info(str("role ", to_string(action.role), ", term ", action.term, ": ",
-                        election_->why_role()));
+    parts_.log.info(
+        str("role ", to_string(action.role), ", term ", action.term, ": ", election_->why_role()));
   }
   send_to_all(Claim{action.term, election_->members()});
   sent_succession_.clear();
@@ -265,7 +274,8 @@ void Node::follow(const FollowAction& action, Instant) {
   const Peer& peer = sessions_.at(session);
   if (peer.hello && peer.hello->beacon_key) use_beacon_key(*peer.hello->beacon_key, true);
   replica_->index().set_meta("term", std::to_string(action.term));
-  parts_.log.info(str("role client: ", printable(name_of(action.hub)), " is hub, term ", action.term));
+  parts_.log.info(
+      str("role client: ", printable(name_of(action.hub)), " is hub, term ", action.term));
   update_sources();
 }
 
@@ -337,13 +347,15 @@ void Node::note_sync(Instant now) {
   index.set_meta("sync_time", std::to_string(parts_.clock.wall().ns));
 }
 
-// ---- identity ---------------------------------------------------------------------------------------
+// ---- identity
+// ---------------------------------------------------------------------------------------
 
 void Node::check_identity(Instant now) {
   std::optional<std::uint64_t> seen = client_->take_count_seen();
   if (seen && *seen > replica_->edit_count()) {
-    take_new_identity("the group has seen later edits of this node than its index knows (a restored backup)",
-                      now);
+    take_new_identity(
+        "the group has seen later edits of this node than its index knows (a restored backup)",
+        now);
   }
 }
 
@@ -363,7 +375,8 @@ void Node::take_new_identity(const std::string& reason, Instant now) {
   update_self(now);
 }
 
-// ---- what the outside tells -------------------------------------------------------------------------
+// ---- what the outside tells
+// -------------------------------------------------------------------------
 
 void Node::on_beacon(const Address& from, ByteView datagram, Instant now) {
   discovery_->on_datagram(from, datagram, now);

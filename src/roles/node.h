@@ -1,8 +1,8 @@
-// One node: routes between discovery, sessions, election, hub, client and replica. Decides nothing that
-// one of them could decide.
+// One node: routes between discovery, sessions, election, hub, client and replica. Decides nothing
+// that one of them could decide.
 //
-// Driven on the control thread by platform (or the simulator): on_* for what happened, then turn(now),
-// then nothing before deadline(). Invariant: no call from below re-enters turn().
+// Driven on the control thread by platform (or the simulator): on_* for what happened, then
+// turn(now), then nothing before deadline(). Invariant: no call from below re-enters turn().
 #pragma once
 
 #include <cstdint>
@@ -42,6 +42,8 @@ struct NodeConfig {
   Duration rescan = 10min;
   MaxDeletes max_deletes = default_max_deletes();
   std::uint64_t max_file_size = 0;
+  std::uint64_t reserve_bytes = 0;  // stay free on the disk (CONTRACT, Guards)
+  std::uint64_t limit = 0;          // bytes per second sent as content; 0: none
   std::uint8_t disk_log2 = 0;
   std::uint16_t port = 27801;
   std::vector<Address> peers;  // --peer
@@ -76,7 +78,8 @@ class Node final : public SessionEvents,
                    public ReplicaEvents,
                    public NodeControl {
  public:
-  Node(const NodeConfig& config, const Identity& identity, const BootId& boot, const NodeParts& parts);
+  Node(const NodeConfig& config, const Identity& identity, const BootId& boot,
+       const NodeParts& parts);
   ~Node() override;
 
   // The port that the endpoint got; before start().
@@ -98,22 +101,27 @@ class Node final : public SessionEvents,
   void begin_stop(Instant now);
   bool stopped() const;
 
-  // ---- SessionEvents ---------------------------------------------------------------------------------
+  // ---- SessionEvents
+  // ---------------------------------------------------------------------------------
   void on_session_up(const SessionInfo& session) override;
   void on_session_down(SessionId id, CloseReason reason) override;
   void on_packet(SessionId id, Channel channel, ByteView bytes) override;
   void on_dial_failed(const Address& address, DialFailure failure, int peer_version) override;
   void on_refused(const Address& address, DialFailure failure, int peer_version) override;
-  // ---- ContentSink -----------------------------------------------------------------------------------
+  // ---- ContentSink
+  // -----------------------------------------------------------------------------------
   bool has_room(SourceId source) override;
   void begin(SourceId source, std::uint32_t transfer, const std::string& name,
              std::uint64_t size) override;
-  void chunk(SourceId source, std::uint32_t transfer, std::uint64_t number, ByteView bytes) override;
+  void chunk(SourceId source, std::uint32_t transfer, std::uint64_t number,
+             ByteView bytes) override;
   void end(SourceId source, const TransferResult& result) override;
-  // ---- ReplicaEvents ---------------------------------------------------------------------------------
+  // ---- ReplicaEvents
+  // ---------------------------------------------------------------------------------
   void on_settled(const std::string& path) override;
   void on_fetch_failed(const std::string& path, const std::string& reason) override;
-  // ---- NodeControl (node_control.cpp) ----------------------------------------------------------------
+  // ---- NodeControl (node_control.cpp)
+  // ----------------------------------------------------------------
   StatusReport status() override;
   std::vector<PeerReport> peers() override;
   std::vector<ConflictReport> conflicts() override;
@@ -145,10 +153,10 @@ class Node final : public SessionEvents,
     Token token = 0;
     std::uint32_t peers = 0;
     std::string marker;
-    bool noticed = false;        // the watcher reported the marker, or a scan was made instead
+    bool noticed = false;  // the watcher reported the marker, or a scan was made instead
     Instant fallback_at{};
     bool scanning = false;
-    std::uint64_t mark = 0;      // asked of the hub; 0: not yet
+    std::uint64_t mark = 0;  // asked of the hub; 0: not yet
     bool marked = false;
     SessionId marked_with = 0;
     Callback<StatusReport> done;
@@ -176,6 +184,7 @@ class Node final : public SessionEvents,
   void send_requests();
   void send_roster();
   void send_ends();
+  bool within_limit();
 
   // node.cpp
   void pump(Instant now);
@@ -216,7 +225,7 @@ class Node final : public SessionEvents,
 
   std::map<SessionId, Peer> sessions_;
   std::map<Address, NodeId> dials_;
-  std::map<NodeId, RosterRow> roster_;   // the hub's last, for names and addresses
+  std::map<NodeId, RosterRow> roster_;  // the hub's last, for names and addresses
   std::map<NodeId, std::pair<RosterRow, Instant>> lost_;
   std::vector<NodeId> sent_succession_;
   std::size_t sent_roster_rows_ = 0;
@@ -228,7 +237,7 @@ class Node final : public SessionEvents,
   Rank last_rank_;
   bool hub_lost_ = false;
   bool last_in_sync_ = false;
-  std::uint32_t durable_term_ = 0;       // term whose persistence was answered by the index
+  std::uint32_t durable_term_ = 0;  // term whose persistence was answered by the index
   std::vector<std::uint32_t> durable_terms_;
   std::vector<Wait> waits_;
   Token next_token_ = 1;
@@ -236,6 +245,9 @@ class Node final : public SessionEvents,
   std::map<SessionId, std::vector<TransferEnd>> ends_;
   Bytes chunk_buffer_;
   Instant next_ping_ = kNever;
+  double allowance_ = 0;  // --limit: bytes that may go out now
+  Instant allowance_at_{};
+  bool limited_ = false;  // something waits for the allowance
   Instant next_housekeeping_ = kNever;
   bool stopping_ = false;
   std::uint64_t rejected_ = 0;

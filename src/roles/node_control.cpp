@@ -39,8 +39,9 @@ PlanReport describe_operation(const Operation& operation, const PathRecord* reco
       bool gone = operation.entry->is_tombstone();
       report.action = gone ? "delete-there" : "push";
       report.why = gone ? "it was deleted here" : "this version is not on the hub";
-      bool concurrent = record && record->local && record->remote &&
-                        record->local->version.compare(record->remote->version) == Order::kConcurrent;
+      bool concurrent =
+          record && record->local && record->remote &&
+          record->local->version.compare(record->remote->version) == Order::kConcurrent;
       if (concurrent && !gone) {
         report.action = "conflict";
         report.why = "it was changed here and elsewhere: both are kept";
@@ -102,8 +103,9 @@ NodeState Node::state_and_reason(std::string& reason) const {
     return NodeState::kError;
   }
   if (std::uint64_t held = replica_->held_deletes(); held > 0) {
-    reason = str(held, " deletes are held: `lansync confirm` lets them go, `lansync reject` brings the "
-                       "files back");
+    reason = str(held,
+                 " deletes are held: `lansync confirm` lets them go, `lansync reject` brings the "
+                 "files back");
     return NodeState::kHeld;
   }
   if (replica_->paused()) {
@@ -199,8 +201,8 @@ StatusReport Node::status() {
 
 std::vector<PeerReport> Node::peers() {
   std::map<NodeId, PeerReport> by_node;
-  auto report_of = [](const NodeId& node, const std::string& name, Role role, const Address& address,
-                      PeerState state) {
+  auto report_of = [](const NodeId& node, const std::string& name, Role role,
+                      const Address& address, PeerState state) {
     PeerReport report;
     report.id = node;
     report.name = name;
@@ -257,7 +259,8 @@ std::vector<PeerReport> Node::peers() {
     report.port = address.port;
     report.state = PeerState::kRefused;
     report.protocol = foreign.version;
-    report.why = str("it speaks protocol ", int{foreign.version}, ", this node ", int{kProtocolVersion});
+    report.why =
+        str("it speaks protocol ", int{foreign.version}, ", this node ", int{kProtocolVersion});
     out.push_back(std::move(report));
   }
   return out;
@@ -355,7 +358,8 @@ NodeControl::Token Node::trash_restore(const TrashRestore& what,
     if (!fresh && row.time > at->second.time) at->second = row;
   }
   if (found.empty()) {
-    done(Error{ErrorCode::kNotFound, str("nothing called ", printable(what.path), " is in the trash")});
+    done(Error{ErrorCode::kNotFound,
+               str("nothing called ", printable(what.path), " is in the trash")});
     return 0;
   }
   struct Restore {
@@ -383,7 +387,8 @@ NodeControl::Token Node::trash_restore(const TrashRestore& what,
   return 0;
 }
 
-// ---- wait -------------------------------------------------------------------------------------------
+// ---- wait
+// -------------------------------------------------------------------------------------------
 
 NodeControl::Token Node::wait(std::uint32_t peers, Callback<StatusReport> done) {
   Wait wait;

@@ -1,4 +1,5 @@
-// The node's part that talks: what comes on sessions goes to whom it is for, what they say goes out.
+// The node's part that talks: what comes on sessions goes to whom it is for, what they say goes
+// out.
 #include <algorithm>
 
 #include "base/assert.h"
@@ -16,7 +17,8 @@ constexpr std::size_t kEndsTogether = 64;
 
 }  // namespace
 
-// ---- up and down ------------------------------------------------------------------------------------
+// ---- up and down
+// ------------------------------------------------------------------------------------
 
 void Node::on_session_up(const SessionInfo& session) {
   Peer peer;
@@ -65,10 +67,11 @@ void Node::on_refused(const Address& address, DialFailure failure, int peer_vers
   bool fresh = refusal.why.empty() || now_ - refusal.at > 10s;
   refusal.protocol = peer_version;
   refusal.at = now_;
-  refusal.why = failure == DialFailure::kWrongPassword
-                    ? "it has another password for this group"
-                    : str("it speaks protocol ", peer_version, ", this node ", int{kProtocolVersion});
-  if (failure == DialFailure::kNoAnswer || failure == DialFailure::kBusy) refusal.why = to_string(failure);
+  refusal.why = failure == DialFailure::kWrongPassword ? "it has another password for this group"
+                                                       : str("it speaks protocol ", peer_version,
+                                                             ", this node ", int{kProtocolVersion});
+  if (failure == DialFailure::kNoAnswer || failure == DialFailure::kBusy)
+    refusal.why = to_string(failure);
   if (fresh) parts_.log.warn(str("turned away ", to_string(address), ": ", refusal.why));
   if (refusals_.size() > 256) refusals_.erase(refusals_.begin());
 }
@@ -80,7 +83,8 @@ SessionId Node::session_of(const NodeId& node) const {
   return 0;
 }
 
-// ---- hello ------------------------------------------------------------------------------------------
+// ---- hello
+// ------------------------------------------------------------------------------------------
 
 Hello Node::make_hello(bool answer) const {
   Hello hello;
@@ -143,7 +147,8 @@ void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
   election_->on_facts(facts_of(peer), now_);
 }
 
-// ---- packets ----------------------------------------------------------------------------------------
+// ---- packets
+// ----------------------------------------------------------------------------------------
 
 void Node::on_packet(SessionId id, Channel channel, ByteView bytes) {
   auto at = sessions_.find(id);
@@ -243,7 +248,8 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
   return false;
 }
 
-// ---- content ----------------------------------------------------------------------------------------
+// ---- content
+// ----------------------------------------------------------------------------------------
 
 bool Node::on_request(SessionId id, const Request& request) {
   for (const RequestItem& item : request.items) {
@@ -267,7 +273,8 @@ bool Node::on_download(SessionId id, const Download& download) {
 
 bool Node::on_done(SessionId id, const Done& done) {
   for (const TransferEnd& end : done.transfers) {
-    if (!fetcher_->on_end(id, TransferResult{end.transfer, end.ok, end.md5, end.reason})) return false;
+    if (!fetcher_->on_end(id, TransferResult{end.transfer, end.ok, end.md5, end.reason}))
+      return false;
   }
   if (!done.published.empty() && client_->hub() == id) client_->on_done(done.published);
   return true;
@@ -295,7 +302,19 @@ void Node::send_requests() {
 }
 
 bool Node::has_room(SourceId source) {
-  return sessions_.contains(source) && transport_->queued(source) < kContentQueue;
+  return sessions_.contains(source) && transport_->queued(source) < kContentQueue && within_limit();
+}
+
+// --limit: a bucket of 20 ms of the rate, all transfers together.
+bool Node::within_limit() {
+  if (config_.limit == 0) return true;
+  double rate = static_cast<double>(config_.limit);
+  double earned = rate * static_cast<double>((now_ - allowance_at_).count()) / 1e6;
+  double most = std::max(rate * 0.02, 2.0 * static_cast<double>(kChunkBytes));
+  allowance_ = std::min(most, allowance_ + earned);
+  allowance_at_ = now_;
+  limited_ = allowance_ < static_cast<double>(kChunkBytes);
+  return !limited_;
 }
 
 void Node::begin(SourceId source, std::uint32_t transfer, const std::string& name,
@@ -311,6 +330,7 @@ void Node::chunk(SourceId source, std::uint32_t transfer, std::uint64_t chunk_nu
   transport_->send(source, Channel::kContent, chunk_buffer_);
   ++chunks_sent_;
   payload_sent_ += bytes.size();
+  allowance_ -= static_cast<double>(bytes.size());
 }
 
 // Ends are gathered: with small files one message closes dozens of transfers.
@@ -335,7 +355,8 @@ void Node::send_ends() {
   ends_.clear();
 }
 
-// ---- keeping company --------------------------------------------------------------------------------
+// ---- keeping company
+// --------------------------------------------------------------------------------
 
 void Node::ping(Instant now) {
   if (now < next_ping_) return;

@@ -1,7 +1,9 @@
-// Messages on their way to one session each: a queue above ENet's, because ENet 1.3.17 walks its whole
-// outgoing list on every call (reliability.md §3), so only little may be handed to it at a time.
+// Messages on their way to one session each: a queue above ENet's, because ENet 1.3.17 walks its
+// whole outgoing list on every call (reliability.md §3), so only little may be handed to it at a
+// time.
 //
-// Invariant: messages of a session leave in the order in which they were put in. Driven by roles/node.
+// Invariant: messages of a session leave in the order in which they were put in. Driven by
+// roles/node.
 #pragma once
 
 #include <cstdint>

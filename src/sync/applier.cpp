@@ -78,10 +78,11 @@ DiskOutcome apply_one(FileSystem& files, const DiskChange& change) {
       }
       bool was_directory = change.expected && change.expected->kind == FileKind::kDirectory;
       auto expected = was_directory ? std::nullopt : expected_now(files, change);
-      return take(change.kind == DiskChange::Kind::kInstall
-                      ? files.install_temp(change.temp, change.path, expected, change.trash)
-                      : files.make_symlink(change.entry->target, change.path, expected, change.trash),
-                  expected.has_value() && !change.trash.empty());
+      return take(
+          change.kind == DiskChange::Kind::kInstall
+              ? files.install_temp(change.temp, change.path, expected, change.trash)
+              : files.make_symlink(change.entry->target, change.path, expected, change.trash),
+          expected.has_value() && !change.trash.empty());
     }
     case DiskChange::Kind::kMakeDirectory:
       return make_directory(files, change);
@@ -89,13 +90,14 @@ DiskOutcome apply_one(FileSystem& files, const DiskChange& change) {
       auto expected = expected_now(files, change);
       std::optional<std::int64_t> mtime;
       if (change.entry->is_file()) mtime = change.entry->mtime_ns;
-      return take(files.set_metadata(change.path, change.entry->mode, mtime,
-                                     expected.value_or(FileStat{})),
-                  false);
+      return take(
+          files.set_metadata(change.path, change.entry->mode, mtime, expected.value_or(FileStat{})),
+          false);
     }
     case DiskChange::Kind::kTrash: {
       auto expected = expected_now(files, change);
-      outcome.status = files.move_to_trash(change.path, expected.value_or(FileStat{}), change.trash);
+      outcome.status =
+          files.move_to_trash(change.path, expected.value_or(FileStat{}), change.trash);
       outcome.displaced = outcome.status.has_value();
       return outcome;
     }

@@ -1,6 +1,6 @@
-// Carries out a batch of planned changes on the disk, in one job, in the order that makes it durable
-// with two syncfs: temp files complete, syncfs, rename all, syncfs (DESIGN, Writing). The index row is
-// written by the caller, afterwards.
+// Carries out a batch of planned changes on the disk, in one job, in the order that makes it
+// durable with two syncfs: temp files complete, syncfs, rename all, syncfs (DESIGN, Writing). The
+// index row is written by the caller, afterwards.
 #pragma once
 
 #include <functional>
@@ -16,11 +16,11 @@ namespace lansync {
 
 struct DiskChange {
   enum class Kind {
-    kInstall,          // a verified temp file gets its real name
+    kInstall,  // a verified temp file gets its real name
     kMakeDirectory,
     kMakeSymlink,
-    kSetMetadata,      // same content, other mode or mtime
-    kTrash,            // a file or symlink goes to the trash
+    kSetMetadata,  // same content, other mode or mtime
+    kTrash,        // a file or symlink goes to the trash
     kRemoveDirectory,
   };
   Kind kind = Kind::kInstall;

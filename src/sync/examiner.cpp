@@ -29,8 +29,8 @@ Observation unknown(const std::string& path, const Error& error) {
   Observation seen;
   seen.path = path;
   // Gone between stat and open is as absent as gone before it.
-  seen.kind = error.code == ErrorCode::kNotFound ? Observation::Kind::kAbsent
-                                                 : Observation::Kind::kUnknown;
+  seen.kind =
+      error.code == ErrorCode::kNotFound ? Observation::Kind::kAbsent : Observation::Kind::kUnknown;
   seen.reason = error.detail;
   return seen;
 }

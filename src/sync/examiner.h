@@ -1,5 +1,5 @@
-// Finds out what is at given paths: stat, and where that says so the hash of the content in one pass.
-// A file that changes while it is read is reported as unstable, never with a torn hash.
+// Finds out what is at given paths: stat, and where that says so the hash of the content in one
+// pass. A file that changes while it is read is reported as unstable, never with a torn hash.
 #pragma once
 
 #include <functional>

@@ -61,7 +61,8 @@ bool Index::load(const LoadedIndex& loaded) {
       EntryPtr synced = decode_entry(row.synced);
       if (!synced) return false;
       // Equal trees share one object: 100,000 files in sync cost 100,000 entries, not twice that.
-      record.synced = record.local && encode_entry(*record.local) == row.synced ? record.local : synced;
+      record.synced =
+          record.local && encode_entry(*record.local) == row.synced ? record.local : synced;
     }
     if (record.empty()) continue;
     auto [at, fresh] = paths_.insert_or_assign(row.path, std::move(record));
@@ -259,7 +260,8 @@ void Index::put_back(const IndexBatch& batch) {
   for (const TrashRow& row : batch.trash_added) {
     if (trash_.contains(row.name)) trash_added_.insert(row.name);
   }
-  trash_removed_.insert(trash_removed_.end(), batch.trash_removed.begin(), batch.trash_removed.end());
+  trash_removed_.insert(trash_removed_.end(), batch.trash_removed.begin(),
+                        batch.trash_removed.end());
   for (const auto& [key, value] : batch.meta) meta_dirty_.insert(key);
 }
 

@@ -1,9 +1,9 @@
-// The three trees, in memory: what the disk shows (local), what disk and hub last agreed on (synced),
-// what the hub says (remote). One record a path; equal trees share their Entry objects.
+// The three trees, in memory: what the disk shows (local), what disk and hub last agreed on
+// (synced), what the hub says (remote). One record a path; equal trees share their Entry objects.
 //
-// Owned by the control thread. local, its stat and synced are persistent (index.db); remote is not: it
-// is asked for anew on every join. Invariant: the content lookup names exactly the paths whose local
-// entry is a live file.
+// Owned by the control thread. local, its stat and synced are persistent (index.db); remote is not:
+// it is asked for anew on every join. Invariant: the content lookup names exactly the paths whose
+// local entry is a live file.
 #pragma once
 
 #include <functional>
@@ -21,10 +21,10 @@
 namespace lansync {
 
 struct PathRecord {
-  EntryPtr local;   // null: this disk never held it (or forgot); a tombstone: it was deleted here
+  EntryPtr local;  // null: this disk never held it (or forgot); a tombstone: it was deleted here
   EntryPtr synced;
   EntryPtr remote;
-  FileStat stat;    // of the disk when `local` was last verified; kOther for tombstones
+  FileStat stat;      // of the disk when `local` was last verified; kOther for tombstones
   bool held = false;  // local is a tombstone of a run of deletes that waits for confirm
 
   bool empty() const { return !local && !synced && !remote; }
@@ -71,7 +71,8 @@ class Index {
   // A batch that could not be committed: its rows are dirty again.
   void put_back(const IndexBatch& batch);
   bool dirty() const {
-    return !dirty_.empty() || !trash_added_.empty() || !trash_removed_.empty() || !meta_dirty_.empty();
+    return !dirty_.empty() || !trash_added_.empty() || !trash_removed_.empty() ||
+           !meta_dirty_.empty();
   }
 
   // Live local paths below `directory`, itself not included.

@@ -127,7 +127,8 @@ std::vector<SourceId> Replica::sources_for(const std::string& path) const {
 
 void Replica::pump(Instant now) {
   if (!root_error_.empty()) {
-    // Nothing is done to a folder that is not the one that was opened; a scan finds out when it is back.
+    // Nothing is done to a folder that is not the one that was opened; a scan finds out when it is
+    // back.
     if (now >= next_scan_ && !scan_running_) begin_scan(now);
     start_commit(now);
     return;
@@ -215,7 +216,8 @@ void Replica::reject(Instant) {
   for (const std::string& path : incoming_guard_.reject()) {
     const PathRecord* record = index_.find(path);
     if (!record || !record->live() || !record->remote) continue;
-    // Keeping what the others deleted is an edit that has seen the delete: it comes back everywhere.
+    // Keeping what the others deleted is an edit that has seen the delete: it comes back
+    // everywhere.
     Entry entry = *record->local;
     FileStat stat = record->stat;
     entry.version = VersionVector::merged(entry.version, record->remote->version);
@@ -260,9 +262,7 @@ std::vector<Operation> Replica::preview() const {
   return lansync::plan(IndexView(index_), paths, PlanOptions{long_away_}).operations;
 }
 
-void Replica::commit_then(std::function<void()> done) {
-  after_commit_.push_back(std::move(done));
-}
+void Replica::commit_then(std::function<void()> done) { after_commit_.push_back(std::move(done)); }
 
 void Replica::start_commit(Instant now) {
   std::string held = guard_.holding() ? guard_.serialize() : std::string();

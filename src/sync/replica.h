@@ -1,10 +1,10 @@
-// This node's folder and what it should become: notices edits and makes versions of them (replica_local),
-// plans what the hub's word asks for and carries it out (replica_remote). Knows no roles: the hub feeds
-// it its own tree as `remote`, a client what the hub sent.
+// This node's folder and what it should become: notices edits and makes versions of them
+// (replica_local), plans what the hub's word asks for and carries it out (replica_remote). Knows no
+// roles: the hub feeds it its own tree as `remote`, a client what the hub sent.
 //
-// Driven by roles/node on the control thread: events in, pump(now) does what is due, deadline() says when
-// next. Invariant: at most one operation per path at a time (busy_); nothing is done to a path whose disk
-// is not what the index says.
+// Driven by roles/node on the control thread: events in, pump(now) does what is due, deadline()
+// says when next. Invariant: at most one operation per path at a time (busy_); nothing is done to a
+// path whose disk is not what the index says.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +47,8 @@ class ReplicaEvents {
   virtual ~ReplicaEvents() = default;
   // The index row of `path` is durable, and disk and remote agree on it.
   virtual void on_settled(const std::string& path) = 0;
-  // The fetched content of `path` cannot be had (all sources failed for now); it is tried again later.
+  // The fetched content of `path` cannot be had (all sources failed for now); it is tried again
+  // later.
   virtual void on_fetch_failed(const std::string& path, const std::string& reason) = 0;
 };
 
@@ -67,23 +68,26 @@ class Replica final : public ContentLocator {
           Fetcher& fetcher, RandomSource& random, const Clock& clock, Log& log);
 
   void set_events(ReplicaEvents* events) { events_ = events; }
-  // Takes the loaded index (false: it is damaged and the caller starts with an empty one), reserves edit
-  // counts, and begins the first scan. `fresh`: the index was made now, so what is found is an import.
+  // Takes the loaded index (false: it is damaged and the caller starts with an empty one), reserves
+  // edit counts, and begins the first scan. `fresh`: the index was made now, so what is found is an
+  // import.
   bool start(const LoadedIndex& loaded, bool fresh, Instant now);
 
-  // ---- the disk --------------------------------------------------------------------------------------
+  // ---- the disk
+  // --------------------------------------------------------------------------------------
   void on_hint(const ChangeHint& hint, Instant now);
   // Looks at everything below a directory that was moved here.
   void look_below(const std::string& directory, Instant now);
   // The watcher lost events, or somebody asks: look at everything.
   void rescan(Instant now);
-  // The watcher's answer to a marker came, or there is no watcher and a scan was made: `done` runs when
-  // everything noticed before is examined (not necessarily on the hub).
+  // The watcher's answer to a marker came, or there is no watcher and a scan was made: `done` runs
+  // when everything noticed before is examined (not necessarily on the hub).
   bool scanned() const { return initial_scan_done_; }
 
-  // ---- the hub's word --------------------------------------------------------------------------------
-  // Nothing is planned before the remote tree is known, and no version is made while it is being learned
-  // (a digest of the local tree is on its way).
+  // ---- the hub's word
+  // -------------------------------------------------------------------------------- Nothing is
+  // planned before the remote tree is known, and no version is made while it is being learned (a
+  // digest of the local tree is on its way).
   void remote_unknown();
   void freeze_versions(bool frozen);
   void remote_known(Instant now);
@@ -91,11 +95,11 @@ class Replica final : public ContentLocator {
   void set_remote(const std::string& path, EntryPtr entry);
   // Local and remote agree on `entry` without anything to do on disk (a push was published).
   void set_agreed(const std::string& path, const EntryPtr& entry);
-  // Paths whose local version the hub should have. Roles push them; an entry leaves the set when the
-  // trees agree or a newer remote takes over.
+  // Paths whose local version the hub should have. Roles push them; an entry leaves the set when
+  // the trees agree or a newer remote takes over.
   const std::set<std::string>& to_push() const { return to_push_; }
-  // The same in the order in which they go out: what exists first, shallow to deep; then deletes, deep to
-  // shallow, because a directory in which something lives is not deleted.
+  // The same in the order in which they go out: what exists first, shallow to deep; then deletes,
+  // deep to shallow, because a directory in which something lives is not deleted.
   std::vector<std::string> push_order() const;
   // True if something was added since the last call.
   bool take_push_changed() { return std::exchange(push_changed_, false); }
@@ -105,7 +109,8 @@ class Replica final : public ContentLocator {
   void set_path_source(const std::string& path, SourceId source);
   void clear_path_source(const std::string& path) { source_of_.erase(path); }
 
-  // ---- turns -----------------------------------------------------------------------------------------
+  // ---- turns
+  // -----------------------------------------------------------------------------------------
   void pump(Instant now);
   Instant deadline() const;
   bool in_sync() const;
@@ -115,7 +120,8 @@ class Replica final : public ContentLocator {
   void pause(bool paused) { paused_ = paused; }
   bool paused() const { return paused_; }
 
-  // ---- guards ----------------------------------------------------------------------------------------
+  // ---- guards
+  // ----------------------------------------------------------------------------------------
   std::uint64_t held_deletes() const;
   bool is_held(const std::string& path) const { return guard_.holds(path); }
   void confirm(Instant now);
@@ -123,7 +129,8 @@ class Replica final : public ContentLocator {
   // Empty while the root is what it was at start; else why nothing is done.
   const std::string& root_error() const { return root_error_; }
 
-  // ---- identity --------------------------------------------------------------------------------------
+  // ---- identity
+  // --------------------------------------------------------------------------------------
   const NodeId& node() const { return options_.node; }
   std::uint64_t edit_count() const { return edit_count_; }
   // The hub settles conflicts with counts of its own: the next `n` are used.
@@ -131,7 +138,8 @@ class Replica final : public ContentLocator {
   // A new node id: counts start anew; vectors and synced tree stay (DESIGN, Identity).
   void change_identity(const NodeId& node);
 
-  // ---- what others ask -------------------------------------------------------------------------------
+  // ---- what others ask
+  // -------------------------------------------------------------------------------
   std::optional<LocatedContent> locate(const ContentId& content, const std::string& hint) override;
   // A provider found that a file is not what the index says.
   void on_content_changed(const std::string& path);
@@ -150,7 +158,8 @@ class Replica final : public ContentLocator {
   void clear_problem(const std::string& path) { problems_.erase(path); }
   // Restores what is in the trash under that name; the file comes back as a local edit.
   void restore_trash(const std::string& trash_name, std::function<void(Status)> done);
-  // Drops what is older than 30 days or beyond a tenth of the disk, oldest first; never the last copy.
+  // Drops what is older than 30 days or beyond a tenth of the disk, oldest first; never the last
+  // copy.
   void prune_trash();
   // Tombstones are kept for 15 months (DESIGN, Joining).
   void drop_old_tombstones();
@@ -247,11 +256,11 @@ class Replica final : public ContentLocator {
   QuietTimer timer_;
   DeleteGuard guard_;
   std::map<std::string, std::vector<TimedEvent>> hints_;  // to be glanced at
-  std::set<std::string> due_;           // to be examined
+  std::set<std::string> due_;                             // to be examined
   // Read within a tick of their last change: an equal stat proves nothing, they are read again.
   std::set<std::string> racy_;
-  std::set<std::string> busy_;          // path locks
-  std::vector<Observation> deferred_;   // seen while frozen
+  std::set<std::string> busy_;         // path locks
+  std::vector<Observation> deferred_;  // seen while frozen
   int examines_running_ = 0;
   int glances_running_ = 0;
   bool scan_running_ = false;
@@ -259,29 +268,29 @@ class Replica final : public ContentLocator {
   bool initial_scan_done_ = false;
   bool initial_walk_done_ = false;
   bool importing_ = false;
-  std::set<std::string> initial_;       // found by the first scan and not yet examined
-  std::set<std::string> unknown_below_; // directories that could not be read
+  std::set<std::string> initial_;        // found by the first scan and not yet examined
+  std::set<std::string> unknown_below_;  // directories that could not be read
   Instant next_scan_ = kNever;
   std::uint64_t edit_count_ = 0;
-  std::uint64_t edit_reserved_ = 0;     // durable high-water mark
+  std::uint64_t edit_reserved_ = 0;  // durable high-water mark
   std::map<std::string, std::string> problems_;
 
   // remote
   std::set<std::string> plan_;
-  bool more_to_plan_ = false;           // the last batch was full: a turn is due at once
+  bool more_to_plan_ = false;  // the last batch was full: a turn is due at once
   std::set<std::string> to_push_;
   bool push_changed_ = false;
   std::map<std::string, Instant> retry_;
   std::map<ContentId, std::set<std::string>> waiting_;  // paths that wait for content
   std::map<std::string, ContentId> waits_for_;
   std::set<ContentId> copying_;
-  std::set<ContentId> no_copy_;         // a local copy did not verify: fetch
+  std::set<ContentId> no_copy_;  // a local copy did not verify: fetch
   struct Ready {
     std::string temp;
     Instant since;
   };
-  std::map<ContentId, Ready> ready_;    // verified temp files that no path has taken yet
-  std::set<std::string> blocked_;       // planned again after the next batch
+  std::map<ContentId, Ready> ready_;  // verified temp files that no path has taken yet
+  std::set<std::string> blocked_;     // planned again after the next batch
   std::vector<SourceId> sources_;
   std::map<std::string, SourceId> source_of_;
   std::set<std::string> incoming_counted_;
@@ -289,7 +298,7 @@ class Replica final : public ContentLocator {
   DeleteGuard incoming_guard_;
   int applies_running_ = 0;
   bool commit_running_ = false;
-  std::vector<std::string> settled_;    // agreed on disk, row not yet durable
+  std::vector<std::string> settled_;  // agreed on disk, row not yet durable
   std::vector<std::function<void()>> after_commit_;
   std::uint64_t trash_counter_ = 0;
   bool long_away_ = false;

@@ -1,6 +1,7 @@
 // The replica's own side: from an event or a scan to a version.
 //
-//   hint -> glance (stat on a worker: our own writes end here) -> quiet timer -> examine (hash) -> version
+//   hint -> glance (stat on a worker: our own writes end here) -> quiet timer -> examine (hash) ->
+//   version
 #include <algorithm>
 
 #include "base/assert.h"
@@ -14,8 +15,10 @@ namespace {
 constexpr std::size_t kGlanceBatch = 2048;
 constexpr std::size_t kExamineBatch = 512;
 constexpr int kExaminesAtOnce = 2;
-// A stat that is younger than this may hide a second write within one tick of the file system's clock
-// (git calls such entries racy; kernel ticks are 1 to 10 ms, with room for slow machines).
+// A root that is gone (a disk that was unplugged) is looked for so often.
+constexpr Duration kRootRetry = 5s;
+// A stat that is younger than this may hide a second write within one tick of the file system's
+// clock (git calls such entries racy; kernel ticks are 1 to 10 ms, with room for slow machines).
 constexpr std::int64_t kRacyNs = 50'000'000;
 
 // ctime, because an mtime can be set to anything and a file from 2106 would be racy for ever.
@@ -23,8 +26,9 @@ bool is_racy(const FileStat& stat, WallTime now) {
   return stat.ctime_ns > now.ns - kRacyNs && stat.ctime_ns < now.ns + kRacyNs;
 }
 
-// The one author of what a first scan finds: the same file found by two nodes gets the same vector, so
-// that two equal folders that meet cost digests and not listings (docs/architecture.md, Imports).
+// The one author of what a first scan finds: the same file found by two nodes gets the same vector,
+// so that two equal folders that meet cost digests and not listings (docs/architecture.md,
+// Imports).
 ShortId import_id(const std::string& path, const Entry& entry) {
   ByteWriter out;
   out.text("lansync import");
@@ -42,10 +46,14 @@ ShortId import_id(const std::string& path, const Entry& entry) {
 
 EntryKind entry_kind(FileKind kind) {
   switch (kind) {
-    case FileKind::kFile: return EntryKind::kFile;
-    case FileKind::kDirectory: return EntryKind::kDirectory;
-    case FileKind::kSymlink: return EntryKind::kSymlink;
-    case FileKind::kOther: break;
+    case FileKind::kFile:
+      return EntryKind::kFile;
+    case FileKind::kDirectory:
+      return EntryKind::kDirectory;
+    case FileKind::kSymlink:
+      return EntryKind::kSymlink;
+    case FileKind::kOther:
+      break;
   }
   LS_ASSERT(false && "only what can be synced becomes an entry");
   return EntryKind::kFile;
@@ -83,8 +91,8 @@ void Replica::on_hint(const ChangeHint& hint, Instant now) {
   }
 }
 
-// Counts a delete when it is heard of, not when its timer has run: a `rm -rf` of ten thousand files must
-// be seen whole before the first fifty of it go out.
+// Counts a delete when it is heard of, not when its timer has run: a `rm -rf` of ten thousand files
+// must be seen whole before the first fifty of it go out.
 void Replica::note_delete(const std::string& path, Instant now) {
   const PathRecord* record = index_.find(path);
   std::vector<std::string> below;
@@ -178,6 +186,7 @@ void Replica::on_scan(ScanResult result, Instant now) {
   if (Status root = files_.check_root(); !root || !result.status) {
     root_error_ = !root ? root.error().detail : result.status.error().detail;
     log_.error(str("the folder cannot be read, nothing is deleted anywhere: ", root_error_));
+    next_scan_ = now + kRootRetry;
     return;
   }
   root_error_.clear();
@@ -206,7 +215,8 @@ void Replica::on_scan(ScanResult result, Instant now) {
   initial_walk_done_ = true;
 }
 
-// A path that becomes ignored leaves the index without a tombstone and stays on every disk (DESIGN).
+// A path that becomes ignored leaves the index without a tombstone and stays on every disk
+// (DESIGN).
 void Replica::forget_ignored(const std::string& path) {
   index_.set_local(path, nullptr, FileStat{});
   index_.set_synced(path, nullptr);
@@ -222,7 +232,8 @@ void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
   bool rested = std::max(seen.stat.mtime_ns, seen.stat.ctime_ns) <
                 clock_.wall().ns - std::chrono::nanoseconds(options_.settle).count();
   if (!initial_walk_done_ && (rested || importing_)) initial_.insert(seen.path);
-  if (!initial_walk_done_ && (rested || seen.stat.kind != FileKind::kFile || options_.settle == 0s)) {
+  if (!initial_walk_done_ &&
+      (rested || seen.stat.kind != FileKind::kFile || options_.settle == 0s)) {
     due_.insert(seen.path);
   } else {
     timer_.on_event(seen.path, FileEvent::kScanFound, now);
@@ -243,8 +254,8 @@ void Replica::start_due(Instant now) {
   }
 }
 
-// Directories above `path` that the index does not have are looked at first, so that a version never
-// goes out before the directory it is in.
+// Directories above `path` that the index does not have are looked at first, so that a version
+// never goes out before the directory it is in.
 void Replica::require_parents(const std::string& path, std::set<std::string>& paths) const {
   for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
     std::string text(parent);
@@ -427,8 +438,9 @@ void Replica::make_tombstone(const std::string& path) {
   reserve_counts();
 }
 
-// Counts are used only below a mark that is durable, and a start begins above the mark: after a crash no
-// count is used twice for different bytes (DESIGN, Identity). A million a start costs nothing in 64 bits.
+// Counts are used only below a mark that is durable, and a start begins above the mark: after a
+// crash no count is used twice for different bytes (DESIGN, Identity). A million a start costs
+// nothing in 64 bits.
 void Replica::reserve_counts() {
   if (edit_reserved_ > edit_count_ + kCountReserve / 2) return;
   std::uint64_t mark = edit_count_ + kCountReserve;

@@ -1,6 +1,7 @@
 // The replica's other side: from what the hub says to what is on this disk.
 //
-//   remote entry -> plan -> content (a local copy, else fetched) -> one batch of disk changes -> index
+//   remote entry -> plan -> content (a local copy, else fetched) -> one batch of disk changes ->
+//   index
 #include <algorithm>
 
 #include "base/assert.h"
@@ -13,15 +14,15 @@ namespace lansync {
 namespace {
 
 constexpr std::size_t kPlanBatch = 4096;
-// A batch is made durable by two syncfs, some 10 ms each on a disk: few large batches, but not so large
-// that the first file of a stream waits for the last.
+// A batch is made durable by two syncfs, some 10 ms each on a disk: few large batches, but not so
+// large that the first file of a stream waits for the last.
 constexpr std::size_t kApplyBatch = 1024;
 constexpr Duration kRetryDelay = 10s;
 constexpr Duration kReadyKept = 60s;
 constexpr std::string_view kCopyPrefix = "c-";
 
-// Order in a batch: makes and changes (shallow first), deletes (deep first), then what takes the place of
-// a directory that the deletes have emptied.
+// Order in a batch: makes and changes (shallow first), deletes (deep first), then what takes the
+// place of a directory that the deletes have emptied.
 int phase_of(const DiskChange& change) {
   switch (change.kind) {
     case DiskChange::Kind::kTrash:
@@ -151,6 +152,10 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       }
       break;
     case OperationKind::kFetch:
+      if (options_.max_file_size != 0 && operation.entry->size > options_.max_file_size) {
+        note_problem(path, "is larger than --max-file-size and is not taken");
+        break;
+      }
       want_content(path, operation.entry, now);
       break;
     case OperationKind::kMakeDirectory:
@@ -205,7 +210,8 @@ std::string Replica::trash_name(const std::string& path) {
   return str(stamp, '-', ++trash_counter_, '/', path);
 }
 
-// ---- content ----------------------------------------------------------------------------------------
+// ---- content
+// ----------------------------------------------------------------------------------------
 
 void Replica::want_content(const std::string& path, const EntryPtr& entry, Instant now) {
   const ContentId& content = entry->content;
@@ -259,7 +265,8 @@ void Replica::drop_interest(const std::string& path) {
   if (!copying_.contains(content)) fetcher_.drop(content);
 }
 
-// What is on this disk already is copied and verified anew, never sent (DESIGN, Renames and copies).
+// What is on this disk already is copied and verified anew, never sent (DESIGN, Renames and
+// copies).
 void Replica::start_copy(const ContentId& content, const std::string& from, bool from_trash) {
   copying_.insert(content);
   std::string temp = std::string(kCopyPrefix) + to_hex(content).substr(0, 40);
@@ -267,8 +274,8 @@ void Replica::start_copy(const ContentId& content, const std::string& from, bool
   executor_.submit(
       JobClass::kBulk,
       [this, content, from, from_trash, temp, status] {
-        *status = from_trash ? files_.copy_trash_to_temp(from, temp)
-                             : files_.copy_to_temp(from, temp);
+        *status =
+            from_trash ? files_.copy_trash_to_temp(from, temp) : files_.copy_to_temp(from, temp);
         if (*status) *status = verify_temp(files_, temp, content);
         if (!*status) (void)files_.remove_temp(temp);
       },
@@ -344,7 +351,8 @@ void Replica::release_temp(const ContentId& content, const std::string& temp) {
       JobClass::kDisk, [this, temp] { (void)files_.remove_temp(temp); }, [] {});
 }
 
-// ---- disk -------------------------------------------------------------------------------------------
+// ---- disk
+// -------------------------------------------------------------------------------------------
 
 void Replica::start_apply(Instant) {
   if (changes_.empty() || applies_running_ > 0) return;
@@ -397,8 +405,8 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
   if (change.kind == DiskChange::Kind::kInstall && !change.temp.starts_with(kCopyPrefix)) {
     fetcher_.release(change.entry->content);
   }
-  bool gone = change.kind == DiskChange::Kind::kTrash ||
-              change.kind == DiskChange::Kind::kRemoveDirectory;
+  bool gone =
+      change.kind == DiskChange::Kind::kTrash || change.kind == DiskChange::Kind::kRemoveDirectory;
   index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
   index_.set_synced(change.path, change.entry);
   incoming_guard_.on_pushed(change.path);
@@ -436,8 +444,8 @@ void Replica::on_change_failed(const DiskChange& change, const DiskOutcome& outc
   }
 }
 
-// Others deleted a directory in which something stays that sync does not know (an ignored file, one that
-// was made a moment ago). Keeping it is an edit that has seen the delete.
+// Others deleted a directory in which something stays that sync does not know (an ignored file, one
+// that was made a moment ago). Keeping it is an edit that has seen the delete.
 void Replica::keep_directory(const std::string& path) {
   const PathRecord* record = index_.find(path);
   if (!record || !record->live() || !record->remote || !index_.live_below(path).empty()) return;
@@ -464,7 +472,8 @@ void Replica::run_retries(Instant now) {
   }
 }
 
-// ---- trash ------------------------------------------------------------------------------------------
+// ---- trash
+// ------------------------------------------------------------------------------------------
 
 void Replica::restore_trash(const std::string& name, std::function<void(Status)> done) {
   auto at = index_.trash().find(name);
@@ -518,7 +527,8 @@ void Replica::drop_old_tombstones() {
   std::vector<std::string> old;
   for (const auto& [path, record] : index_.paths()) {
     bool agreed = record.local && record.local == record.remote && record.local == record.synced;
-    if (agreed && record.local->is_tombstone() && record.local->edited.ns < limit) old.push_back(path);
+    if (agreed && record.local->is_tombstone() && record.local->edited.ns < limit)
+      old.push_back(path);
   }
   for (const std::string& path : old) {
     index_.set_local(path, nullptr, FileStat{});

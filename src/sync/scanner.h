@@ -21,14 +21,14 @@ struct ScannedPath {
 
 // Something on this disk that is not synced, and why: shown by status, never a delete.
 struct ScanProblem {
-  std::string path;      // raw bytes of the disk
+  std::string path;  // raw bytes of the disk
   std::string reason;
   bool unknown_below = false;  // a directory that could not be read: nothing is known below it
 };
 
 struct ScanResult {
-  Status status;                     // of the root itself
-  std::vector<ScannedPath> paths;    // files, directories, symlinks; sorted by path
+  Status status;                   // of the root itself
+  std::vector<ScannedPath> paths;  // files, directories, symlinks; sorted by path
   std::vector<ScanProblem> problems;
 };
 

@@ -92,8 +92,9 @@ struct Ping {
 struct IndexGet {
   std::uint32_t bucket_count = 0;
   Bytes digests;
-  std::uint64_t count_high =
-      0;  // this node's own edit counter: a hub that saw a higher one says so
+  // This node's own edit counter: a hub that saw a higher one says so.
+  std::uint64_t count_high = 0;
+  std::uint32_t round = 0;  // of this node: the answer carries it, so that a late one is known
 };
 
 // A client heard another hub of the group: its own hub has to know (DESIGN, Self-assignment 5).
@@ -118,9 +119,10 @@ struct NamedEntry {
 // message with `buckets`; entries of those buckets that are not in it are unknown to the hub.
 struct Update {
   std::uint32_t term = 0;
-  std::uint64_t seq = 0;  // the hub's sequence after this batch
-  bool snapshot = false;  // part of the answer to index_get
-  bool last = false;      // snapshot: nothing more to come
+  std::uint64_t seq = 0;    // the hub's sequence after this batch
+  std::uint32_t round = 0;  // snapshot: of the index_get that it answers
+  bool snapshot = false;    // part of the answer to index_get
+  bool last = false;        // snapshot: nothing more to come
   std::uint64_t count_seen =
       0;  // snapshot, last: the highest edit count the group knows of the receiver
   std::vector<std::uint32_t>

@@ -244,7 +244,8 @@ constexpr std::array<std::string_view, 3> kMarkNames = {"type", "token", "answer
 
 Message read_mark(Fields& in) { return Mark{in.number<std::uint64_t>(1), in.flag(2)}; }
 
-constexpr std::array<std::string_view, 4> kIndexGetNames = {"type", "buckets", "digests", "high"};
+constexpr std::array<std::string_view, 5> kIndexGetNames = {"type", "buckets", "digests", "high",
+                                                            "round"};
 
 Message read_index_get(Fields& in, Fault& fault) {
   IndexGet m;
@@ -252,14 +253,15 @@ Message read_index_get(Fields& in, Fault& fault) {
   ByteView digests = in.bytes(2, kMaxDigestBytes);
   m.digests.assign(digests.begin(), digests.end());
   m.count_high = in.number<std::uint64_t>(3);
+  m.round = in.number<std::uint32_t>(4);
   bool power_of_two = m.bucket_count != 0 && (m.bucket_count & (m.bucket_count - 1)) == 0;
   if (!power_of_two || m.digests.size() != std::size_t{16} * m.bucket_count)
     fault.set("digests that do not fit their number of buckets");
   return m;
 }
 
-constexpr std::array<std::string_view, 8> kUpdateNames = {"type", "term", "seq",     "snapshot",
-                                                          "last", "seen", "buckets", "entries"};
+constexpr std::array<std::string_view, 9> kUpdateNames = {
+    "type", "term", "seq", "snapshot", "last", "seen", "round", "buckets", "entries"};
 
 Message read_update(Fields& in, Fault& fault) {
   Update m;
@@ -268,7 +270,8 @@ Message read_update(Fields& in, Fault& fault) {
   m.snapshot = in.flag(3);
   m.last = in.flag(4);
   m.count_seen = in.number<std::uint64_t>(5);
-  std::span<const Object> buckets = in.list(6, kMaxDigestBuckets);
+  m.round = in.number<std::uint32_t>(6);
+  std::span<const Object> buckets = in.list(7, kMaxDigestBuckets);
   m.buckets.reserve(buckets.size());
   for (const Object& bucket : buckets) {
     if (bucket.type != msgpack::type::POSITIVE_INTEGER || bucket.via.u64 >= kMaxDigestBuckets) {
@@ -277,7 +280,7 @@ Message read_update(Fields& in, Fault& fault) {
     }
     m.buckets.push_back(static_cast<std::uint32_t>(bucket.via.u64));
   }
-  m.entries = read_entries(in.list(7, kMaxEntriesPerMessage), fault);
+  m.entries = read_entries(in.list(8, kMaxEntriesPerMessage), fault);
   return m;
 }
 

@@ -136,6 +136,7 @@ Message random_message(Prng& random) {
       m.digests.resize(16 * m.bucket_count);
       random.fill(m.digests);
       m.count_high = random_number(random);
+      m.round = u32();
       return m;
     }
     case 6: {
@@ -145,6 +146,7 @@ Message random_message(Prng& random) {
       m.snapshot = random.chance(1, 2);
       m.last = random.chance(1, 2);
       m.count_seen = random_number(random);
+      m.round = u32();
       for (std::uint64_t i = random.below(5); i > 0; --i)
         m.buckets.push_back(static_cast<std::uint32_t>(random.below(kMaxDigestBuckets)));
       m.entries = random_entries(random);
@@ -349,10 +351,10 @@ TEST_CASE("ranges that overlap, go back or pass the end are refused") {
 }
 
 TEST_CASE("digests have to fit their buckets") {
-  CHECK(decode_message(encode_message(IndexGet{4096, Bytes(65536), 0})));
-  CHECK_FALSE(decode_message(encode_message(IndexGet{3, Bytes(48), 0})));
-  CHECK_FALSE(decode_message(encode_message(IndexGet{4, Bytes(63), 0})));
-  CHECK_FALSE(decode_message(encode_message(IndexGet{0, Bytes(), 0})));
+  CHECK(decode_message(encode_message(IndexGet{4096, Bytes(65536), 0, 0})));
+  CHECK_FALSE(decode_message(encode_message(IndexGet{3, Bytes(48), 0, 0})));
+  CHECK_FALSE(decode_message(encode_message(IndexGet{4, Bytes(63), 0, 0})));
+  CHECK_FALSE(decode_message(encode_message(IndexGet{0, Bytes(), 0, 0})));
 }
 
 TEST_CASE("the largest roster and the largest vector fit into a message") {
