@@ -141,7 +141,11 @@ void Hub::offer(Offer offer) {
     return;
   }
   auto& queue = at->second.queue;
-  std::erase_if(queue, [&](const Offer& other) { return other.session == offer.session; });
+  // A newer push takes the place of an older one of the same path. (Behind a conflict copy an offer
+  // of the path that the copy is made for may wait too.)
+  std::erase_if(queue, [&](const Offer& other) {
+    return other.session == offer.session && other.item.name == offer.item.name;
+  });
   if (queue.size() >= kMaxQueuedOffers) {
     verdict(offer.session, VerdictKind::kRefuse, offer.item.name, nullptr, "busy, try again");
     return;
@@ -251,6 +255,22 @@ void Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
     replica_.clear_path_source(path);
   }
   replica_.set_remote(path, entry);
+  // The disk may have had it since before a withdrawal: then nothing is left to do that would say
+  // so.
+  replica_.settle_if_agreed(path);
+}
+
+std::vector<std::string> Hub::describe_candidates() const {
+  std::vector<std::string> out;
+  for (const auto& [path, candidate] : candidates_) {
+    std::string line =
+        str(printable(path), candidate.entry ? "" : ", waits for its copy", ", session ",
+            candidate.offer.session, ", offers behind it ", candidate.queue.size());
+    if (candidate.offer.item.name != path)
+      line += str(", for ", printable(candidate.offer.item.name));
+    out.push_back(std::move(line));
+  }
+  return out;
 }
 
 void Hub::on_settled(const std::string& path) {

@@ -42,6 +42,8 @@ class Hub {
   void pump();
   bool is_member(SessionId session) const { return members_.contains(session); }
   bool idle() const { return candidates_.empty(); }
+  // What is on its way to being published, one line each. For tests and oracles.
+  std::vector<std::string> describe_candidates() const;
 
  private:
   // A push that waits for its turn, or for its content. session 0: our own disk.

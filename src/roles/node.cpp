@@ -291,6 +291,9 @@ void Node::update_self(Instant now) {
   Index& index = replica_->index();
   Rank rank = last_rank_;
   rank.node = node_;
+  // A paused node takes no pushes: somebody else is hub meanwhile, if there is anybody.
+  bool alone = sessions_.empty() && discovery_->neighbours().empty();
+  rank.manual = replica_->paused() && !alone ? ManualRole::kClient : config_.manual;
   rank.has_data = index.totals().files > 0;
   rank.term = static_cast<std::uint32_t>(number(index.meta("sync_term")));
   rank.seq = number(index.meta("sync_seq"));

@@ -141,6 +141,7 @@ class Node final : public SessionEvents,
   // For tests and oracles.
   const Replica& replica() const { return *replica_; }
   const Election& election() const { return *election_; }
+  const Hub& hub() const { return *hub_; }
   bool in_sync() const;
 
  private:

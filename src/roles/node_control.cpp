@@ -328,12 +328,14 @@ Result<ActionReport> Node::reject() {
 Result<ActionReport> Node::pause() {
   replica_->pause(true);
   replica_->index().set_meta("paused", "1");
+  update_self(now_);
   return ActionReport{"paused; `lansync resume` goes on", 0};
 }
 
 Result<ActionReport> Node::resume() {
   replica_->pause(false);
   replica_->index().set_meta("paused", "");
+  update_self(now_);
   return ActionReport{"going on", 0};
 }
 

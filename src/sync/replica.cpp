@@ -93,6 +93,17 @@ void Replica::set_remote(const std::string& path, EntryPtr entry) {
   plan_.insert(path);
 }
 
+void Replica::settle_if_agreed(const std::string& path) {
+  const PathRecord* record = index_.find(path);
+  if (!record || !record->local || !record->remote || !record->synced) return;
+  // As the planner judges it: see agree() there.
+  bool agreed = record->local->version == record->remote->version &&
+                record->synced->version == record->remote->version &&
+                same_on_disk(*record->local, *record->remote) &&
+                same_on_disk(*record->synced, *record->remote);
+  if (agreed) settled_.push_back(path);
+}
+
 void Replica::set_agreed(const std::string& path, const EntryPtr& entry) {
   index_.set_remote(path, entry);
   const PathRecord* record = index_.find(path);

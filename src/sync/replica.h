@@ -93,6 +93,9 @@ class Replica final : public ContentLocator {
   void remote_known(Instant now);
   bool is_remote_known() const { return remote_known_; }
   void set_remote(const std::string& path, EntryPtr entry);
+  // If disk and remote agree on `path` and nothing has to be done for it: tells on_settled, once
+  // the row is durable.
+  void settle_if_agreed(const std::string& path);
   // Local and remote agree on `entry` without anything to do on disk (a push was published).
   void set_agreed(const std::string& path, const EntryPtr& entry);
   // Paths whose local version the hub should have. Roles push them; an entry leaves the set when
@@ -284,6 +287,7 @@ class Replica final : public ContentLocator {
   std::map<ContentId, std::set<std::string>> waiting_;  // paths that wait for content
   std::map<std::string, ContentId> waits_for_;
   std::set<ContentId> copying_;
+  std::map<std::string, int> copied_from_;  // paths that a copy under way reads: not deleted meanwhile
   std::set<ContentId> no_copy_;  // a local copy did not verify: fetch
   struct Ready {
     std::string temp;

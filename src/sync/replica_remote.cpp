@@ -169,6 +169,8 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       break;
     case OperationKind::kDelete: {
       if (!operation.entry->confirmed && incoming_guard_.holds(path)) break;
+      // A rename: its content is being copied from here. The copy's end plans this path again.
+      if (copied_from_.contains(path)) break;
       const PathRecord* record = index_.find(path);
       bool directory = record && record->live() && record->local->is_directory();
       queue_change(operation,
@@ -269,6 +271,7 @@ void Replica::drop_interest(const std::string& path) {
 // copies).
 void Replica::start_copy(const ContentId& content, const std::string& from, bool from_trash) {
   copying_.insert(content);
+  if (!from_trash) ++copied_from_[from];
   std::string temp = std::string(kCopyPrefix) + to_hex(content).substr(0, 40);
   auto status = std::make_shared<Status>();
   executor_.submit(
@@ -281,6 +284,10 @@ void Replica::start_copy(const ContentId& content, const std::string& from, bool
       },
       [this, content, from, from_trash, temp, status] {
         copying_.erase(content);
+        if (!from_trash && --copied_from_[from] == 0) {
+          copied_from_.erase(from);
+          plan_.insert(from);
+        }
         if (*status) {
           on_content_ready(content, temp);
           return;
@@ -485,7 +492,13 @@ void Replica::restore_trash(const std::string& name, std::function<void(Status)>
   auto status = std::make_shared<Status>();
   executor_.submit(
       JobClass::kDisk,
-      [this, name, path, status] { *status = files_.restore_from_trash(name, path); },
+      [this, name, path, status] {
+        // The directories that it was in may be gone as well.
+        for (std::size_t at = path.find('/'); at != std::string::npos; at = path.find('/', at + 1)) {
+          (void)files_.make_directory(path.substr(0, at), 0755);
+        }
+        *status = files_.restore_from_trash(name, path);
+      },
       [this, name, path, status, done] {
         if (*status) {
           index_.remove_trash(name);
