@@ -57,6 +57,9 @@ std::string open_paths(SimNode& node) {
         str("  ", printable(path), pushed ? " (to push)" : "", ": local ", describe(record.local),
             ", synced ", describe(record.synced), ", remote ", describe(record.remote), "\n");
   }
+  for (const std::string& line : node.node().hub().describe_candidates()) {
+    out += str("  candidate: ", line, "\n");
+  }
   for (const auto& [path, why] : replica.problems()) {
     out += str("  problem: ", printable(path), ": ", printable(why), "\n");
   }
