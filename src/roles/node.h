@@ -115,6 +115,7 @@ class Node final : public SessionEvents,
              std::uint64_t size) override;
   void chunk(SourceId source, std::uint32_t transfer, std::uint64_t number,
              ByteView bytes) override;
+  void hole(SourceId source, std::uint32_t transfer, ByteRange range) override;
   void end(SourceId source, const TransferResult& result) override;
   // ---- ReplicaEvents
   // ---------------------------------------------------------------------------------

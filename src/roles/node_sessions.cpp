@@ -211,6 +211,9 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
   }
   if (const auto* request = std::get_if<Request>(&message)) return on_request(id, *request);
   if (const auto* download = std::get_if<Download>(&message)) return on_download(id, *download);
+  if (const auto* hole = std::get_if<Hole>(&message)) {
+    return fetcher_->on_hole(id, hole->transfer, {hole->begin, hole->end});
+  }
   if (const auto* done = std::get_if<Done>(&message)) return on_done(id, *done);
   return on_hub_message(id, message);
 }
@@ -331,6 +334,11 @@ void Node::chunk(SourceId source, std::uint32_t transfer, std::uint64_t chunk_nu
   ++chunks_sent_;
   payload_sent_ += bytes.size();
   allowance_ -= static_cast<double>(bytes.size());
+}
+
+void Node::hole(SourceId source, std::uint32_t transfer, ByteRange range) {
+  transport_->send(source, Channel::kContent,
+                   encode_message(Hole{transfer, range.begin, range.end}));
 }
 
 // Ends are gathered: with small files one message closes dozens of transfers.

@@ -1,5 +1,6 @@
 // Fetcher: what is asked of the sources, and what comes from them.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -175,6 +176,35 @@ bool Fetcher::on_chunk(SourceId source, std::uint32_t transfer, std::uint64_t nu
     store_small(item, source, begin, bytes);
   } else {
     store_large(item, source, begin, bytes);
+  }
+  return true;
+}
+
+bool Fetcher::on_hole(SourceId source, std::uint32_t transfer, ByteRange range) {
+  static constexpr std::array<std::uint8_t, kContentChunk> kZeros{};
+  Transfer* open = find_transfer(source, transfer);
+  if (!open || !open->begun) return violation();
+  const bool on_borders = range.begin % kContentChunk == 0 &&
+                          (range.end % kContentChunk == 0 || range.end == open->size);
+  if (!on_borders || range.begin >= range.end) return violation();
+  if (!open->outstanding.contains(range.begin, range.end)) return violation();
+  open->outstanding.remove(range.begin, range.end);
+  const ItemPtr item = open->item;
+  if (!item) {
+    credit(source, range.end - range.begin, 0);
+    return true;
+  }
+  item->contributors.insert(source);
+  item->last_source = source;
+  // Stored like chunks; blocks that are all zeros are not written (the file is extended at its
+  // end).
+  for (std::uint64_t begin = range.begin; begin < range.end; begin += kContentChunk) {
+    const auto bytes = static_cast<std::size_t>(std::min(kContentChunk, range.end - begin));
+    if (item->small()) {
+      store_small(item, source, begin, ByteView(kZeros).first(bytes));
+    } else {
+      store_large(item, source, begin, ByteView(kZeros).first(bytes));
+    }
   }
   return true;
 }

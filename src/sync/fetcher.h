@@ -108,6 +108,7 @@ class Fetcher {
   [[nodiscard]] bool on_begin(SourceId source, std::uint32_t transfer, std::uint64_t size);
   [[nodiscard]] bool on_chunk(SourceId source, std::uint32_t transfer, std::uint64_t number,
                               ByteView bytes);
+  [[nodiscard]] bool on_hole(SourceId source, std::uint32_t transfer, ByteRange range);
   [[nodiscard]] bool on_end(SourceId source, const TransferResult& result);
 
   std::vector<FinishedContent> take_finished();

@@ -51,6 +51,8 @@ class ContentSink {
                      std::uint64_t size) = 0;
   virtual void chunk(SourceId source, std::uint32_t transfer, std::uint64_t number,
                      ByteView bytes) = 0;
+  // These bytes are zeros: sent as a range (DESIGN, The data path).
+  virtual void hole(SourceId source, std::uint32_t transfer, ByteRange range) = 0;
   // Not ok comes also without a begin, and with reason "changed", "gone" or "io".
   virtual void end(SourceId source, const TransferResult& result) = 0;
 };
@@ -110,6 +112,7 @@ class Provider {
 
   bool valid(const RangeRequest& request) const;
   bool emit(SourceId id, Source& source);
+  static std::size_t hole_at(const Unit& unit);
   void emit_unit_end(SourceId id, Source& source, std::deque<Unit>& queue);
   void read_ahead(SourceId id, Source& source);
   bool read_small(SourceId id, Source& source);

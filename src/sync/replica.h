@@ -287,7 +287,8 @@ class Replica final : public ContentLocator {
   std::map<ContentId, std::set<std::string>> waiting_;  // paths that wait for content
   std::map<std::string, ContentId> waits_for_;
   std::set<ContentId> copying_;
-  std::map<std::string, int> copied_from_;  // paths that a copy under way reads: not deleted meanwhile
+  std::map<std::string, int>
+      copied_from_;              // paths that a copy under way reads: not deleted meanwhile
   std::set<ContentId> no_copy_;  // a local copy did not verify: fetch
   struct Ready {
     std::string temp;

@@ -494,8 +494,9 @@ void Replica::restore_trash(const std::string& name, std::function<void(Status)>
       JobClass::kDisk,
       [this, name, path, status] {
         // The directories that it was in may be gone as well.
-        for (std::size_t at = path.find('/'); at != std::string::npos; at = path.find('/', at + 1)) {
-          (void)files_.make_directory(path.substr(0, at), 0755);
+        for (std::size_t slash = path.find('/'); slash != std::string::npos;
+             slash = path.find('/', slash + 1)) {
+          (void)files_.make_directory(path.substr(0, slash), 0755);
         }
         *status = files_.restore_from_trash(name, path);
       },

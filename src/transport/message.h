@@ -186,6 +186,12 @@ struct DownloadItem {
 struct Download {
   std::vector<DownloadItem> items;
 };
+// "These bytes are zeros": a hole of a sparse file travels as a range. On kContent, between chunks.
+struct Hole {
+  std::uint32_t transfer = 0;
+  std::uint64_t begin = 0;  // on a chunk border
+  std::uint64_t end = 0;    // on one, or the size
+};
 // After the last chunk of a transfer, or instead of it: `ok` false and why (changed, gone, io).
 struct TransferEnd {
   std::uint32_t transfer = 0;
@@ -201,10 +207,10 @@ struct Done {
 };
 
 using Message = std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, IndexGet, Update,
-                             Push, Verdict, Request, Download, Done>;
+                             Push, Verdict, Request, Download, Hole, Done>;
 
 // The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, index_get, update,
-// push, accept, have, conflict, refuse, request, download, done.
+// push, accept, have, conflict, refuse, request, download, hole, done.
 std::string_view message_type(const Message& message);
 
 // Names, reasons and program versions of our own that are too long are cut, so that a long host

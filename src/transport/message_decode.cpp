@@ -240,6 +240,14 @@ Message read_hub_heard(Fields& in) {
   return m;
 }
 
+constexpr std::array<std::string_view, 4> kHoleNames = {"type", "transfer", "begin", "end"};
+
+Message read_hole(Fields& in, Fault& fault) {
+  Hole m{in.number<std::uint32_t>(1), in.number<std::uint64_t>(2), in.number<std::uint64_t>(3)};
+  if (m.begin >= m.end) fault.set("a hole that is empty");
+  return m;
+}
+
 constexpr std::array<std::string_view, 3> kMarkNames = {"type", "token", "answer"};
 
 Message read_mark(Fields& in) { return Mark{in.number<std::uint64_t>(1), in.flag(2)}; }
@@ -448,6 +456,7 @@ std::optional<Message> read_message(const Object& object, Fault& fault) {
     return with(kRosterNames, [&](Fields& in) { return read_roster(in, fault); });
   if (type == "hub_heard") return with(kHubHeardNames, read_hub_heard);
   if (type == "mark") return with(kMarkNames, read_mark);
+  if (type == "hole") return with(kHoleNames, [&](Fields& in) { return read_hole(in, fault); });
   if (type == "bye") return with(kByeNames, read_bye);
   if (type == "index_get")
     return with(kIndexGetNames, [&](Fields& in) { return read_index_get(in, fault); });

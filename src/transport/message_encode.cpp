@@ -90,6 +90,13 @@ class Encoder {
     number("port", m.address.port);
   }
 
+  void operator()(const Hole& m) {
+    begin("hole", 3);
+    number("transfer", m.transfer);
+    number("begin", m.begin);
+    number("end", m.end);
+  }
+
   void operator()(const Mark& m) {
     begin("mark", 2);
     number("token", m.token);

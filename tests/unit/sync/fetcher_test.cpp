@@ -507,4 +507,19 @@ TEST_CASE("whatever sources, jobs and wishes do meanwhile, all that is wanted ar
   }
 }
 
+TEST_CASE("holes of a sparse file travel as ranges, and a hole that was not asked for is refused") {
+  TransferRig rig;
+  Bytes sparse(5'000'000, 0);
+  const Bytes island = random_bytes(3000, 7);
+  std::copy(island.begin(), island.end(), sparse.begin() + 2'000'500);
+  const WantedContent wanted = rig.sender(1).add("sparse", sparse);
+  rig.fetcher->want(wanted);
+  REQUIRE(rig.settle());
+  REQUIRE(rig.results.contains(wanted.content));
+  CHECK(rig.results.at(wanted.content) == sparse);
+  // The island touches four chunks; all else is zeros.
+  CHECK(rig.fetcher->counters().payload_received == 4000);
+  CHECK_FALSE(rig.fetcher->on_hole(1, 99, {0, 1000}));
+}
+
 }  // namespace lansync

@@ -39,13 +39,14 @@ inline Bytes random_bytes(std::size_t size, std::uint64_t seed) {
 }
 
 struct Packet {
-  enum Kind { kBegin, kChunk, kEnd } kind = kBegin;
+  enum Kind { kBegin, kChunk, kHole, kEnd } kind = kBegin;
   std::uint32_t transfer = 0;
   std::string name;
   std::uint64_t size = 0;
   std::uint64_t number = 0;
   Bytes bytes;
   TransferResult result;
+  ByteRange range;
 };
 
 // A node that serves its folder to one receiver.
@@ -69,14 +70,17 @@ class Sender : public ContentLocator, public ContentSink {
   bool has_room(SourceId) override { return queue.size() < room; }
   void begin(SourceId, std::uint32_t transfer, const std::string& name,
              std::uint64_t size) override {
-    queue.push_back({Packet::kBegin, transfer, name, size, 0, {}, {}});
+    queue.push_back({Packet::kBegin, transfer, name, size, 0, {}, {}, {}});
   }
   void chunk(SourceId, std::uint32_t transfer, std::uint64_t number, ByteView bytes) override {
     queue.push_back(
-        {Packet::kChunk, transfer, "", 0, number, Bytes(bytes.begin(), bytes.end()), {}});
+        {Packet::kChunk, transfer, "", 0, number, Bytes(bytes.begin(), bytes.end()), {}, {}});
+  }
+  void hole(SourceId, std::uint32_t transfer, ByteRange range) override {
+    queue.push_back({Packet::kHole, transfer, "", 0, 0, {}, {}, range});
   }
   void end(SourceId, const TransferResult& result) override {
-    queue.push_back({Packet::kEnd, result.transfer, "", 0, 0, {}, result});
+    queue.push_back({Packet::kEnd, result.transfer, "", 0, 0, {}, result, {}});
   }
 
   MemoryFileSystem fs;
@@ -163,6 +167,8 @@ class TransferRig {
         return fetcher->on_begin(id, packet.transfer, packet.size);
       case Packet::kChunk:
         return fetcher->on_chunk(id, packet.transfer, packet.number, packet.bytes);
+      case Packet::kHole:
+        return fetcher->on_hole(id, packet.transfer, packet.range);
       case Packet::kEnd:
         return fetcher->on_end(id, packet.result);
     }

@@ -114,7 +114,7 @@ Request random_request(Prng& random) {
 
 Message random_message(Prng& random) {
   auto u32 = [&] { return static_cast<std::uint32_t>(random_number(random)); };
-  switch (random.below(14)) {
+  switch (random.below(15)) {
     case 0:
       return random_hello(random);
     case 1:
@@ -162,6 +162,10 @@ Message random_message(Prng& random) {
       return HubHeard{random.id<NodeId>(), {u32(), 27801}};
     case 12:
       return Mark{random_number(random), random.chance(1, 2)};
+    case 13: {
+      std::uint64_t begin = random.below(1u << 20) * 1000;
+      return Hole{u32(), begin, begin + 1 + random.below(1u << 20)};
+    }
     case 10: {
       Download m;
       m.items.resize(random.below(4));
@@ -221,8 +225,8 @@ TEST_CASE("a message's bytes are those of docs/protocol.md") {
   update.term = 1;
   update.seq = 9;
   CHECK(to_hex(encode_message(update)) ==
-        "88a474797065a6757064617465a47465726d01a373657109a8736e617073686f74c2a46c617374c2"
-        "a47365656e00a76275636b65747390a7656e747269657391"
+        "89a474797065a6757064617465a47465726d01a373657109a8736e617073686f74c2a46c617374c2"
+        "a47365656e00a5726f756e6400a76275636b65747390a7656e747269657391"
         "8ba46e616d65a161a46b696e6401a473697a6505a56d74696d65ffa46d6f6465cd01a4a468617368c420" +
             std::string(64, 'a') + "a36d6435c410" + std::string(32, 'b') +
             "a776657273696f6e91920702a6617574686f7207a4686f7374a168a474696d6501");
