@@ -1,0 +1,337 @@
+#include "sniff/describe.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "base/log.h"
+#include "sniff/render.h"
+#include "transport/handshake.h"
+
+namespace lansync::sniff {
+namespace {
+
+template <typename Id>
+Value hex(const Id& id) {
+  return to_hex(id);
+}
+
+const char* suite_name(std::uint8_t bit) {
+  return bit == 1 ? "chacha20-poly1305" : bit == 2 ? "aes-256-gcm" : "unknown";
+}
+
+const char* kind_name(EntryKind kind) {
+  switch (kind) {
+    case EntryKind::kFile:
+      return "file";
+    case EntryKind::kDirectory:
+      return "directory";
+    case EntryKind::kSymlink:
+      return "symlink";
+    case EntryKind::kTombstone:
+      return "tombstone";
+    case EntryKind::kSetting:
+      return "setting";
+  }
+  return "unknown";
+}
+
+Value short_id_text(ShortId id) {
+  ByteWriter out;
+  out.u64(id);
+  return to_hex(out.bytes());
+}
+
+// Octal, as people read it.
+Value mode_text(std::uint16_t mode) {
+  std::string text = "0000";
+  for (std::size_t i = 0; i < 4; ++i)
+    text[3 - i] = static_cast<char>('0' + ((mode >> (3 * i)) & 7));
+  return text;
+}
+
+void add_entry(Fields& out, const Entry& e) {
+  out.push_back({"kind", kind_name(e.kind)});
+  if (e.is_file() || e.kind == EntryKind::kSetting) out.push_back({"size", e.size});
+  if (e.is_file()) out.push_back({"mtime", iso_time({e.mtime_ns})});
+  if (e.is_file() || e.is_directory()) out.push_back({"mode", mode_text(e.mode)});
+  if (e.is_file() || e.is_symlink()) out.push_back({"hash", hex(e.content)});
+  if (e.is_file()) out.push_back({"md5", hex(e.md5)});
+  if (e.is_symlink()) out.push_back({"target", e.target});
+  if (e.is_tombstone() && e.confirmed) out.push_back({"confirmed", true});
+  List version;
+  for (const VersionVector::Part& part : e.version.parts())
+    version.push_back(List{short_id_text(part.id), part.count});
+  out.push_back({"version", std::move(version)});
+  out.push_back({"author", short_id_text(e.author)});
+  out.push_back({"host", e.author_name});
+  out.push_back({"time", iso_time(e.edited)});
+}
+
+Fields named_entry(const std::string& name, const Entry* entry) {
+  Fields out{{"name", name}};
+  if (entry != nullptr) add_entry(out, *entry);
+  return out;
+}
+
+List named_entries(const std::vector<NamedEntry>& entries) {
+  List out;
+  for (const NamedEntry& item : entries) out.push_back(named_entry(item.name, item.entry.get()));
+  return out;
+}
+
+struct Describer {
+  Fields operator()(const Hello& m) const {
+    Fields out{{"name", m.name},
+               {"program", m.program},
+               {"role", to_string(m.role)},
+               {"manual", to_string(m.manual)},
+               {"replica", m.full_replica},
+               {"data", m.has_data},
+               {"disk", m.disk_log2},
+               {"term", m.term},
+               {"sync_term", m.sync_term},
+               {"seq", m.seq},
+               {"members", m.members},
+               {"port", m.port},
+               {"hub", hex(m.hub)},
+               {"hub_term", m.hub_term},
+               {"in_sync", m.in_sync},
+               {"live", m.hub_live}};
+    // Shown to who has the session's keys and so could read it anyway.
+    if (m.beacon_key) out.push_back({"key", hex(*m.beacon_key)});
+    return out;
+  }
+  Fields operator()(const Claim& m) const { return {{"term", m.term}, {"members", m.members}}; }
+  Fields operator()(const Roster& m) const {
+    List rows;
+    for (const RosterRow& row : m.rows)
+      rows.push_back(Fields{{"node", hex(row.node)},
+                            {"boot", hex(row.boot)},
+                            {"name", row.name},
+                            {"ip", ip_to_string(row.address.ip)},
+                            {"port", row.address.port},
+                            {"role", to_string(row.role)}});
+    return {{"term", m.term}, {"number", m.number}, {"rows", std::move(rows)}};
+  }
+  Fields operator()(const Bye& m) const {
+    return {{"reason", m.reason}, {"successor", hex(m.successor)}};
+  }
+  Fields operator()(const Ping& m) const { return {{"seq", m.seq}}; }
+  Fields operator()(const HubHeard& m) const {
+    return {{"node", hex(m.node)}, {"ip", ip_to_string(m.address.ip)}, {"port", m.address.port}};
+  }
+  Fields operator()(const Hole& m) const {
+    return {{"transfer", m.transfer}, {"begin", m.begin}, {"end", m.end}};
+  }
+  Fields operator()(const Mark& m) const { return {{"token", m.token}, {"answer", m.answer}}; }
+  Fields operator()(const IndexGet& m) const {
+    return {{"buckets", m.bucket_count}, {"digests", to_hex(m.digests)}, {"high", m.count_high}};
+  }
+  Fields operator()(const Update& m) const {
+    List buckets;
+    for (std::uint32_t bucket : m.buckets) buckets.push_back(bucket);
+    return {{"term", m.term},
+            {"seq", m.seq},
+            {"snapshot", m.snapshot},
+            {"last", m.last},
+            {"seen", m.count_seen},
+            {"buckets", std::move(buckets)},
+            {"entries", named_entries(m.entries)}};
+  }
+  Fields operator()(const Push& m) const {
+    List items;
+    for (const PushItem& item : m.items) {
+      Fields fields = named_entry(item.name, item.entry.get());
+      if (item.base)
+        fields.push_back({"base", Fields{{"hash", hex(item.base->content)},
+                                         {"mode", mode_text(item.base->mode)},
+                                         {"mtime", iso_time({item.base->mtime_ns})}}});
+      items.push_back(std::move(fields));
+    }
+    return {{"items", std::move(items)}};
+  }
+  Fields operator()(const Verdict& m) const {
+    List items;
+    for (const VerdictItem& item : m.items) {
+      Fields fields = named_entry(item.name, item.entry.get());
+      if (!item.detail.empty())
+        fields.push_back({m.kind == VerdictKind::kConflict ? "copy" : "reason", item.detail});
+      items.push_back(std::move(fields));
+    }
+    return {{"items", std::move(items)}};
+  }
+  Fields operator()(const Request& m) const {
+    List items;
+    for (const RequestItem& item : m.items) {
+      List ranges;
+      for (const WireRange& range : item.ranges) ranges.push_back(List{range.begin, range.end});
+      items.push_back(Fields{{"transfer", item.transfer},
+                             {"hash", hex(item.hash)},
+                             {"name", item.name},
+                             {"size", item.size},
+                             {"ranges", std::move(ranges)}});
+    }
+    return {{"items", std::move(items)}};
+  }
+  Fields operator()(const Download& m) const {
+    List items;
+    for (const DownloadItem& item : m.items)
+      items.push_back(
+          Fields{{"transfer", item.transfer}, {"name", item.name}, {"size", item.size}});
+    return {{"items", std::move(items)}};
+  }
+  Fields operator()(const Done& m) const {
+    List transfers;
+    for (const TransferEnd& end : m.transfers)
+      transfers.push_back(Fields{{"transfer", end.transfer},
+                                 {"ok", end.ok},
+                                 {"md5", hex(end.md5)},
+                                 {"reason", end.reason}});
+    return {{"transfers", std::move(transfers)}, {"published", named_entries(m.published)}};
+  }
+};
+
+const char* command_name(std::uint8_t type) {
+  static constexpr const char* kNames[] = {"none",
+                                           "acknowledge",
+                                           "connect",
+                                           "verify_connect",
+                                           "disconnect",
+                                           "ping",
+                                           "reliable",
+                                           "unreliable",
+                                           "fragment",
+                                           "unsequenced",
+                                           "bandwidth",
+                                           "throttle_configure",
+                                           "unreliable_fragment"};
+  return type < std::size(kNames) ? kNames[type] : "unknown";
+}
+
+}  // namespace
+
+Fields describe(const Message& message) { return std::visit(Describer{}, message); }
+
+Fields describe(const Beacon& b) {
+  Fields out{{"version", b.version},
+             {"seek", (b.flags & Beacon::kSeek) != 0},
+             {"goodbye", (b.flags & Beacon::kGoodbye) != 0},
+             {"data", (b.flags & Beacon::kHasData) != 0},
+             {"hub_lost", (b.flags & Beacon::kHubLost) != 0},
+             {"group", hex(b.group)},
+             {"node", hex(b.node)},
+             {"boot", hex(b.boot)}};
+  // Of another version only what stands above was read.
+  if (b.version != kProtocolVersion) return out;
+  out.insert(out.end(), {{"counter", b.counter},
+                         {"role", to_string(b.role)},
+                         {"manual", to_string(b.manual)},
+                         {"replica", b.full_replica},
+                         {"disk", b.disk_log2},
+                         {"term", b.term},
+                         {"index_seq", b.index_seq},
+                         {"port", b.port},
+                         {"name", b.name},
+                         {"tagged", !b.tag.is_zero()},
+                         {"tag", hex(b.tag)}});
+  return out;
+}
+
+Fields describe(const CookiePacket& packet) {
+  if (const auto* hello = std::get_if<CookieHello>(&packet))
+    return {{"packet", "hello"}, {"nonce", hex(hello->nonce)}};
+  if (const auto* challenge = std::get_if<CookieChallenge>(&packet))
+    return {{"packet", "challenge"},
+            {"nonce", hex(challenge->nonce)},
+            {"cookie", hex(challenge->cookie)}};
+  if (const auto* answer = std::get_if<CookieAnswer>(&packet))
+    return {{"packet", "answer"},
+            {"nonce", hex(answer->nonce)},
+            {"cookie", hex(answer->cookie)},
+            {"member_proof", hex(answer->proof)}};
+  return {{"packet", "busy"}, {"nonce", hex(std::get<CookieBusy>(packet).nonce)}};
+}
+
+Fields describe(const enet_wire::Command& command) {
+  Fields out{{"command", command_name(command.type)},
+             {"channel", command.channel},
+             {"sequence", command.sequence}};
+  ByteReader in(command.fields);
+  switch (command.type) {
+    case enet_wire::kAcknowledge:
+      out.push_back({"acknowledged", in.u16()});
+      break;
+    case enet_wire::kConnect:
+    case enet_wire::kVerifyConnect: {
+      const auto fields = enet_wire::connect_fields(command);
+      out.push_back({"outgoing_peer", fields.outgoing_peer});
+      out.push_back({"mtu", fields.mtu});
+      out.push_back({"window", fields.window});
+      out.push_back({"channels", fields.channels});
+      break;
+    }
+    case enet_wire::kDisconnect:
+      out.push_back({"data", in.u32()});
+      break;
+    case enet_wire::kSendFragment:
+    case enet_wire::kSendUnreliableFragment: {
+      const auto fields = enet_wire::fragment_fields(command);
+      out.push_back({"start", fields.start});
+      out.push_back({"number", fields.number});
+      out.push_back({"count", fields.count});
+      out.push_back({"total", fields.total});
+      out.push_back({"offset", fields.offset});
+      break;
+    }
+    default:
+      break;
+  }
+  if (!command.data.empty()) out.push_back({"bytes", command.data.size()});
+  return out;
+}
+
+std::optional<AuthMessage> parse_auth(ByteView bytes) {
+  ByteReader in(bytes);
+  AuthMessage auth;
+  auth.number = in.u8();
+  if (!in.ok() || auth.number < 1 || auth.number > 4) return std::nullopt;
+  auth.fields.push_back({"message", str('M', auth.number)});
+  if (auth.number > 2) {
+    if (bytes.size() != kHandshakeConfirmBytes) return std::nullopt;
+    auth.fields.push_back({"confirm", to_hex(in.raw(in.left()))});
+    return auth;
+  }
+  auth.fields.push_back({"version", in.u8()});
+  if (auth.number == 2 && bytes.size() == 2) {
+    auth.refusal = true;
+    auth.fields.push_back({"refused", "another version"});
+    return auth;
+  }
+  const std::uint8_t suites = in.u8();
+  const NodeId node = in.id<NodeId>();
+  const BootId boot = in.id<BootId>();
+  if (!in.ok()) return std::nullopt;
+  List names;
+  for (std::uint8_t bit : {std::uint8_t{1}, std::uint8_t{2}})
+    if ((suites & bit) != 0) names.push_back(suite_name(bit));
+  if (auth.number == 1) {
+    auth.fields.push_back({"suites", std::move(names)});
+  } else {
+    auth.fields.push_back({"suite", suite_name(suites)});
+  }
+  auth.fields.push_back({"node", hex(node)});
+  auth.fields.push_back({"boot", hex(boot)});
+  if (auth.number == 2 && in.left() == 0) {
+    auth.refusal = true;
+    auth.fields.push_back({"refused", "own node id"});
+    return auth;
+  }
+  if (bytes.size() != kHandshakeHelloBytes) return std::nullopt;
+  const ByteView random = in.raw(auth.random.size());
+  std::copy(random.begin(), random.end(), auth.random.begin());
+  auth.fields.push_back({"random", to_hex(random)});
+  auth.fields.push_back({"share", to_hex(in.raw(in.left()))});
+  return auth;
+}
+
+}  // namespace lansync::sniff
