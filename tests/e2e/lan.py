@@ -327,7 +327,10 @@ class Node:
                              f"held {said['held_deletes']}, conflicts {said['conflicts']}; peers {peers or 'none'}")
             except (AssertionError, subprocess.TimeoutExpired):
                 words[0] += "does not answer `status`"
-        return words + ["        " + line for line in self.log().splitlines()[-lines:]]
+        # The first screen says nothing about the fault.
+        log = [line for line in self.log().splitlines() if line[:2] == "20" or not line.startswith(
+            ("lansync: ", "WARNING: ", "Stop: ", "   ")) and line]
+        return words + ["        " + line[:200] for line in log[-lines:]]
 
     # ---- its folder -----------------------------------------------------------------------------------
     def at(self, path):
