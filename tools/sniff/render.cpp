@@ -121,7 +121,6 @@ void lines(std::string& out, const Fields& fields, std::size_t depth) {
 
 Value::Value(std::string_view text)
     : data_(std::in_place_type<std::string>, printable(text, kMaxText)) {}
-Value::Value(Fields map) : data_(std::in_place_type<Fields>, std::move(map)) {}
 
 std::string iso_time(WallTime time) {
   const std::int64_t fraction = (time.ns % kSecond + kSecond) % kSecond;
@@ -145,30 +144,31 @@ std::string render_json(const Item& item) {
 }
 
 std::string render_line(const std::vector<Item>& items) {
-  if (items.empty()) return {};
-  const Item& first = items.front();
-  std::string out =
-      str(iso_time(first.time).substr(11, 15), ' ', address(first.src), " > ", address(first.dst));
+  std::string out;
+  const Item* last = nullptr;
   for (const Item& item : items) {
-    // Messages of one packet go one way; what a gap held back until now may go the other.
-    out += &item == &first ? " " : " | ";
+    // A packet can make messages of the other direction certain: they get a line of their own.
+    if (last == nullptr || last->src != item.src || last->dst != item.dst) {
+      out += str(last == nullptr ? "" : "\n", iso_time(item.time).substr(11, 15), ' ',
+                 address(item.src), " > ", address(item.dst), ' ');
+    } else {
+      out += " | ";
+    }
+    last = &item;
     out += item.type;
     for (const Field& field : item.fields) {
-      if (field.name == "connection") continue;
-      out += str(' ', field.name, '=', brief(field.value));
+      if (field.name != "connection") out += str(' ', field.name, '=', brief(field.value));
     }
   }
-  return out + "\n";
+  return out.empty() ? out : out + "\n";
 }
 
 std::string render_verbose(const std::vector<Item>& items) {
-  if (items.empty()) return {};
-  const Item& first = items.front();
-  std::string out =
-      str(iso_time(first.time), ' ', address(first.src), " > ", address(first.dst), '\n');
+  std::string out;
   for (const Item& item : items) {
-    out += str("  ", item.type, '\n');
-    lines(out, item.fields, 2);
+    out += str(iso_time(item.time), ' ', address(item.src), " > ", address(item.dst), ' ',
+               item.type, '\n');
+    lines(out, item.fields, 1);
   }
   return out;
 }

@@ -13,9 +13,9 @@ std::string iso_time(WallTime time);
 
 // One JSON object and a newline: time, src, dst, type, then the fields.
 std::string render_json(const Item& item);
-// One line for the items of one packet.
+// One line for the items of one packet (one more if some of them went the other way).
 std::string render_line(const std::vector<Item>& items);
-// The same, and below it each field on a line of its own.
+// Each item, and below it each of its fields on a line of its own.
 std::string render_verbose(const std::vector<Item>& items);
 
 }  // namespace lansync::sniff

@@ -20,15 +20,21 @@ using Fields = std::vector<Field>;
 
 class Value {
  public:
-  Value(bool value) : data_(value) {}                                     // NOLINT: implicit
-  Value(std::string_view text);                                           // NOLINT: implicit
-  Value(const std::string& text) : Value(std::string_view(text)) {}       // NOLINT: implicit
-  Value(const char* text) : Value(std::string_view(text)) {}              // NOLINT: implicit
-  Value(List list) : data_(std::in_place_type<List>, std::move(list)) {}  // NOLINT: implicit
-  Value(Fields map);                                                      // NOLINT: implicit
+  Value(bool value);               // NOLINT: implicit, as are the others
+  Value(std::string_view text);    // NOLINT
+  Value(const std::string& text);  // NOLINT
+  Value(const char* text);         // NOLINT
+  Value(List list);                // NOLINT
+  Value(Fields map);               // NOLINT
   template <typename T>
-  requires(std::is_unsigned_v<T> && !std::is_same_v<T, bool>) Value(T number)  // NOLINT: implicit
+  requires(std::is_unsigned_v<T> && !std::is_same_v<T, bool>) Value(T number)  // NOLINT
       : data_(std::uint64_t{number}) {}
+  // Defined below Field: clang wants it complete where a vector of it may be destroyed.
+  Value(const Value& other);
+  Value(Value&& other) noexcept;
+  Value& operator=(const Value& other);
+  Value& operator=(Value&& other) noexcept;
+  ~Value();
 
   using Data = std::variant<bool, std::uint64_t, std::string, List, Fields>;
   const Data& data() const { return data_; }
@@ -41,5 +47,16 @@ struct Field {
   std::string name;
   Value value;
 };
+
+inline Value::Value(bool value) : data_(value) {}
+inline Value::Value(const std::string& text) : Value(std::string_view(text)) {}
+inline Value::Value(const char* text) : Value(std::string_view(text)) {}
+inline Value::Value(List list) : data_(std::in_place_type<List>, std::move(list)) {}
+inline Value::Value(Fields map) : data_(std::in_place_type<Fields>, std::move(map)) {}
+inline Value::Value(const Value& other) = default;
+inline Value::Value(Value&& other) noexcept = default;
+inline Value& Value::operator=(const Value& other) = default;
+inline Value& Value::operator=(Value&& other) noexcept = default;
+inline Value::~Value() = default;
 
 }  // namespace lansync::sniff
