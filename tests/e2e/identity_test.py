@@ -1,0 +1,196 @@
+"""Indexes that are lost, copied or old: the node takes a new id, says so, and no edit is lost."""
+import os
+import shutil
+import time
+
+import tree
+from cases import check, check_equal, eventually, main
+from lan import Lan, settled
+
+FAST = ("--settle", "200ms")
+
+
+def group(net, names="ab"):
+    nodes = [net.node(name) for name in names]
+    for node in nodes:
+        node.start(*FAST)
+    for node in nodes:
+        node.wait(peers=len(nodes) - 1)
+    return nodes
+
+
+def node_id(node):
+    return node.status()["node"]["id"]
+
+
+def forget_index(node):
+    for name in os.listdir(node.at(".lansync")):
+        if name.startswith("index.db"):
+            os.remove(node.at(".lansync/" + name))
+
+
+def test_same_id_after_restart():
+    """A node keeps its id over a clean restart and over a kill."""
+    with Lan() as net:
+        a = net.node("a").start(*FAST)
+        first = node_id(a)
+        a.stop()
+        check_equal(node_id(a.start()), first, "id after a stop")
+        a.kill()
+        check_equal(node_id(a.start()), first, "id after a kill")
+
+
+def test_index_deleted():
+    """A lost index is a first join: a new id, equal files cost nothing, edited ones are kept twice."""
+    with Lan() as net:
+        a, b = nodes = group(net)
+        for n in range(50):
+            a.write(f"{n}.txt", tree.payload(2_000, n))
+        settled(nodes)
+        old = node_id(b)
+        b.stop()
+        forget_index(b)
+        b.write("0.txt", "edited while the index was lost")
+        b.write("new.txt", "new")
+        b.remove("1.txt")
+        a.write("2.txt", "edited by a")
+        b.start()
+        found = settled(nodes)
+        check(node_id(b) != old, "the id stayed, though its counts are lost")
+        kept = {a.read(path) for path in found if path.startswith("0")}
+        check(b"edited while the index was lost" in kept and tree.payload(2_000, 0) in kept, "0.txt is not kept twice")
+        check_equal(a.read("new.txt"), b"new", "new.txt")
+        check_equal(b.read("1.txt"), tree.payload(2_000, 1), "1.txt, of which nobody knows that it was deleted")
+        check_equal(b.read("2.txt"), b"edited by a", "2.txt")
+
+
+def test_hub_index_deleted():
+    """A hub whose index is lost joins the group that went on; no file is lost or comes back from the dead."""
+    with Lan() as net:
+        a, b, c = nodes = group(net, "abc")
+        for n in range(20):
+            a.write(f"{n}.txt", str(n))
+        settled(nodes)
+        hub = next(node for node in nodes if node.status()["role"] == "server")
+        rest = [node for node in nodes if node is not hub]
+        hub.kill()
+        forget_index(hub)
+        eventually(lambda: "server" in [node.status()["role"] for node in rest], 6, "a new hub")
+        rest[0].write("later.txt", "later")
+        settled(rest)
+        hub.start()
+        found = settled(nodes)
+        check_equal(len(found), 21, f"files {sorted(found)}")
+
+
+def test_folder_copied_to_another_machine():
+    """A folder copied with its .lansync: both go on under ids of their own, and edits of both arrive."""
+    with Lan() as net:
+        a, b = nodes = group(net)
+        for n in range(10):
+            a.write(f"{n}.txt", str(n))
+        settled(nodes)
+        client = next(node for node in nodes if node.status()["role"] == "client")
+        client.stop()
+        c = net.node("c")
+        shutil.copytree(client.path, c.path, symlinks=True)
+        client.start()
+        c.start(*FAST)
+        nodes.append(c)
+        settled(nodes)
+        check_equal(len({node_id(node) for node in nodes}), 3, "different ids")
+        check("id" in c.log() or "identity" in c.log(), "the log does not say so")
+        for turn in range(3):
+            for node in nodes:
+                node.write(f"by-{node.name}-{turn}.txt", f"{node.name} {turn}")
+            c.write("0.txt", f"edited by the copy {turn}")
+            found = settled(nodes)
+        check_equal(len(found), 10 + 9, f"files {sorted(found)}")
+        check_equal(a.read("0.txt"), b"edited by the copy 2", "0.txt")
+
+
+def test_backup_of_lansync_restored():
+    """.lansync put back from an older backup: the files stay as they are, and later edits still win."""
+    with Lan() as net:
+        a, b, c = nodes = group(net, "abc")
+        victim = next(node for node in nodes if node.status()["role"] == "client")
+        other = next(node for node in nodes if node is not victim)
+        victim.write("doc.txt", "version 1")
+        victim.write("dead.txt", "to be deleted")
+        settled(nodes)
+        victim.stop()
+        backup = victim.path + "-backup"
+        shutil.copytree(victim.at(".lansync"), backup)
+        victim.start()
+        for turn in range(2, 6):
+            victim.write("doc.txt", f"version {turn}")
+            settled(nodes)
+        other.remove("dead.txt")
+        settled(nodes)
+        victim.stop()
+        # As a restore does it: into the directory that is there, so that its inode does not tell.
+        for name in os.listdir(victim.at(".lansync")):
+            path = victim.at(".lansync/" + name)
+            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+        shutil.copytree(backup, victim.at(".lansync"), dirs_exist_ok=True)
+        victim.write("doc.txt", "version 6, after the restore")
+        victim.start()
+        found = settled(nodes)
+        held = {other.read(path) for path in found if path.startswith("doc")}
+        check(b"version 6, after the restore" in held, f"the edit after the restore is lost: {held}")
+        check("dead.txt" not in found, "a delete was undone")
+        for turn in range(7, 10):
+            victim.write("doc.txt", f"version {turn}")
+            settled(nodes)
+            check_equal(other.read("doc.txt"), f"version {turn}".encode(), "doc.txt")
+
+
+def test_whole_folder_restored():
+    """A folder restored whole from an older backup: what others did since arrives, nothing old wins."""
+    with Lan() as net:
+        a, b = nodes = group(net)
+        client = next(node for node in nodes if node.status()["role"] == "client")
+        hub = next(node for node in nodes if node is not client)
+        hub.write("doc.txt", "version 1")
+        hub.write("gone.txt", "x")
+        settled(nodes)
+        client.stop()
+        backup = client.path + "-backup"
+        shutil.copytree(client.path, backup, symlinks=True)
+        client.start()
+        hub.write("doc.txt", "version 2")
+        hub.remove("gone.txt")
+        client.write("mine.txt", "made after the backup")
+        settled(nodes)
+        client.stop()
+        shutil.rmtree(client.path)
+        shutil.copytree(backup, client.path, symlinks=True)
+        client.start()
+        found = settled(nodes)
+        check_equal(sorted(found), ["doc.txt", "mine.txt"], "files")
+        check_equal(client.read("doc.txt"), b"version 2", "doc.txt")
+
+
+def test_same_id_twice_at_once():
+    """A clone that runs beside its original (same machine facts faked away) does not disturb it for long."""
+    with Lan() as net:
+        a, b = nodes = group(net)
+        a.write("x.txt", "x")
+        settled(nodes)
+        client = next(node for node in nodes if node.status()["role"] == "client")
+        c = net.node("c")
+        client.kill()
+        shutil.copytree(client.path, c.path, symlinks=True)
+        c.start(*FAST)
+        client.start()
+        nodes.append(c)
+        time.sleep(1)
+        c.write("by-clone.txt", "c")
+        client.write("by-original.txt", "o")
+        found = settled(nodes)
+        check_equal(sorted(found), ["by-clone.txt", "by-original.txt", "x.txt"], "files")
+        check_equal(len({node_id(node) for node in nodes}), 3, "different ids")
+
+
+if __name__ == "__main__":
+    main(__name__)
