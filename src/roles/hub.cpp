@@ -124,7 +124,13 @@ void Hub::on_member_down(SessionId session) {
     if (candidate.offer.session == session) lost.push_back(path);
   }
   // It had promised content; what arrived stays in tmp and is found by its content id next time.
-  for (const std::string& path : lost) run_queue(withdraw(path, false));
+  for (const std::string& path : lost) {
+    // The withdrawal of a copy takes the path that it is for along, and what waited there goes on
+    // at once: by now that may be another member's candidate.
+    auto at = candidates_.find(path);
+    if (at == candidates_.end() || at->second.offer.session != session) continue;
+    run_queue(withdraw(path, false));
+  }
 }
 
 // ---- pushes
