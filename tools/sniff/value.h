@@ -27,8 +27,7 @@ class Value {
   Value(List list);                // NOLINT
   Value(Fields map);               // NOLINT
   template <typename T>
-  requires(std::is_unsigned_v<T> && !std::is_same_v<T, bool>) Value(T number)  // NOLINT
-      : data_(std::uint64_t{number}) {}
+  requires(std::is_unsigned_v<T> && !std::is_same_v<T, bool>) Value(T number);  // NOLINT
   // Defined below Field: clang wants it complete where a vector of it may be destroyed.
   Value(const Value& other);
   Value(Value&& other) noexcept;
@@ -49,6 +48,9 @@ struct Field {
 };
 
 inline Value::Value(bool value) : data_(value) {}
+template <typename T>
+requires(std::is_unsigned_v<T> && !std::is_same_v<T, bool>) Value::Value(T number)
+    : data_(std::uint64_t{number}) {}
 inline Value::Value(const std::string& text) : Value(std::string_view(text)) {}
 inline Value::Value(const char* text) : Value(std::string_view(text)) {}
 inline Value::Value(List list) : data_(std::in_place_type<List>, std::move(list)) {}
