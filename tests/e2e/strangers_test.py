@@ -1,0 +1,272 @@
+"""Who does not belong to the group gets no session and no data, and disturbs nobody."""
+import os
+import random
+import select
+import socket
+import struct
+import time
+
+import tree
+from cases import check, check_equal, eventually, main
+from lan import Lan, settled
+
+FAST = ("--settle", "200ms")
+PASSWORD = "correct horse battery"
+
+
+def group(net, names="ab", password=PASSWORD, *options):
+    nodes = [net.node(name) for name in names]
+    for node in nodes:
+        node.start(*FAST, *options, password=password)
+    for node in nodes:
+        node.wait(peers=len(nodes) - 1)
+    return nodes
+
+
+def check_undisturbed(nodes, word):
+    """The group still syncs, and quickly."""
+    name = f"undisturbed-{word}.txt"
+    nodes[0].write(name, word)
+    started = time.monotonic()
+    for node in nodes:
+        eventually(lambda: node.read(name) == word.encode(), 5, f"{name} on {node.name}")
+    check(time.monotonic() - started < 2.0, f"{name} took {time.monotonic() - started:.1f} s")
+
+
+def test_wrong_password():
+    """A node with a wrong password: no session, no data, one log line in 10 s, shown in `peers`; no hang."""
+    with Lan() as net:
+        nodes = group(net)
+        nodes[0].write("secret.txt", "for members")
+        settled(nodes)
+        c = net.node("c").start(*FAST, password="incorrect horse battery")
+        c.write("of-stranger.txt", "c")
+        eventually(lambda: any(p["state"] == "refused" for p in c.cli("peers", "--json").json), 10,
+                   lambda: f"c shows who refused it: {c.cli('peers', '--json').stdout}", 0.1)
+        time.sleep(8)
+        check_equal(sorted(c.snapshot()), ["of-stranger.txt"], "the stranger's folder")
+        check(not nodes[0].exists("of-stranger.txt"), "a stranger's file came in")
+        hub = next(node for node in nodes if node.status()["role"] == "server")
+        rows = hub.cli("peers", "--json").json
+        refused = [row for row in rows if row["state"] == "refused"]
+        check(refused and all(row["why"] for row in refused), f"`peers` of the hub: {rows}")
+        check(hub.counter("auth_failures") >= 1, "auth_failures is 0")
+        lines = [line for line in hub.log().splitlines() if "password" in line.lower() and line.startswith("2")]
+        check(1 <= len(lines) <= 2, f"{len(lines)} lines about passwords in 10 s: {lines}")
+        check("password" in c.log().lower() or "password" in c.status()["reason"].lower(),
+              f"c does not speak of the password: {c.status()['reason']!r}")
+        check_undisturbed(nodes, "wrong-password")
+
+
+def test_password_against_open():
+    """An open node and a node with a password do not mix, in either direction."""
+    with Lan() as net:
+        nodes = group(net)
+        nodes[0].write("secret.txt", "for members")
+        settled(nodes)
+        c = net.node("c").start(*FAST)
+        c.write("of-open.txt", "c")
+        time.sleep(4)
+        check_equal(sorted(c.snapshot()), ["of-open.txt"], "the open node's folder")
+        check(not nodes[0].exists("of-open.txt"), "a file came from the open node")
+        check_undisturbed(nodes, "open")
+
+
+def test_other_group():
+    """Two groups on one LAN do not see each other, and both work."""
+    with Lan() as net:
+        mine = group(net, "ab")
+        theirs = [net.node("c"), net.node("d")]
+        for node in theirs:
+            node.start(*FAST, "--group", "other", password=PASSWORD)
+        for node in theirs:
+            node.wait(peers=1)
+        check_undisturbed(mine, "mine")
+        check_undisturbed(theirs, "theirs")
+        check_equal(sorted(mine[0].snapshot()), ["undisturbed-mine.txt"], "my folder")
+        check_equal(sorted(theirs[0].snapshot()), ["undisturbed-theirs.txt"], "their folder")
+        for node in mine:
+            names = {p["name"] for p in node.cli("peers", "--json").json}
+            check(not names & {"c", "d"}, f"{node.name} shows nodes of another group: {names}")
+
+
+def test_nothing_readable_on_the_wire():
+    """With a password neither names nor contents nor the password can be read on the wire."""
+    with Lan() as net:
+        tap = net.tap()
+        tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
+        nodes = group(net)
+        nodes[0].write("very-secret-name.txt", "very secret contents " * 1000)
+        settled(nodes)
+        frames = drain(tap)
+        check(len(frames) > 20, f"only {len(frames)} frames were seen")
+        heap = b"\0".join(frames)
+        for word in (b"very-secret-name", b"very secret contents", PASSWORD.encode()):
+            check(word not in heap, f"{word} is readable on the wire")
+
+
+def drain(tap, seconds=0.3):
+    frames = []
+    while select.select([tap], [], [], seconds)[0]:
+        frames.append(tap.recv(70_000))
+    return frames
+
+
+def lansync_frames(frames):
+    """The UDP datagrams to or from the nodes' ports, each frame once (a bridge shows them at each port)."""
+    out, seen = [], set()
+    for frame in frames:
+        if frame[12:14] != b"\x08\x00" or frame[23] != 17:
+            continue
+        header = 14 + (frame[14] & 15) * 4
+        ports = struct.unpack("!HH", frame[header:header + 4])
+        if {27800, 27801} & set(ports) and frame not in seen:
+            seen.add(frame)
+            out.append((frame, frame[header + 8:]))
+    return out
+
+
+def test_replayed_frames():
+    """All that was ever said is said again, frame by frame: no second file, no session, no change of roles."""
+    with Lan() as net:
+        tap = net.tap()
+        tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
+        nodes = group(net)
+        nodes[0].write("once.txt", tree.payload(50_000, "once"))
+        settled(nodes)
+        said = lansync_frames(drain(tap))
+        check(len(said) > 20, f"only {len(said)} datagrams were seen")
+        nodes[0].remove("once.txt")
+        settled(nodes)
+        roles = [node.status()["role"] for node in nodes]
+        ids = [node.status()["node"]["id"] for node in nodes]
+        net.host("eve")
+        with net.socket("eve", socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as raw:
+            raw.bind(("lan0", 0))
+            for _ in range(2):
+                for frame, _payload in said:
+                    raw.send(frame)
+                    time.sleep(0.0005)
+        time.sleep(1)
+        # The bridge learned eve's port for the nodes' addresses: it unlearns with their next packets.
+        check_equal([node.status()["role"] for node in nodes], roles, "roles")
+        check_equal([node.status()["node"]["id"] for node in nodes], ids, "ids")
+        check(not nodes[1].exists("once.txt"), "a replayed push came through")
+        check_equal({p["name"] for p in nodes[0].status()["peers"]}, {"b"}, "peers")
+        eventually(lambda: nodes[0].cli("wait", "--peers", "1", "--timeout", "1s").code == 0, 10, "sync after it")
+        check_undisturbed(nodes, "replay")
+
+
+def test_replayed_from_another_address():
+    """The same datagrams sent from a stranger's own address open nothing."""
+    with Lan() as net:
+        tap = net.tap()
+        tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
+        nodes = group(net)
+        nodes[0].write("once.txt", tree.payload(20_000, "once"))
+        settled(nodes)
+        payloads = [payload for _, payload in lansync_frames(drain(tap))]
+        with net.socket("eve", socket.AF_INET, socket.SOCK_DGRAM) as eve:
+            eve.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            for payload in payloads:
+                for port in (27800, 27801):
+                    for to in ("a", "b"):
+                        eve.sendto(payload, (net.address(to), port))
+                time.sleep(0.0005)
+        time.sleep(1)
+        for node in nodes:
+            names = {p["name"] for p in node.status()["peers"]}
+            check(names <= {"a", "b"}, f"peers of {node.name}: {names}")
+        check_undisturbed(nodes, "elsewhere")
+
+
+def test_forged_and_broken_packets():
+    """Random, truncated, flipped and oversized datagrams: counted, memory flat, members undisturbed."""
+    with Lan() as net:
+        tap = net.tap()
+        tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
+        nodes = group(net)
+        nodes[0].write("x.bin", tree.payload(30_000, "x"))
+        settled(nodes)
+        payloads = [payload for _, payload in lansync_frames(drain(tap))]
+        before = [resident(node) for node in nodes]
+        rejected = sum(node.counter("rejected") for node in nodes)
+        seed = random.randrange(1 << 32)
+        draw = random.Random(seed)
+        with net.socket("eve", socket.AF_INET, socket.SOCK_DGRAM) as eve:
+            for number in range(20_000):
+                kind = number % 4
+                data = bytearray(draw.choice(payloads))
+                if kind == 0:
+                    data = draw.randbytes(draw.randrange(1, 1400))
+                elif kind == 1:
+                    data = data[:draw.randrange(len(data) + 1)]
+                elif kind == 2 and data:
+                    for _ in range(draw.randrange(1, 4)):
+                        data[draw.randrange(len(data))] = draw.randrange(256)
+                elif kind == 3:
+                    data += draw.randbytes(draw.randrange(1, 20_000))
+                eve.sendto(bytes(data), (net.address(draw.choice("ab")), draw.choice((27800, 27801))))
+                if number % 50 == 0:
+                    time.sleep(0.002)
+        for node in nodes:
+            check(node.running, f"{node.name} ended (seed {seed})")
+        for node, old in zip(nodes, before):
+            grown = resident(node) - old
+            check(grown < 20_000, f"{node.name} grew by {grown} kB (seed {seed})")
+            names = {p["name"] for p in node.status()["peers"]}
+            check(names <= {"a", "b"}, f"peers of {node.name}: {names} (seed {seed})")
+            lines = node.log().count("\n")
+            check(lines < 60, f"{lines} log lines on {node.name} (seed {seed})")
+        check(sum(node.counter("rejected") for node in nodes) > rejected, f"nothing was counted (seed {seed})")
+        check_undisturbed(nodes, "forged")
+
+
+def resident(node):
+    with open(f"/proc/{node.process.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+
+def test_beacon_flood():
+    """Ten thousand beacons of invented nodes do not fill `peers`, nor memory, nor push members out."""
+    with Lan() as net:
+        tap = net.tap()
+        nodes = group(net, "abc", None)
+        beacons = [payload for _, payload in lansync_frames(drain(tap)) if payload[:4] == b"LSYN"]
+        check(beacons, "no beacon was seen")
+        old = resident(nodes[0])
+        with net.socket("eve", socket.AF_INET, socket.SOCK_DGRAM) as eve:
+            eve.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            for number in range(10_000):
+                fake = bytearray(beacons[number % len(beacons)])
+                fake[14:38] = os.urandom(24)  # node id and boot id
+                fake[-16:] = bytes(16)
+                eve.sendto(bytes(fake), ("10.77.0.255", 27800))
+                if number % 100 == 0:
+                    time.sleep(0.005)
+        check(resident(nodes[0]) - old < 20_000, f"a grew by {resident(nodes[0]) - old} kB")
+        for node in nodes:
+            names = {p["name"] for p in node.status()["peers"] if p["state"] == "connected" or p["name"] in "abc"}
+            others = {"a", "b", "c"} - {node.name}
+            check(others <= names, f"{node.name} lost sight of {others - names}")
+        check_undisturbed(nodes, "flood")
+
+
+def test_connect_flood():
+    """Thousands of handshake attempts from one stranger leave the group working and joinable."""
+    with Lan() as net:
+        nodes = group(net)
+        hello = b"LSH1" + bytes(60)
+        with net.socket("eve", socket.AF_INET, socket.SOCK_DGRAM) as eve:
+            for number in range(5_000):
+                eve.sendto(hello[:4] + os.urandom(16) + bytes(44), (net.address("ab"[number % 2]), 27801))
+                if number % 100 == 0:
+                    time.sleep(0.005)
+        check_undisturbed(nodes, "hellos")
+        c = net.node("c").start(*FAST, password=PASSWORD)
+        c.wait(peers=2, seconds=10)
+        settled([*nodes, c])
+
+
+if __name__ == "__main__":
+    main(__name__)
