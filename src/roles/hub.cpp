@@ -333,7 +333,10 @@ std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
     std::string name = copied->second;
     copy_for_.erase(copied);
-    for (Offer& waiting : withdraw(name, requeue)) queue.push_back(std::move(waiting));
+    // Only what waits for the copy: the name may be another member's candidate by now.
+    if (auto owner = candidates_.find(name); owner != candidates_.end() && !owner->second.entry) {
+      for (Offer& waiting : withdraw(name, requeue)) queue.push_back(std::move(waiting));
+    }
   }
   return queue;
 }

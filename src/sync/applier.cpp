@@ -7,6 +7,10 @@ namespace {
 
 Status prepare_temp(FileSystem& files, const DiskChange& change) {
   auto temp = files.open_temp(change.temp);
+  // Told apart from a target whose directory is gone: there the content is kept for the next try.
+  if (!temp && temp.error().code == ErrorCode::kNotFound) {
+    return Error{ErrorCode::kCorrupt, temp.error().detail};
+  }
   if (!temp) return temp.error();
   return (*temp)->set_metadata(change.entry->mode, change.entry->mtime_ns);
 }

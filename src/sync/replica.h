@@ -225,6 +225,7 @@ class Replica final : public ContentLocator {
   void judge_deletes(const std::vector<Operation>& operations, Instant now);
   void agree(const Operation& operation);
   std::vector<SourceId> sources_for(const std::string& path) const;
+  void keep_ready(const ContentId& content, const std::string& temp);
   void prune_ready(Instant now);
   void release_temp(const ContentId& content, const std::string& temp);
   void run_retries(Instant now);
@@ -306,6 +307,7 @@ class Replica final : public ContentLocator {
   std::vector<std::string> settled_;  // agreed on disk, row not yet durable
   std::vector<std::function<void()>> after_commit_;
   std::uint64_t trash_counter_ = 0;
+  std::uint64_t copy_counter_ = 0;
   bool long_away_ = false;
   std::uint64_t mismatches_ = 0;
 };

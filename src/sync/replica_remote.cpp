@@ -272,7 +272,9 @@ void Replica::drop_interest(const std::string& path) {
 void Replica::start_copy(const ContentId& content, const std::string& from, bool from_trash) {
   copying_.insert(content);
   if (!from_trash) ++copied_from_[from];
-  std::string temp = std::string(kCopyPrefix) + to_hex(content).substr(0, 40);
+  // A name of its own: the copy before may still wait to be installed for another path.
+  std::string temp =
+      str(kCopyPrefix, to_hex(content).substr(0, 40), '-', std::to_string(++copy_counter_));
   auto status = std::make_shared<Status>();
   executor_.submit(
       JobClass::kBulk,
@@ -333,6 +335,13 @@ void Replica::on_content_ready(const ContentId& content, const std::string& temp
     waits_for_.erase(path);
     plan_.insert(path);
     problems_.erase(path);
+  }
+  keep_ready(content, temp);
+}
+
+void Replica::keep_ready(const ContentId& content, const std::string& temp) {
+  if (auto at = ready_.find(content); at != ready_.end() && at->second.temp != temp) {
+    release_temp(content, at->second.temp);
   }
   ready_.insert_or_assign(content, Ready{temp, clock_.now()});
 }
@@ -424,11 +433,15 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
 
 void Replica::on_change_failed(const DiskChange& change, const DiskOutcome& outcome) {
   const Error& error = outcome.status.error();
-  if (change.kind == DiskChange::Kind::kInstall) {
+  if (change.kind == DiskChange::Kind::kInstall && error.code != ErrorCode::kCorrupt) {
     // Verified content is not thrown away because its place is taken for the moment.
-    ready_.insert_or_assign(change.entry->content, Ready{change.temp, clock_.now()});
+    keep_ready(change.entry->content, change.temp);
   }
   switch (error.code) {
+    case ErrorCode::kCorrupt:
+      // The temp file is gone: the content is got once more.
+      release_temp(change.entry->content, change.temp);
+      return;
     case ErrorCode::kChanged:
     case ErrorCode::kExists:
       if (change.kind == DiskChange::Kind::kRemoveDirectory) {
