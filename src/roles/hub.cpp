@@ -251,8 +251,10 @@ void Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
     candidates_[change.path] = std::move(parent);
     replica_.set_remote(change.path, change.entry);
   }
+  // Asked before there is a candidate, which would answer for itself.
+  EntryPtr before = published(path);
   Candidate& candidate = candidates_[path];
-  candidate.before = published(path);
+  candidate.before = std::move(before);
   candidate.offer = offer;
   candidate.entry = entry;
   if (offer.session != 0) {

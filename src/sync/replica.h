@@ -221,6 +221,7 @@ class Replica final : public ContentLocator {
   void on_content_ready(const ContentId& content, const std::string& temp);
   void take_fetched(Instant now);
   void queue_change(const Operation& operation, DiskChange::Kind kind, const std::string& temp);
+  bool waits_for_children(const Operation& operation) const;
   void carry_out(const Operation& operation, Instant now);
   void judge_deletes(const std::vector<Operation>& operations, Instant now);
   void agree(const Operation& operation);

@@ -83,6 +83,8 @@ void Replica::plan(Instant now) {
     mismatches_ += planned.mismatches;
     log_.warn(str(planned.mismatches, " paths have equal versions and different content"));
   }
+  log_.trace(str("planned ", paths.size(), " paths: ", planned.operations.size(), " operations, ",
+                 planned.blocked.size(), " blocked"));
   std::set<std::string> active;
   for (const Operation& operation : planned.operations) active.insert(operation.path);
   for (const std::string& path : paths) {
@@ -91,8 +93,10 @@ void Replica::plan(Instant now) {
   for (const Blocked& blocked : planned.blocked) blocked_.insert(blocked.operation.path);
   judge_deletes(planned.operations, now);
   for (const Operation& operation : planned.operations) {
-    // A missing parent that the planner added may be in work.
-    if (busy_.contains(operation.path)) {
+    // A missing parent that the planner added may be in work; and a directory's delete goes out
+    // after those of what was in it, or the hub would take these for edits that the delete did not
+    // know of.
+    if (busy_.contains(operation.path) || waits_for_children(operation)) {
       plan_.insert(operation.path);
       continue;
     }
@@ -104,11 +108,24 @@ void Replica::plan(Instant now) {
   }
 }
 
+bool Replica::waits_for_children(const Operation& operation) const {
+  if (operation.kind != OperationKind::kPush || !operation.entry->is_tombstone()) return false;
+  const auto& paths = index_.paths();
+  const std::string prefix = operation.path + '/';
+  for (auto at = paths.lower_bound(prefix); at != paths.end() && at->first.starts_with(prefix);
+       ++at) {
+    if (busy_.contains(at->first)) return true;
+  }
+  return false;
+}
+
 // Unconfirmed deletes of others count together before the first is applied.
 void Replica::judge_deletes(const std::vector<Operation>& operations, Instant now) {
   bool freed = false;
   for (const Operation& operation : operations) {
-    if (operation.kind == OperationKind::kFetch) {
+    // Once a path: one that waits for its content is planned again and again.
+    if (operation.kind == OperationKind::kFetch && !waits_for_.contains(operation.path) &&
+        !ready_.contains(operation.entry->content)) {
       freed = incoming_guard_.on_reappear(operation.entry->content, now) || freed;
     }
   }

@@ -1,4 +1,7 @@
 // Two machines, the ordinary things.
+#include <cstdio>
+#include <cstdlib>
+
 #include "sim/world.h"
 #include "support/catch.h"
 
@@ -8,7 +11,12 @@ using namespace lansync::sim;
 namespace {
 
 struct Pair {
-  explicit Pair(std::uint64_t seed) : world(seed), a(world.add("a")), b(world.add("b")) {}
+  explicit Pair(std::uint64_t seed) : world(seed), a(world.add("a")), b(world.add("b")) {
+    // LANSYNC_SIM_TRACE=1: what happens, line by line.
+    if (std::getenv("LANSYNC_SIM_TRACE") != nullptr) {
+      world.trace().set_sink([](const std::string& line) { std::puts(line.c_str()); });
+    }
+  }
   // Starts both and waits until they are one group.
   void meet() {
     world.start_all();
