@@ -4,9 +4,11 @@ Invariant: every name carries the pid of the process that made it, so that two r
 run that was killed outright leaves nothing that the next one cannot recognise and sweep away.
 """
 import ctypes
+import fcntl
 import os
 import re
 import subprocess
+import termios
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
@@ -103,13 +105,19 @@ class Inside:
         return False
 
 
-def popen(name, args, **kwargs):
-    """Starts a program in a namespace. Its pid is the program's own, and it dies with this process."""
+def popen(name, args, on_terminal=False, **kwargs):
+    """Starts a program in a namespace. Its pid is the program's own, and it dies with this process.
+
+    `on_terminal`: its stdin is a terminal, which becomes its own, as a shell does it.
+    """
     there = os.open(f"{_NAMES}/{name}", os.O_RDONLY)
 
     def before_exec():
         _setns(there)
         _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
+        if on_terminal:
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     try:
         return subprocess.Popen(args, preexec_fn=before_exec, **kwargs)

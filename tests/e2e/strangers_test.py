@@ -105,11 +105,17 @@ def test_nothing_readable_on_the_wire():
             check(word not in heap, f"{word} is readable on the wire")
 
 
-def drain(tap, seconds=0.3):
+def drain(tap, seconds=1.0):
+    """What was seen up to now: live sessions are never silent for long."""
     frames = []
-    while select.select([tap], [], [], seconds)[0]:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and select.select([tap], [], [], 0.05)[0]:
         frames.append(tap.recv(70_000))
     return frames
+
+
+def connected(node):
+    return {p["name"] for p in node.status()["peers"] if p["state"] == "connected"}
 
 
 def lansync_frames(frames):
@@ -175,8 +181,7 @@ def test_replayed_from_another_address():
                 time.sleep(0.0005)
         time.sleep(1)
         for node in nodes:
-            names = {p["name"] for p in node.status()["peers"]}
-            check(names <= {"a", "b"}, f"peers of {node.name}: {names}")
+            check_equal(len(connected(node)), 1, f"sessions of {node.name}")
         check_undisturbed(nodes, "elsewhere")
 
 
@@ -214,8 +219,9 @@ def test_forged_and_broken_packets():
         for node, old in zip(nodes, before):
             grown = resident(node) - old
             check(grown < 20_000, f"{node.name} grew by {grown} kB (seed {seed})")
-            names = {p["name"] for p in node.status()["peers"]}
-            check(names <= {"a", "b"}, f"peers of {node.name}: {names} (seed {seed})")
+            check_equal(len(connected(node)), 1, f"sessions of {node.name} (seed {seed})")
+            # Beacons are hints: strangers' are shown, but few of them.
+            check(len(node.status()["peers"]) <= 70, f"peers of {node.name}: {node.status()['peers']} (seed {seed})")
             lines = node.log().count("\n")
             check(lines < 60, f"{lines} log lines on {node.name} (seed {seed})")
         check(sum(node.counter("rejected") for node in nodes) > rejected, f"nothing was counted (seed {seed})")
@@ -235,6 +241,7 @@ def test_beacon_flood():
         beacons = [payload for _, payload in lansync_frames(drain(tap)) if payload[:4] == b"LSYN"]
         check(beacons, "no beacon was seen")
         old = resident(nodes[0])
+        ids = {node.name: node.status()["node"]["id"] for node in nodes}
         with net.socket("eve", socket.AF_INET, socket.SOCK_DGRAM) as eve:
             eve.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             for number in range(10_000):
@@ -246,9 +253,11 @@ def test_beacon_flood():
                     time.sleep(0.005)
         check(resident(nodes[0]) - old < 20_000, f"a grew by {resident(nodes[0]) - old} kB")
         for node in nodes:
-            names = {p["name"] for p in node.status()["peers"] if p["state"] == "connected" or p["name"] in "abc"}
-            others = {"a", "b", "c"} - {node.name}
-            check(others <= names, f"{node.name} lost sight of {others - names}")
+            peers = node.status()["peers"]
+            seen = {p["id"] for p in peers if p["state"] in ("connected", "known")}
+            lost = [other.name for other in nodes if other is not node and ids[other.name] not in seen]
+            check_equal(lost, [], f"members that {node.name} lost sight of, among {len(peers)} peers")
+            check(len(peers) <= 70, f"{node.name} lists {len(peers)} peers")
         check_undisturbed(nodes, "flood")
 
 
