@@ -79,6 +79,12 @@ Result<RootGuard> RootGuard::open(const std::string& directory, bool force) {
     auto made = open_private(guard.private_.get(), name);
     if (!made) return made.error();
   }
+  // A folder may be a git checkout: what is ours in it is nothing to commit.
+  UniqueFd ignore(::openat(guard.private_.get(), ".gitignore",
+                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (ignore.valid() && ::write(ignore.get(), "*\n", 2) != 2) {
+    return posix_error(errno, "write " + guard.private_path() + "/.gitignore");
+  }
   auto root_identity = identity_of(guard.root_.get(), guard.path_);
   auto private_identity = identity_of(guard.private_.get(), guard.private_path());
   if (!root_identity) return root_identity.error();

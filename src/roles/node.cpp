@@ -127,11 +127,13 @@ void Node::turn(Instant now) {
 }
 
 void Node::pump(Instant now) {
+  // Before anything is pushed: a version under an id that has forgotten some of its counts would
+  // pass for a newer one.
+  check_identity(now);
   fetcher_->tick(now);
   replica_->pump(now);
   hub_->pump();
   client_->pump(now);
-  check_identity(now);
   // What hub and client decided may be carried out at once: a turn later would be a network turn
   // later.
   replica_->pump(now);
@@ -355,7 +357,7 @@ void Node::note_sync(Instant now) {
 
 void Node::check_identity(Instant now) {
   std::optional<std::uint64_t> seen = client_->take_count_seen();
-  if (seen && *seen > replica_->edit_count()) {
+  if (seen && replica_->forgot_counts(*seen)) {
     take_new_identity(
         "the group has seen later edits of this node than its index knows (a restored backup)",
         now);

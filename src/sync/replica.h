@@ -136,6 +136,10 @@ class Replica final : public ContentLocator {
   // --------------------------------------------------------------------------------------
   const NodeId& node() const { return options_.node; }
   std::uint64_t edit_count() const { return edit_count_; }
+  // The group has seen a count of this node that its index does not know to have used: the index is
+  // an older one, from a backup. (Edits of this run have counts above the reserved mark and are no
+  // sign.)
+  bool forgot_counts(std::uint64_t seen) const;
   // The hub settles conflicts with counts of its own: the next `n` are used.
   void use_counts(std::uint64_t n);
   // A new node id: counts start anew; vectors and synced tree stay (DESIGN, Identity).
@@ -277,6 +281,8 @@ class Replica final : public ContentLocator {
   std::set<std::string> unknown_below_;  // directories that could not be read
   Instant next_scan_ = kNever;
   std::uint64_t edit_count_ = 0;
+  std::uint64_t counts_before_ = 0;  // where this run began to count
+  std::uint64_t counts_known_ = 0;   // the highest that was used, as the loaded index knows
   std::uint64_t edit_reserved_ = 0;  // durable high-water mark
   std::map<std::string, std::string> problems_;
 
