@@ -224,6 +224,10 @@ bool SimNode::make_folder(const std::string& path) {
 
 bool SimNode::chmod(const std::string& path, std::uint16_t mode) {
   if (!disk_.chmod(path, mode)) return false;
+  // A version of its own with the same bytes: if both lose (the second before the first's fate was
+  // heard of), each is kept under its own time.
+  if (const auto bytes = disk_.contents(path))
+    oracle_.on_renamed(*bytes, str(path, " of mode ", mode));
   trace_.line(name_, str("a person sets the mode of ", path, " to ", mode));
   return true;
 }
