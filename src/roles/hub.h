@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -42,6 +43,8 @@ class Hub {
   void pump();
   bool is_member(SessionId session) const { return members_.contains(session); }
   bool idle() const { return candidates_.empty(); }
+  // True once: a member knows later edits of this node than its own index (a restored backup).
+  bool take_identity_doubt() { return std::exchange(identity_doubt_, false); }
   // What is on its way to being published, one line each. For tests and oracles.
   std::vector<std::string> describe_candidates() const;
 
@@ -84,6 +87,7 @@ class Hub {
   Outbox& outbox_;
   Log& log_;
   bool acting_ = false;
+  bool identity_doubt_ = false;
   std::uint32_t term_ = 0;
   std::uint64_t seq_ = 0;
   std::map<SessionId, Member> members_;

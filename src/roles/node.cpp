@@ -357,7 +357,8 @@ void Node::note_sync(Instant now) {
 
 void Node::check_identity(Instant now) {
   std::optional<std::uint64_t> seen = client_->take_count_seen();
-  if (seen && replica_->forgot_counts(*seen)) {
+  bool forgot = seen && replica_->forgot_counts(*seen);
+  if (hub_->take_identity_doubt() || forgot) {
     take_new_identity(
         "the group has seen later edits of this node than its index knows (a restored backup)",
         now);

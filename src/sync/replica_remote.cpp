@@ -124,10 +124,15 @@ void Replica::judge_deletes(const std::vector<Operation>& operations, Instant no
   bool freed = false;
   for (const Operation& operation : operations) {
     // Once a path: one that waits for its content is planned again and again.
-    if (operation.kind == OperationKind::kFetch && !waits_for_.contains(operation.path) &&
-        !ready_.contains(operation.entry->content)) {
-      freed = incoming_guard_.on_reappear(operation.entry->content, now) || freed;
+    if (operation.kind != OperationKind::kFetch || waits_for_.contains(operation.path) ||
+        ready_.contains(operation.entry->content)) {
+      continue;
     }
+    // A rename needs an old name, here or in the trash by now. Content that is new here must not
+    // excuse the delete of that very file within the next minute.
+    const ContentId& content = operation.entry->content;
+    if (!index_.find_content(content, operation.path) && !index_.find_trash(content)) continue;
+    freed = incoming_guard_.on_reappear(content, now) || freed;
   }
   if (freed) plan_.insert(incoming_counted_.begin(), incoming_counted_.end());
   for (const Operation& operation : operations) {
