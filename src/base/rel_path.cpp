@@ -70,7 +70,7 @@ const char* broken_path_rule(std::string_view path) {
     std::string_view part = path.substr(begin, end - begin);
     if (const char* rule = broken_part_rule(part)) return rule;
     if (++depth > kMaxPathDepth) return "is more than 64 directories deep";
-    if (begin == 0 && part == kPrivateDirectory) return "is within .lansync";
+    if (part == kPrivateDirectory) return "is within .lansync";
     begin = end + 1;
   }
   return nullptr;

@@ -140,7 +140,8 @@ void Hub::on_push(SessionId session, const Push& message) {
   const ShortId own = short_id(replica_.node());
   for (const PushItem& item : message.items) {
     const VersionVector& version = item.entry->version;
-    if (replica_.forgot_counts(std::max(version.count_of(own), version.count_of(settling_id(own))))) {
+    if (replica_.forgot_counts(
+            std::max(version.count_of(own), version.count_of(settling_id(own))))) {
       identity_doubt_ = true;
       return;
     }

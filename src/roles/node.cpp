@@ -197,7 +197,9 @@ void Node::run_elections(Instant now) {
   for (int round = 0; round < 8; ++round) {
     std::vector<ElectionAction> actions = election_->take_actions();
     if (actions.empty()) return;
-    for (const ElectionAction& action : actions) perform(action, now);
+    for (const ElectionAction& action : actions) {
+      if (!stopping_) perform(action, now);
+    }
   }
 }
 

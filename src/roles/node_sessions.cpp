@@ -21,6 +21,11 @@ constexpr std::size_t kEndsTogether = 64;
 // ------------------------------------------------------------------------------------
 
 void Node::on_session_up(const SessionInfo& session) {
+  if (stopping_) {
+    // Somebody dialled while we were saying goodbye: waiting for it would make the exit slow.
+    transport_->close(session.id);
+    return;
+  }
   Peer peer;
   peer.info = session;
   sessions_[session.id] = std::move(peer);

@@ -232,7 +232,12 @@ std::uint64_t Replica::held_deletes() const {
 void Replica::confirm(Instant) {
   for (const std::string& path : guard_.confirm()) {
     const PathRecord* record = index_.find(path);
-    if (!record || !record->local || !record->local->is_tombstone()) continue;
+    if (!record || !record->local) continue;
+    if (record->live()) {
+      // Heard of, and its timer still runs: the tombstone that comes of it is confirmed.
+      confirmed_.insert(path);
+      continue;
+    }
     // It has not left this node, so the version can still say that a person meant it.
     Entry entry = *record->local;
     entry.confirmed = true;
@@ -249,8 +254,13 @@ void Replica::confirm(Instant) {
 void Replica::reject(Instant) {
   for (const std::string& path : guard_.reject()) {
     const PathRecord* record = index_.find(path);
-    if (!record || !record->local || !record->local->is_tombstone()) continue;
-    // Not deleted, only absent: the hub's version is fetched like any other.
+    if (!record || !record->local) continue;
+    // Not deleted, only absent: the hub's version is fetched like any other. So also where the
+    // delete was only heard of yet; if the file is there after all, it is met when it is to be
+    // written.
+    timer_.forget(path);
+    hints_.erase(path);
+    due_.erase(path);
     EntryPtr before = record->synced;
     index_.set_local(path, nullptr, FileStat{});
     index_.set_synced(path, nullptr);

@@ -264,6 +264,7 @@ class Replica final : public ContentLocator {
   std::shared_ptr<const IgnoreRules> rules_;
   QuietTimer timer_;
   DeleteGuard guard_;
+  std::set<std::string> confirmed_;  // deletes that a person let go before they were found
   std::map<std::string, std::vector<TimedEvent>> hints_;  // to be glanced at
   std::set<std::string> due_;                             // to be examined
   // Read within a tick of their last change: an equal stat proves nothing, they are read again.
@@ -306,7 +307,7 @@ class Replica final : public ContentLocator {
   std::set<std::string> blocked_;     // planned again after the next batch
   std::vector<SourceId> sources_;
   std::map<std::string, SourceId> source_of_;
-  std::set<std::string> incoming_counted_;
+  std::map<std::string, Instant> incoming_counted_;  // since when
   std::vector<DiskChange> changes_;
   DeleteGuard incoming_guard_;
   int applies_running_ = 0;

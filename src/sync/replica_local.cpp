@@ -77,8 +77,12 @@ void Replica::load_ignore_rules() {
 }
 
 void Replica::on_hint(const ChangeHint& hint, Instant now) {
-  if (!validate_relpath(hint.path)) {
-    // The scan names it among the problems.
+  if (Status valid = validate_relpath(hint.path); !valid) {
+    if (hint.event == FileEvent::kDelete) {
+      problems_.erase(hint.path);
+    } else {
+      note_problem(hint.path, valid.error().detail);
+    }
     return;
   }
   const PathRecord* record = index_.find(hint.path);
@@ -98,8 +102,9 @@ void Replica::note_delete(const std::string& path, Instant now) {
   std::vector<std::string> below;
   if (record->local->is_directory()) below = index_.live_below(path);
   std::uint64_t total = index_.totals().files;
-  guard_.on_delete(path, *record->local, now, total);
+  if (!confirmed_.contains(path)) guard_.on_delete(path, *record->local, now, total);
   for (const std::string& child : below) {
+    if (confirmed_.contains(child)) continue;
     guard_.on_delete(child, *index_.find(child)->local, now, total);
   }
 }
@@ -344,6 +349,7 @@ void Replica::on_present(const Observation& seen, Instant now) {
     if (record && record->live()) forget_ignored(seen.path);
     return;
   }
+  confirmed_.erase(seen.path);
   if (guard_.on_restored(seen.path)) plan_freed_deletes();
   if (options_.max_file_size != 0 && seen.stat.kind == FileKind::kFile &&
       seen.stat.size > options_.max_file_size) {
@@ -432,6 +438,7 @@ void Replica::make_tombstone(const std::string& path) {
   Entry entry;
   entry.kind = EntryKind::kTombstone;
   entry.mode = 0;
+  entry.confirmed = confirmed_.erase(path) > 0;
   FileStat none;
   index_.set_local(path, versioned(path, std::move(entry)), none);
   plan_.insert(path);

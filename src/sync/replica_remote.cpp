@@ -19,6 +19,7 @@ constexpr std::size_t kPlanBatch = 4096;
 constexpr std::size_t kApplyBatch = 1024;
 constexpr Duration kRetryDelay = 10s;
 constexpr Duration kReadyKept = 60s;
+constexpr Duration kDeleteGathering = 300ms;
 constexpr std::string_view kCopyPrefix = "c-";
 
 // Order in a batch: makes and changes (shallow first), deletes (deep first), then what takes the
@@ -134,12 +135,14 @@ void Replica::judge_deletes(const std::vector<Operation>& operations, Instant no
     if (!index_.find_content(content, operation.path) && !index_.find_trash(content)) continue;
     freed = incoming_guard_.on_reappear(content, now) || freed;
   }
-  if (freed) plan_.insert(incoming_counted_.begin(), incoming_counted_.end());
+  if (freed) {
+    for (const auto& [path, since] : incoming_counted_) plan_.insert(path);
+  }
   for (const Operation& operation : operations) {
     if (operation.kind != OperationKind::kDelete || operation.entry->confirmed) continue;
     const PathRecord* record = index_.find(operation.path);
     if (!record || !record->live()) continue;
-    if (!incoming_counted_.insert(operation.path).second) continue;
+    if (!incoming_counted_.try_emplace(operation.path, now).second) continue;
     incoming_guard_.on_delete(operation.path, *record->local, now, index_.totals().files);
   }
 }
@@ -191,6 +194,12 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       break;
     case OperationKind::kDelete: {
       if (!operation.entry->confirmed && incoming_guard_.holds(path)) break;
+      // A run of deletes comes in many messages: the first waits for the others to be counted.
+      if (auto at = incoming_counted_.find(path);
+          at != incoming_counted_.end() && now < at->second + kDeleteGathering) {
+        retry_[path] = at->second + kDeleteGathering;
+        break;
+      }
       // A rename: its content is being copied from here. The copy's end plans this path again.
       if (copied_from_.contains(path)) break;
       const PathRecord* record = index_.find(path);
