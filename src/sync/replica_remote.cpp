@@ -575,7 +575,7 @@ void Replica::prune_trash() {
     bytes -= item.size;
     index_.remove_trash(name);
     executor_.submit(
-        JobClass::kDisk, [this, name] { (void)files_.remove_trash(name); }, [] {});
+        JobClass::kDisk, [this, name = name] { (void)files_.remove_trash(name); }, [] {});
   }
 }
 
