@@ -182,6 +182,7 @@ void Replica::pump(Instant now) {
     importing_ = false;
   }
   if ((now >= next_scan_ || scan_again_) && !scan_running_) begin_scan(now);
+  check_root(now);
   glance(now);
   start_examine(now);
   run_retries(now);

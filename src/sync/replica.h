@@ -195,6 +195,7 @@ class Replica final : public ContentLocator {
   void on_scan(ScanResult result, Instant now);
   void judge_scanned(const ScannedPath& seen, Instant now);
   void load_ignore_rules();
+  void check_root(Instant now);
   void glance(Instant now);
   struct Glance {
     std::string path;
@@ -281,6 +282,7 @@ class Replica final : public ContentLocator {
   std::set<std::string> initial_;        // found by the first scan and not yet examined
   std::set<std::string> unknown_below_;  // directories that could not be read
   Instant next_scan_ = kNever;
+  Instant next_root_check_{};
   std::uint64_t edit_count_ = 0;
   std::uint64_t counts_before_ = 0;  // where this run began to count
   std::uint64_t counts_known_ = 0;   // the highest that was used, as the loaded index knows

@@ -76,6 +76,19 @@ void Replica::load_ignore_rules() {
   }
 }
 
+// No event tells of a lazy unmount: the root is looked at now and then, and a scan then says what
+// is wrong. Rides on turns that come anyway.
+void Replica::check_root(Instant now) {
+  if (now < next_root_check_) return;
+  next_root_check_ = now + kRootRetry;
+  auto gone = std::make_shared<bool>(false);
+  executor_.submit(
+      JobClass::kDisk, [this, gone] { *gone = !files_.check_root(); },
+      [this, gone] {
+        if (*gone) rescan(clock_.now());
+      });
+}
+
 void Replica::on_hint(const ChangeHint& hint, Instant now) {
   if (Status valid = validate_relpath(hint.path); !valid) {
     if (hint.event == FileEvent::kDelete) {
