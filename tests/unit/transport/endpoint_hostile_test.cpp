@@ -249,6 +249,7 @@ TEST_CASE("a host that falls silent costs nothing but its session, and is told a
   REQUIRE(drive(
       {&a}, [&] { return !a.downs.empty(); }, 70s));
   CHECK(a.downs == std::vector{CloseReason::kTimeout});
-  CHECK(mallinfo2().uordblks < held);
+  // A sanitizer's allocator counts nothing here: then both are zero.
+  if (held > 0) CHECK(mallinfo2().uordblks < held);
   CHECK(a.endpoint->idle());
 }
