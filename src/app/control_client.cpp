@@ -98,30 +98,49 @@ Io send_all(int fd, const std::string& text, const Deadline& deadline) {
   return Io::kDone;
 }
 
-Io read_line(int fd, std::string& line, const Deadline& deadline) {
-  char buffer[64 * 1024];
-  while (line.size() < kMaxAnswerBytes) {
-    if (!wait_for(fd, POLLIN, deadline)) return Io::kTimeout;
-    ssize_t count = ::recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
-    if (count == 0) return Io::kClosed;
-    if (count < 0 && errno != EINTR && errno != EAGAIN) return Io::kClosed;
-    if (count <= 0) continue;
-    auto size = static_cast<std::size_t>(count);
-    const void* end = std::memchr(buffer, '\n', size);
-    if (end) {
-      line.append(buffer, static_cast<std::size_t>(static_cast<const char*>(end) - buffer));
+// Cuts what comes into lines; what follows a line is kept for the next.
+class LineReader {
+ public:
+  explicit LineReader(int fd) : fd_(fd) {}
+
+  Io next(std::string& line, const Deadline& deadline) {
+    line.clear();
+    while (line.size() < kMaxAnswerBytes) {
+      std::size_t end = rest_.find('\n', at_);
+      line.append(rest_, at_, end == std::string::npos ? end : end - at_);
+      at_ = end == std::string::npos ? rest_.size() : end + 1;
+      if (end != std::string::npos) return Io::kDone;
+      if (Io io = fill(deadline); io != Io::kDone) return io;
+    }
+    return Io::kClosed;
+  }
+
+ private:
+  Io fill(const Deadline& deadline) {
+    char buffer[64 * 1024];
+    for (;;) {
+      if (!wait_for(fd_, POLLIN, deadline)) return Io::kTimeout;
+      ssize_t count = ::recv(fd_, buffer, sizeof buffer, MSG_DONTWAIT);
+      if (count == 0) return Io::kClosed;
+      if (count < 0 && errno != EINTR && errno != EAGAIN) return Io::kClosed;
+      if (count < 0) continue;
+      rest_.assign(buffer, static_cast<std::size_t>(count));
+      at_ = 0;
       return Io::kDone;
     }
-    line.append(buffer, size);
   }
-  return Io::kClosed;
-}
+
+  int fd_;
+  std::string rest_;
+  std::size_t at_ = 0;
+};
 
 // The socket closes a moment before the process ends, and the folder's lock goes with the process:
 // whoever starts the next node must not meet the old one's lock.
-void wait_until_gone(int fd, int process, const Deadline& deadline) {
+void wait_until_gone(LineReader& reader, int process, const Deadline& deadline) {
   std::string ignored;
-  while (read_line(fd, ignored, deadline) == Io::kDone) ignored.clear();
+  while (reader.next(ignored, deadline) == Io::kDone) {
+  }
   if (process >= 0) wait_for(process, POLLIN, deadline);
 }
 
@@ -135,8 +154,7 @@ int open_process_of(int fd) {
   return static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0));
 }
 
-ControlAnswer parse_answer(const std::string& line) {
-  Json document = Json::parse(line, nullptr, false);
+ControlAnswer parse_answer(const Json& document) {
   ControlAnswer answer;
   auto field = [&document](const char* key) {
     return document.is_object() && document.contains(key) ? document[key] : Json();
@@ -158,7 +176,7 @@ ControlAnswer parse_answer(const std::string& line) {
 }  // namespace
 
 ControlAnswer ask_node(const std::string& dir, const std::string& command, const Json& arguments,
-                       std::optional<Duration> timeout, bool until_gone) {
+                       std::optional<Duration> timeout, bool until_gone, const PartSink& on_part) {
   Deadline deadline(timeout);
   Result<int> connected = connect_control(dir);
   if (!connected)
@@ -170,19 +188,22 @@ ControlAnswer ask_node(const std::string& dir, const std::string& command, const
   // A node that has too many connections answers before it was asked: read even if sending fails.
   Io sent = send_all(socket.get(), json_line(request) + "\n", deadline);
   if (sent == Io::kTimeout) return timed_out();
+  LineReader reader(socket.get());
   std::string line;
-  switch (read_line(socket.get(), line, deadline)) {
-    case Io::kTimeout:
-      return timed_out();
-    case Io::kClosed:
-      return hung_up();
-    case Io::kDone:
-      break;
+  for (;;) {
+    Io io = reader.next(line, deadline);
+    if (io == Io::kTimeout) return timed_out();
+    if (io == Io::kClosed) return hung_up();
+    Json document = Json::parse(line, nullptr, false);
+    if (document.is_object() && document.contains("part")) {
+      if (on_part) on_part(document["part"]);
+      continue;
+    }
+    ControlAnswer answer = parse_answer(document);
+    if (until_gone && answer.exit_code == kExitDone)
+      wait_until_gone(reader, process.get(), deadline);
+    return answer;
   }
-  ControlAnswer answer = parse_answer(line);
-  if (until_gone && answer.exit_code == kExitDone)
-    wait_until_gone(socket.get(), process.get(), deadline);
-  return answer;
 }
 
 }  // namespace lansync

@@ -2,6 +2,7 @@
 // the commands of the program and never inside a node.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -18,9 +19,13 @@ struct ControlAnswer {
   std::string error;     // one line, otherwise
 };
 
+// What comes before the answer: rows, progress.
+using PartSink = std::function<void(const Json& part)>;
+
 // Asks the node in `dir`. Without a `timeout` it waits for ever. `until_gone`: returns only when
 // the node's process has ended, at most `timeout` later.
 ControlAnswer ask_node(const std::string& dir, const std::string& command, const Json& arguments,
-                       std::optional<Duration> timeout, bool until_gone = false);
+                       std::optional<Duration> timeout, bool until_gone = false,
+                       const PartSink& on_part = {});
 
 }  // namespace lansync

@@ -6,6 +6,7 @@
 #include <asio.hpp>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "app/control_commands.h"
 #include "app/options.h"
@@ -49,6 +50,10 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
     asio::steady_timer idle;
     std::string in;
     std::string out;
+    std::string parts;  // lines that go out while the command runs
+    std::string parts_writing;
+    std::vector<ControlReply::Taken> taken;  // to be told when `parts` are out
+    std::vector<ControlReply::Taken> taken_writing;
     char hangup = 0;  // where the byte goes that a client should not send any more
     Stage stage = Stage::kReading;
     NodeControl::Token token = 0;
@@ -63,6 +68,8 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
   void run(Id id, const std::string& line);
   void watch_hangup(Id id);
   void answer(Id id, const Json& document);
+  void part(Id id, const Json& document, ControlReply::Taken taken);
+  void write_parts(Id id);
   void begin_write(Id id);
   void arm(Id id, Connection& connection);
   void drop(Id id);
@@ -155,10 +162,15 @@ void ControlServer::Impl::run(Id id, const std::string& line) {
   connection.stage = Stage::kRunning;
   connection.starting = true;
   connection.idle.cancel();
-  StartedCommand started =
-      start_command(node_, line, [weak = weak_from_this(), id](const Json& document) {
-        if (auto self = weak.lock()) self->answer(id, document);
-      });
+  StartedCommand started = start_command(
+      node_, line,
+      ControlReply(
+          [weak = weak_from_this(), id](const Json& document) {
+            if (auto self = weak.lock()) self->answer(id, document);
+          },
+          [weak = weak_from_this(), id](const Json& document, ControlReply::Taken taken) {
+            if (auto self = weak.lock()) self->part(id, document, std::move(taken));
+          }));
   Connection* now = find(id);
   if (!now) return;
   now->starting = false;
@@ -197,8 +209,51 @@ void ControlServer::Impl::answer(Id id, const Json& document) {
   if (!connection->starting) begin_write(id);
 }
 
+void ControlServer::Impl::part(Id id, const Json& document, ControlReply::Taken taken) {
+  Connection* connection = find(id);
+  if (!connection || connection->stage != Stage::kRunning) return;
+  // Progress that nobody has read yet is not worth a queue.
+  if (!taken && !connection->parts.empty()) return;
+  connection->parts += json_line(Json{{"part", document}}) + "\n";
+  if (taken) connection->taken.push_back(std::move(taken));
+  if (connection->parts_writing.empty()) write_parts(id);
+}
+
+void ControlServer::Impl::write_parts(Id id) {
+  std::shared_ptr<Connection> connection = connections_.at(id);
+  connection->parts_writing = std::exchange(connection->parts, {});
+  connection->taken_writing = std::exchange(connection->taken, {});
+  // No limit of time: rows that somebody reads in a pager wait for him.
+  asio::async_write(connection->socket, asio::buffer(connection->parts_writing),
+                    [weak = weak_from_this(), id, connection](std::error_code error, std::size_t) {
+                      auto self = weak.lock();
+                      Connection* now = self ? self->find(id) : nullptr;
+                      if (!now) return;
+                      if (error) {
+                        self->drop(id);
+                        return;
+                      }
+                      now->parts_writing.clear();
+                      for (const auto& taken : std::exchange(now->taken_writing, {})) taken();
+                      // What was told may have brought more, or the answer, or the end.
+                      now = self->find(id);
+                      if (!now || !now->parts_writing.empty()) return;
+                      if (!now->parts.empty()) {
+                        self->write_parts(id);
+                      } else if (now->stage == Stage::kWriting && !now->starting) {
+                        self->begin_write(id);
+                      }
+                    });
+}
+
 void ControlServer::Impl::begin_write(Id id) {
   std::shared_ptr<Connection> connection = connections_.at(id);
+  // Parts keep their place before the answer: their last write goes on with it.
+  if (!connection->parts_writing.empty()) return;
+  if (!connection->parts.empty()) {
+    write_parts(id);
+    return;
+  }
   arm(id, *connection);
   asio::async_write(connection->socket, asio::buffer(connection->out),
                     [weak = weak_from_this(), id, connection](std::error_code error, std::size_t) {
