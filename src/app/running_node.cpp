@@ -14,6 +14,7 @@
 
 #include "app/commands.h"
 #include "platform/machine_facts.h"
+#include "platform/network_facts.h"
 #include "transport/password.h"
 
 namespace lansync {
@@ -251,6 +252,8 @@ bool RunningNode::place_marker(const std::string& name) {
 void RunningNode::on_new_identity(const NodeId& node) { endpoint_->set_node(node); }
 
 void RunningNode::stop() { stop_asked_ = true; }
+
+std::vector<Network> RunningNode::networks() { return read_networks(interfaces_->interfaces()); }
 
 DoctorFacts RunningNode::doctor() {
   DoctorFacts facts;

@@ -42,6 +42,7 @@ class RunningNode final : public NodeHost {
   void on_new_identity(const NodeId& node) override;
   void stop() override;
   DoctorFacts doctor() override;
+  std::vector<Network> networks() override;
 
  private:
   RunningNode(const RunOptions& options, Log& log) : options_(options), log_(log) {}

@@ -15,6 +15,7 @@ constexpr Duration kPeriod = 30s;
 constexpr int kPeriodJitterPercent = 25;
 constexpr Duration kSearchPeriod = 3s;
 constexpr Duration kSearchTime = 10min;
+constexpr Duration kVersionLog = 10s;
 constexpr Duration kAnnounceSpacing = 100ms;
 // Seekers that start together are answered by one beacon, and still within the 100 ms.
 constexpr Duration kAnswerDelay = 50ms;
@@ -93,7 +94,7 @@ void Discovery::announce(Instant now) {
 
 void Discovery::send(Instant now, std::uint8_t extra_flags) {
   Beacon beacon = self_;
-  beacon.version = kProtocolVersion;
+  beacon.version = options_.version;
   beacon.group = options_.group;
   beacon.node = options_.node;
   beacon.boot = options_.boot;
@@ -162,7 +163,7 @@ void Discovery::on_datagram(const Address& from, ByteView bytes, Instant now) {
       (beacon->node == options_.node || beacon->node == former_node_))
     return;
   ++counters_.received;
-  if (beacon->version != kProtocolVersion) return on_other_version(from, beacon->version, now);
+  if (beacon->version != options_.version) return on_other_version(from, *beacon, now);
   beacon->tag_valid = key_ && beacon_tag_valid(bytes, *key_);
   if (beacon->node == options_.node) return on_own_id(*beacon);
   if (beacon->tag_valid && is_replay(*beacon, now)) return on_duplicate(from, *beacon);
@@ -208,13 +209,18 @@ void Discovery::on_own_id(const Beacon& beacon) {
   clone_heard_ = true;
 }
 
-void Discovery::on_other_version(const Address& from, std::uint8_t version, Instant now) {
+void Discovery::on_other_version(const Address& from, const Beacon& beacon, Instant now) {
   auto at = other_versions_.find(from);
   if (at == other_versions_.end() && other_versions_.size() >= kMaxOtherVersions) {
     ++counters_.crowded;
     return;
   }
-  other_versions_[from] = Foreign{version, now};
+  if (at == other_versions_.end() && (!version_logged_ || now - *version_logged_ >= kVersionLog)) {
+    version_logged_ = now;
+    log_.warn(str(to_string(from), " speaks protocol ", int{beacon.version}, ", this node ",
+                  int{options_.version}, ": they do not sync; install the same lansync on both"));
+  }
+  other_versions_[from] = Foreign{beacon.version, beacon.node, now};
   next_expiry_ = std::min(next_expiry_, now + kExpiry);
 }
 

@@ -59,6 +59,7 @@ class Discovery {
     GroupTag group;
     NodeId node;
     BootId boot;
+    std::uint8_t version = kProtocolVersion;
   };
 
   Discovery(const Options& options, BeaconSocket& socket, RandomSource& random, Log& log);
@@ -95,6 +96,7 @@ class Discovery {
   // Beacons of our group in another protocol version, by source address: shown in `peers`.
   struct Foreign {
     std::uint8_t version;
+    NodeId node;
     Instant last_heard;
   };
   const std::map<Address, Foreign>& other_versions() const { return other_versions_; }
@@ -125,7 +127,7 @@ class Discovery {
   // True if the beacon repeats or precedes one heard; notes it otherwise. Tagged beacons only.
   bool is_replay(const Beacon& beacon, Instant now);
   void on_own_id(const Beacon& beacon);
-  void on_other_version(const Address& from, std::uint8_t version, Instant now);
+  void on_other_version(const Address& from, const Beacon& beacon, Instant now);
   void on_goodbye(const Address& from, const Beacon& beacon);
   // The same beacon over a second path: stay with the path that was used before.
   void on_duplicate(const Address& from, const Beacon& beacon);
@@ -158,6 +160,7 @@ class Discovery {
   std::size_t candidates_ = 0;  // of them, untagged
   std::map<std::pair<NodeId, BootId>, Seen> seen_;
   std::map<Address, Foreign> other_versions_;
+  std::optional<Instant> version_logged_;
   Instant next_expiry_ = kNever;  // not later than the first expiry
   std::vector<DiscoveryEvent> events_;
   std::optional<BootId> clone_boot_;

@@ -37,8 +37,9 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
       parts_(parts),
       fresh_(identity.fresh),
       identity_meta_(identity.meta) {
-  discovery_ = std::make_unique<Discovery>(Discovery::Options{group_tag(config.group), node_, boot},
-                                           parts.beacons, parts.random, parts.log);
+  discovery_ = std::make_unique<Discovery>(
+      Discovery::Options{group_tag(config.group), node_, boot, config.protocol}, parts.beacons,
+      parts.random, parts.log);
   FetcherOptions fetching;
   fetching.reserve_bytes = config.reserve_bytes;
   fetcher_ = std::make_unique<Fetcher>(parts.files, parts.executor, parts.clock, fetching);
@@ -93,6 +94,7 @@ bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   }
   BeaconKey key;
   if (from_hex(index.meta("beacon_key"), key.bytes)) use_beacon_key(key, false);
+  start_guard(now);
   for (const Address& peer : config_.peers) election_->on_hub_hint(NodeId{}, peer, now);
   election_->start(now);
   update_self(now);
@@ -110,6 +112,7 @@ void Node::turn(Instant now) {
   outbox_->set_now(now);
   discovery_->tick(now);
   take_discovery_events(now);
+  guard_step(now);
   if (NodeId hub = election_->hub().value_or(NodeId{}); !hub.is_zero() && hub != node_) {
     SessionId session = session_of(hub);
     if (session != 0) election_->on_hub_heard(transport_->last_heard(session));
@@ -150,6 +153,8 @@ Instant Node::deadline() const {
   next = std::min(next, fetcher_->deadline());
   next = std::min(next, replica_->deadline());
   next = std::min(next, client_->deadline());
+  next = std::min({next, next_networks_, guard_->deadline()});
+  if (!told_held_) next = std::min(next, guard_->held_at());
   if (!sessions_.empty()) next = std::min(next, next_ping_);
   if (limited_) next = std::min(next, allowance_at_ + 5ms);
   for (const Wait& wait : waits_) {
@@ -163,17 +168,7 @@ void Node::take_discovery_events(Instant now) {
     const Neighbour* neighbour = discovery_->find(event.node);
     switch (event.kind) {
       case DiscoveryEvent::Kind::kHeard: {
-        if (!neighbour) break;
-        const Beacon& beacon = neighbour->beacon;
-        PeerFacts facts;
-        facts.rank = {beacon.manual, beacon.full_replica, (beacon.flags & Beacon::kHasData) != 0,
-                      beacon.term,   beacon.index_seq,    beacon.disk_log2,
-                      beacon.node};
-        facts.boot = beacon.boot;
-        facts.name = beacon.name;
-        facts.address = neighbour->address;
-        facts.role = beacon.role;
-        election_->on_beacon(facts, beacon.tag_valid, (beacon.flags & Beacon::kSeek) != 0, now);
+        if (neighbour) hear(*neighbour, now);
         break;
       }
       case DiscoveryEvent::Kind::kGoodbye:
@@ -316,6 +311,12 @@ void Node::update_self(Instant now) {
   if (election_->seeking()) self.flags |= Beacon::kSeek;
   if (rank.has_data) self.flags |= Beacon::kHasData;
   if (election_->seeking() && hub_lost_) self.flags |= Beacon::kHubLost;
+  if (guard_ && guard_->blocks()) {
+    // Members have to hear us; strangers would dial a hub or wait for a candidate in vain.
+    self.role = Role::kNone;
+    self.manual = ManualRole::kClient;
+    self.flags &= static_cast<std::uint8_t>(~(Beacon::kSeek | Beacon::kHubLost));
+  }
   if (same_self(self, last_self_)) return;
   last_self_ = self;
   discovery_->set_self(self, now);
@@ -334,7 +335,7 @@ void Node::update_sources() {
 }
 
 bool Node::in_sync() const {
-  if (!replica_->in_sync() || election_->seeking()) return false;
+  if (!replica_->in_sync() || election_->seeking() || guard_->blocks()) return false;
   return hub_->acting() ? hub_->idle() : client_->idle();
 }
 
@@ -395,9 +396,15 @@ void Node::on_watch_overflow(Instant now) {
   replica_->rescan(now);
 }
 
-void Node::on_stall(Instant now) { election_->on_stall(now); }
+void Node::on_stall(Instant now) {
+  look_at_networks(now);
+  election_->on_stall(now);
+}
 
-void Node::on_interfaces_changed(Instant now) { discovery_->restart_burst(now); }
+void Node::on_interfaces_changed(Instant now) {
+  look_at_networks(now);
+  discovery_->restart_burst(now);
+}
 
 void Node::on_settled(const std::string& path) { hub_->on_settled(path); }
 

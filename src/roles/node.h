@@ -16,14 +16,17 @@
 
 #include "base/executor.h"
 #include "base/log.h"
+#include "base/network.h"
 #include "base/random.h"
 #include "discovery/discovery.h"
 #include "roles/client.h"
 #include "roles/election.h"
 #include "roles/hub.h"
 #include "roles/identity.h"
+#include "roles/network_guard.h"
 #include "roles/node_control.h"
 #include "roles/outbox.h"
+#include "roles/peer_names.h"
 #include "sync/fetcher.h"
 #include "sync/provider.h"
 #include "sync/replica.h"
@@ -46,8 +49,9 @@ struct NodeConfig {
   std::uint64_t limit = 0;          // bytes per second sent as content; 0: none
   std::uint8_t disk_log2 = 0;
   std::uint16_t port = 27801;
-  std::vector<Address> peers;  // --peer
-  std::string folder;          // for people
+  std::uint8_t protocol = kProtocolVersion;  // another one in tests only
+  std::vector<Address> peers;                // --peer
+  std::string folder;                        // for people
 };
 
 // What only the outside can do. Implemented by app and by the simulator.
@@ -60,6 +64,8 @@ class NodeHost {
   virtual void on_new_identity(const NodeId& node) = 0;  // the endpoint has to know
   virtual void stop() = 0;                               // a person asked for it
   virtual DoctorFacts doctor() = 0;
+  // What this machine is on now, of the interfaces in use.
+  virtual std::vector<Network> networks() { return {}; }
 };
 
 struct NodeParts {
@@ -144,6 +150,8 @@ class Node final : public SessionEvents,
   const Election& election() const { return *election_; }
   const Hub& hub() const { return *hub_; }
   bool in_sync() const;
+  // Whom a person means by `name` (--peer, --to). The error lists whom it could have been.
+  Result<NodeId> find_peer(const std::string& name) const;
 
  private:
   struct Peer {
@@ -166,6 +174,7 @@ class Node final : public SessionEvents,
   struct Refusal {
     std::string why;
     int protocol = 0;
+    bool other_version = false;
     Instant at{};
   };
 
@@ -203,9 +212,22 @@ class Node final : public SessionEvents,
   void take_new_identity(const std::string& reason, Instant now);
   void check_waits(Instant now);
   void housekeeping(Instant now);
-  std::uint32_t known_nodes() const;
-  std::string name_of(const NodeId& node) const;
   NodeState state_and_reason(std::string& reason) const;
+
+  // node_peers.cpp
+  static constexpr std::size_t kMaxSameHost = 64;
+  std::uint32_t known_nodes() const;
+  std::map<NodeId, NamedPeer> named_peers() const;
+  std::string name_of(const NodeId& node) const;
+  void add_turned_away(std::vector<PeerReport>& out) const;
+  std::string version_refusal(int theirs) const;
+  std::string version_notice() const;
+  std::string same_host_notice() const;
+  void start_guard(Instant now);
+  void look_at_networks(Instant now);
+  void hear(const Neighbour& neighbour, Instant now);
+  void guard_step(Instant now);
+  void meet(const Peer& peer);
 
   NodeConfig config_;
   NodeId node_;
@@ -224,6 +246,7 @@ class Node final : public SessionEvents,
   std::unique_ptr<Outbox> outbox_;
   std::unique_ptr<Hub> hub_;
   std::unique_ptr<Client> client_;
+  std::unique_ptr<NetworkGuard> guard_;
 
   std::map<SessionId, Peer> sessions_;
   std::map<Address, NodeId> dials_;
@@ -233,6 +256,7 @@ class Node final : public SessionEvents,
   std::size_t sent_roster_rows_ = 0;
   std::uint32_t roster_number_ = 0;
   std::map<Address, Refusal> refusals_;
+  std::map<NodeId, Instant> same_host_;  // members on this machine, and since when
   std::optional<BeaconKey> beacon_key_;
   std::string roles_refused_;
   Beacon last_self_;
@@ -247,6 +271,8 @@ class Node final : public SessionEvents,
   std::map<SessionId, std::vector<TransferEnd>> ends_;
   Bytes chunk_buffer_;
   Instant next_ping_ = kNever;
+  Instant next_networks_ = kNever;
+  bool told_held_ = false;
   double allowance_ = 0;  // --limit: bytes that may go out now
   Instant allowance_at_{};
   bool limited_ = false;  // something waits for the allowance

@@ -74,33 +74,14 @@ PlanReport describe_operation(const Operation& operation, const PathRecord* reco
 
 }  // namespace
 
-std::string Node::name_of(const NodeId& node) const {
-  if (node == node_) return config_.name;
-  if (SessionId id = session_of(node); id != 0 && sessions_.at(id).hello) {
-    return sessions_.at(id).hello->name;
-  }
-  if (auto at = roster_.find(node); at != roster_.end()) return at->second.name;
-  if (const Neighbour* neighbour = discovery_->find(node)) return neighbour->beacon.name;
-  if (auto at = lost_.find(node); at != lost_.end()) return at->second.first.name;
-  return to_hex(node).substr(0, 8);
-}
-
-std::uint32_t Node::known_nodes() const {
-  std::set<NodeId> known;
-  for (const auto& [id, peer] : sessions_) {
-    if (peer.hello) known.insert(peer.info.node);
-  }
-  if (client_->hub() != 0) {
-    for (const auto& [node, row] : roster_) known.insert(node);
-  }
-  known.erase(node_);
-  return static_cast<std::uint32_t>(known.size());
-}
-
 NodeState Node::state_and_reason(std::string& reason) const {
   if (!replica_->root_error().empty()) {
     reason = replica_->root_error();
     return NodeState::kError;
+  }
+  if (guard_->held(now_)) {
+    reason = guard_->reason();
+    return NodeState::kHeld;
   }
   if (std::uint64_t held = replica_->held_deletes(); held > 0) {
     reason = str(held,
@@ -114,6 +95,7 @@ NodeState Node::state_and_reason(std::string& reason) const {
   }
   if (election_->seeking()) {
     reason = roles_refused_.empty() ? election_->seek_reason(now_) : roles_refused_;
+    if (std::string notice = version_notice(); !notice.empty()) reason += str("; ", notice);
     return NodeState::kSeeking;
   }
   if (!fetcher_->pause_reason().empty()) {
@@ -135,6 +117,11 @@ NodeState Node::state_and_reason(std::string& reason) const {
   }
   if (hub_->acting() && sessions_.empty()) {
     reason = "nobody else was heard yet; if another node runs, `lansync doctor` says why";
+  }
+  if (std::string notice = version_notice(); !notice.empty()) {
+    reason = notice;
+  } else if (std::string twin = same_host_notice(); !twin.empty()) {
+    reason = twin;
   } else if (!replica_->problems().empty()) {
     const auto& [path, problem] = *replica_->problems().begin();
     reason = str(replica_->problems().size(), " not synced, the first: ", printable(path), ": ",
@@ -146,7 +133,7 @@ NodeState Node::state_and_reason(std::string& reason) const {
 StatusReport Node::status() {
   StatusReport report;
   report.id = node_;
-  report.name = config_.name;
+  report.name = name_of(node_);
   report.version = config_.program_version;
   report.group = config_.group;
   report.open = config_.open;
@@ -168,13 +155,18 @@ StatusReport Node::status() {
   for (const PeerReport& peer : peers()) {
     if (peer.state != PeerState::kRefused) report.peers.push_back(peer);
   }
+  const std::map<NodeId, std::string> names = shown_names(named_peers());
   auto add_transfers = [&](const std::vector<TransferProgress>& transfers) {
     for (const TransferProgress& transfer : transfers) {
       TransferReport line;
       line.name = transfer.name;
       line.sending = !transfer.incoming;
       auto at = sessions_.find(transfer.peer);
-      if (at != sessions_.end() && at->second.hello) line.peer = at->second.hello->name;
+      if (at != sessions_.end() && at->second.hello) {
+        const NodeId& other = at->second.info.node;
+        auto named = names.find(other);
+        line.peer = named == names.end() ? at->second.hello->name : named->second;
+      }
       line.carrier = "enet";
       line.size = transfer.size;
       line.done = transfer.done;
@@ -197,73 +189,6 @@ StatusReport Node::status() {
   report.counters.beacons_sent = discovery_->counters().sent;
   report.counters.beacons_received = discovery_->counters().received;
   return report;
-}
-
-std::vector<PeerReport> Node::peers() {
-  std::map<NodeId, PeerReport> by_node;
-  auto report_of = [](const NodeId& node, const std::string& name, Role role,
-                      const Address& address, PeerState state) {
-    PeerReport report;
-    report.id = node;
-    report.name = name;
-    report.role = role;
-    report.address = ip_to_string(address.ip);
-    report.port = address.port;
-    report.state = state;
-    report.protocol = kProtocolVersion;
-    return report;
-  };
-  for (const auto& [node, item] : lost_) {
-    const RosterRow& row = item.first;
-    by_node[node] = report_of(node, row.name, Role::kNone, row.address, PeerState::kLost);
-    by_node[node].why = "its session ended";
-  }
-  for (const auto& [node, neighbour] : discovery_->neighbours()) {
-    if (!neighbour.beacon.tag_valid && lost_.contains(node)) continue;
-    by_node[node] = report_of(node, neighbour.beacon.name, neighbour.beacon.role, neighbour.address,
-                              PeerState::kKnown);
-  }
-  if (client_->hub() != 0) {
-    for (const auto& [node, row] : roster_) {
-      by_node[node] = report_of(node, row.name, row.role, row.address, PeerState::kKnown);
-    }
-  }
-  for (const auto& [id, peer] : sessions_) {
-    if (!peer.hello) continue;
-    PeerReport report = report_of(peer.info.node, peer.hello->name, peer.hello->role,
-                                  peer.info.address, PeerState::kConnected);
-    report.rtt_ms = transport_->rtt_ms(id);
-    by_node[peer.info.node] = report;
-  }
-  by_node.erase(node_);
-  // Two of one name are shown as name~1a2b (CONTRACT).
-  std::map<std::string, int> names{{config_.name, 1}};
-  for (const auto& [node, report] : by_node) ++names[report.name];
-  std::vector<PeerReport> out;
-  for (auto& [node, report] : by_node) {
-    if (names[report.name] > 1) report.name += '~' + to_hex(node).substr(0, 4);
-    out.push_back(report);
-  }
-  for (const auto& [address, refusal] : refusals_) {
-    PeerReport report;
-    report.address = ip_to_string(address.ip);
-    report.port = address.port;
-    report.state = PeerState::kRefused;
-    report.protocol = refusal.protocol;
-    report.why = refusal.why;
-    out.push_back(std::move(report));
-  }
-  for (const auto& [address, foreign] : discovery_->other_versions()) {
-    PeerReport report;
-    report.address = ip_to_string(address.ip);
-    report.port = address.port;
-    report.state = PeerState::kRefused;
-    report.protocol = foreign.version;
-    report.why =
-        str("it speaks protocol ", int{foreign.version}, ", this node ", int{kProtocolVersion});
-    out.push_back(std::move(report));
-  }
-  return out;
 }
 
 std::vector<ConflictReport> Node::conflicts() {
@@ -312,6 +237,18 @@ DoctorFacts Node::doctor() {
 }
 
 Result<ActionReport> Node::confirm() {
+  // One question at a time: who lets strangers in has not yet let deletes out.
+  if (guard_->blocks()) {
+    guard_->confirm();
+    guard_step(now_);
+    update_self(now_);
+    std::uint64_t deletes = replica_->held_deletes();
+    return ActionReport{
+        deletes == 0 ? std::string("this network counts as home from now on")
+                     : str("this network counts as home from now on; ", deletes,
+                           " deletes are still held: `lansync confirm` once more lets them go"),
+        1};
+  }
   std::uint64_t held = replica_->held_deletes();
   if (held == 0) return Error{ErrorCode::kNotFound, "nothing is held"};
   replica_->confirm(now_);
@@ -320,7 +257,12 @@ Result<ActionReport> Node::confirm() {
 
 Result<ActionReport> Node::reject() {
   std::uint64_t held = replica_->held_deletes();
-  if (held == 0) return Error{ErrorCode::kNotFound, "nothing is held"};
+  if (held == 0) {
+    return Error{ErrorCode::kNotFound,
+                 guard_->blocks()
+                     ? "no deletes are held; strangers stay out until `lansync confirm`"
+                     : "nothing is held"};
+  }
   replica_->reject(now_);
   return ActionReport{str(held, " files come back where they are missing"), held};
 }

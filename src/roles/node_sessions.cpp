@@ -26,10 +26,16 @@ void Node::on_session_up(const SessionInfo& session) {
     transport_->close(session.id);
     return;
   }
+  dials_.erase(session.address);
+  const Neighbour* heard = discovery_->find(session.node);
+  bool proven = heard != nullptr && heard->beacon.tag_valid;
+  if (!guard_->admits(session.node, session.address.ip, {}, proven, now_)) {
+    transport_->close(session.id);
+    return;
+  }
   Peer peer;
   peer.info = session;
   sessions_[session.id] = std::move(peer);
-  dials_.erase(session.address);
   refusals_.erase(session.address);
   if (session.outgoing) send_hello(session.id, false);
 }
@@ -72,11 +78,17 @@ void Node::on_refused(const Address& address, DialFailure failure, int peer_vers
   bool fresh = refusal.why.empty() || now_ - refusal.at > 10s;
   refusal.protocol = peer_version;
   refusal.at = now_;
-  refusal.why = failure == DialFailure::kWrongPassword ? "it has another password for this group"
-                                                       : str("it speaks protocol ", peer_version,
-                                                             ", this node ", int{kProtocolVersion});
-  if (failure == DialFailure::kNoAnswer || failure == DialFailure::kBusy)
-    refusal.why = to_string(failure);
+  refusal.other_version = failure == DialFailure::kProtocol;
+  switch (failure) {
+    case DialFailure::kWrongPassword:
+      refusal.why = "it has another password for this group";
+      break;
+    case DialFailure::kProtocol:
+      refusal.why = version_refusal(peer_version);
+      break;
+    default:
+      refusal.why = to_string(failure);
+  }
   if (fresh) parts_.log.warn(str("turned away ", to_string(address), ": ", refusal.why));
   if (refusals_.size() > 256) refusals_.erase(refusals_.begin());
 }
@@ -145,8 +157,10 @@ PeerFacts Node::facts_of(const Peer& peer) const {
 void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
   bool first = !peer.hello;
   peer.hello = hello;
-  lost_.erase(peer.info.node);
-  if (first) fetcher_->add_source(id);
+  if (first) {
+    meet(peer);
+    fetcher_->add_source(id);
+  }
   if (!peer.greeted) send_hello(id, true);
   if (hello.beacon_key && client_->hub() == id) use_beacon_key(*hello.beacon_key, true);
   election_->on_facts(facts_of(peer), now_);
@@ -206,7 +220,12 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
       rows.push_back({row.node, row.boot, row.name, row.address});
       if (row.node != node_) known[row.node] = row;
     }
-    if (election_->hub() == node) roster_ = std::move(known);
+    if (election_->hub() == node) {
+      std::vector<NodeId> told;
+      for (const auto& [member, row] : known) told.push_back(member);
+      guard_->on_told(told);
+      roster_ = std::move(known);
+    }
     election_->on_roster(node, roster->term, roster->number, rows, now_);
     return true;
   }

@@ -92,7 +92,7 @@ EnetEndpoint::Link& EnetEndpoint::add_link(ENetPeer* peer, const Address& addres
   link->heard = now_;
   HandshakeConfig config{
       options_.node,   options_.boot, options_.group, options_.key, offered_suites(options_.aes),
-      kProtocolVersion};
+      options_.version};
   link->handshake =
       std::make_unique<Handshake>(outgoing ? HandshakeRole::kInitiator : HandshakeRole::kResponder,
                                   std::move(config), *random_);
@@ -283,7 +283,7 @@ void EnetEndpoint::end_handshake(Link& link, DialFailure failure, EndCode code, 
   settle_charge(link, false);
   tell_failure(link, failure, version);
   const auto data = static_cast<std::uint32_t>(code) |
-                    (code == EndCode::kProtocol ? std::uint32_t{kProtocolVersion} << 8 : 0U);
+                    (code == EndCode::kProtocol ? std::uint32_t{options_.version} << 8 : 0U);
   bury(link, static_cast<EndCode>(data));
 }
 

@@ -45,7 +45,8 @@ struct EndpointOptions {
   BootId boot;
   std::string group;
   PasswordKey key{std::array<std::uint8_t, 32>{}};
-  bool aes = true;  // this CPU has AES instructions
+  bool aes = true;                          // this CPU has AES instructions
+  std::uint8_t version = kProtocolVersion;  // another one in tests only
   std::size_t max_peers = kDefaultMaxPeers;
   std::function<void(int fd)> on_socket;              // SO_BINDTODEVICE and the like
   std::function<void(const std::string&)> on_keylog;  // one line a session: secrets

@@ -1,0 +1,229 @@
+// The node's part that knows the others: what they are called, who may be talked to on this
+// network, and what people are told of them.
+#include <algorithm>
+
+#include "roles/node.h"
+
+namespace lansync {
+namespace {
+
+// An idle machine that was carried elsewhere with its interface up has another gateway.
+constexpr Duration kLookAtNetworks = 30s;
+constexpr Duration kSameHostTold = 10min;
+
+}  // namespace
+
+// ---- names -------------------------------------------------------------------------------------
+
+std::map<NodeId, NamedPeer> Node::named_peers() const {
+  std::map<NodeId, NamedPeer> names;
+  for (const auto& [node, item] : lost_) names[node] = {item.first.name, false};
+  for (const auto& [node, neighbour] : discovery_->neighbours()) {
+    if (!guard_->is_stranger(node)) names[node] = {neighbour.beacon.name, true};
+  }
+  if (client_->hub() != 0) {
+    for (const auto& [node, row] : roster_) names[node] = {row.name, true};
+  }
+  for (const auto& [id, peer] : sessions_) {
+    if (peer.hello) names[peer.info.node] = {peer.hello->name, true};
+  }
+  names[node_] = {config_.name, true};
+  return names;
+}
+
+std::string Node::name_of(const NodeId& node) const {
+  auto names = shown_names(named_peers());
+  auto at = names.find(node);
+  return at == names.end() ? to_hex(node).substr(0, 8) : at->second;
+}
+
+Result<NodeId> Node::find_peer(const std::string& name) const {
+  std::map<NodeId, NamedPeer> others = named_peers();
+  // With ourselves among them, so that a name that we share is ambiguous here too.
+  Result<NodeId> found = find_named(others, name);
+  if (found && *found == node_) {
+    return Error{ErrorCode::kRefused, str(printable(name, 64), " is this node itself")};
+  }
+  return found;
+}
+
+std::uint32_t Node::known_nodes() const {
+  std::set<NodeId> known;
+  for (const auto& [id, peer] : sessions_) {
+    if (peer.hello) known.insert(peer.info.node);
+  }
+  if (client_->hub() != 0) {
+    for (const auto& [node, row] : roster_) known.insert(node);
+  }
+  known.erase(node_);
+  return static_cast<std::uint32_t>(known.size());
+}
+
+// ---- for people --------------------------------------------------------------------------------
+
+std::vector<PeerReport> Node::peers() {
+  std::map<NodeId, PeerReport> by_node;
+  auto report_of = [](const NodeId& node, Role role, const Address& address, PeerState state) {
+    PeerReport report;
+    report.id = node;
+    report.role = role;
+    report.address = ip_to_string(address.ip);
+    report.port = address.port;
+    report.state = state;
+    report.protocol = kProtocolVersion;
+    return report;
+  };
+  for (const auto& [node, item] : lost_) {
+    by_node[node] = report_of(node, Role::kNone, item.first.address, PeerState::kLost);
+    by_node[node].why = "its session ended";
+  }
+  for (const auto& [node, neighbour] : discovery_->neighbours()) {
+    if (!neighbour.beacon.tag_valid && lost_.contains(node)) continue;
+    by_node[node] = report_of(node, neighbour.beacon.role, neighbour.address, PeerState::kKnown);
+    if (!guard_->is_stranger(node)) continue;
+    by_node[node].state = PeerState::kRefused;
+    by_node[node].name = neighbour.beacon.name;
+    by_node[node].why =
+        "not known to this folder, on a network that is new to it, in an open group";
+  }
+  if (client_->hub() != 0) {
+    for (const auto& [node, row] : roster_)
+      by_node[node] = report_of(node, row.role, row.address, PeerState::kKnown);
+  }
+  for (const auto& [id, peer] : sessions_) {
+    if (!peer.hello) continue;
+    PeerReport report =
+        report_of(peer.info.node, peer.hello->role, peer.info.address, PeerState::kConnected);
+    report.rtt_ms = transport_->rtt_ms(id);
+    by_node[peer.info.node] = report;
+  }
+  by_node.erase(node_);
+  const std::map<NodeId, std::string> names = shown_names(named_peers());
+  std::vector<PeerReport> out;
+  for (auto& [node, report] : by_node) {
+    if (auto at = names.find(node); at != names.end()) report.name = at->second;
+    out.push_back(report);
+  }
+  add_turned_away(out);
+  return out;
+}
+
+void Node::add_turned_away(std::vector<PeerReport>& out) const {
+  std::set<std::uint32_t> other_version;
+  auto add = [&out](const Address& address, int protocol, const std::string& why) {
+    PeerReport report;
+    report.address = ip_to_string(address.ip);
+    report.port = address.port;
+    report.state = PeerState::kRefused;
+    report.protocol = protocol;
+    report.why = why;
+    out.push_back(std::move(report));
+  };
+  for (const auto& [address, foreign] : discovery_->other_versions()) {
+    other_version.insert(address.ip);
+    add(address, foreign.version, version_refusal(foreign.version));
+    out.back().id = foreign.node;
+  }
+  for (const auto& [address, refusal] : refusals_) {
+    // Heard as well as dialled: one row.
+    if (refusal.other_version && other_version.contains(address.ip)) continue;
+    add(address, refusal.protocol, refusal.why);
+  }
+}
+
+std::string Node::version_refusal(int theirs) const {
+  bool newer = theirs > int{config_.protocol};
+  return str("it speaks protocol ", theirs, ", this node ", int{config_.protocol},
+             ": install the newer lansync ", newer ? "here" : "there");
+}
+
+// Nobody's folder may pass for in sync while somebody of the group cannot be talked to.
+std::string Node::version_notice() const {
+  std::map<std::uint32_t, int> theirs;
+  for (const auto& [address, foreign] : discovery_->other_versions())
+    theirs[address.ip] = foreign.version;
+  for (const auto& [address, refusal] : refusals_) {
+    if (refusal.other_version) theirs[address.ip] = refusal.protocol;
+  }
+  if (theirs.empty()) return {};
+  std::string more = theirs.size() > 1 ? str(" (and ", theirs.size() - 1, " more)") : std::string();
+  const auto& [ip, version] = *theirs.begin();
+  return str("not in sync with ", ip_to_string(ip), more, ": ", version_refusal(version));
+}
+
+std::string Node::same_host_notice() const {
+  for (const auto& [node, at] : same_host_) {
+    if (now_ - at >= kSameHostTold || session_of(node) == 0) continue;
+    return str(printable(name_of(node), 64),
+               " on this machine is in the same group: both folders become one");
+  }
+  return {};
+}
+
+// ---- who may be talked to ----------------------------------------------------------------------
+
+void Node::start_guard(Instant now) {
+  Index& index = replica_->index();
+  guard_ =
+      std::make_unique<NetworkGuard>(config_.open, index.meta("networks"), index.meta("members"));
+  look_at_networks(now);
+}
+
+void Node::look_at_networks(Instant now) {
+  guard_->set_networks(parts_.host.networks(), now);
+  next_networks_ = now + kLookAtNetworks;
+}
+
+void Node::hear(const Neighbour& neighbour, Instant now) {
+  const Beacon& beacon = neighbour.beacon;
+  if (!guard_->admits(beacon.node, neighbour.address.ip, beacon.name, beacon.tag_valid, now))
+    return;
+  PeerFacts facts;
+  facts.rank = {beacon.manual, beacon.full_replica, (beacon.flags & Beacon::kHasData) != 0,
+                beacon.term,   beacon.index_seq,    beacon.disk_log2,
+                beacon.node};
+  facts.boot = beacon.boot;
+  facts.name = beacon.name;
+  facts.address = neighbour.address;
+  facts.role = beacon.role;
+  election_->on_beacon(facts, beacon.tag_valid, (beacon.flags & Beacon::kSeek) != 0, now);
+}
+
+void Node::guard_step(Instant now) {
+  if (now >= next_networks_) look_at_networks(now);
+  guard_->tick(now);
+  if (guard_->held(now) != told_held_) {
+    told_held_ = !told_held_;
+    parts_.log.warn(told_held_ ? str("held: ", guard_->reason())
+                               : std::string("not held any more: no stranger is kept out"));
+  }
+  if (guard_->take_changed()) {
+    replica_->index().set_meta("networks", guard_->networks_text());
+    replica_->index().set_meta("members", guard_->members_text());
+  }
+  if (!guard_->allows_again()) return;
+  for (const auto& [node, neighbour] : discovery_->neighbours()) hear(neighbour, now);
+  discovery_->restart_burst(now);
+}
+
+// A session whose other end said who it is.
+void Node::meet(const Peer& peer) {
+  const NodeId& node = peer.info.node;
+  guard_->on_member(node, peer.info.address.ip);
+  lost_.erase(node);
+  // The same machine under a new id is nobody's twin.
+  std::erase_if(lost_, [&](const auto& item) {
+    const RosterRow& row = item.second.first;
+    return row.name == peer.hello->name && row.address == peer.info.address;
+  });
+  if (!guard_->is_own(peer.info.address.ip)) return;
+  same_host_[node] = now_;
+  if (same_host_.size() > kMaxSameHost) same_host_.erase(same_host_.begin());
+  parts_.log.warn(str(printable(name_of(node), 64), " (", to_string(peer.info.address),
+                      "), another lansync on this machine, is in the same group: its folder and ",
+                      printable(config_.folder, 500),
+                      " become one. If that is not meant, stop one of them and start it with "
+                      "another --group"));
+}
+
+}  // namespace lansync
