@@ -17,6 +17,7 @@
 #include "base/entry.h"
 #include "base/ids.h"
 #include "base/role.h"
+#include "transport/question_messages.h"
 
 namespace lansync {
 
@@ -207,10 +208,14 @@ struct Done {
 };
 
 using Message = std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, IndexGet, Update,
-                             Push, Verdict, Request, Download, Hole, Done>;
+                             Push, Verdict, Request, Download, Hole, Done, IndexQuery, IndexPage,
+                             FileHash, FileHashes, Search, Found, NotFound, Working, Failed, Cancel,
+                             FileUpload, FileUploadAllow, FileUploadDeny>;
 
 // The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, index_get, update,
-// push, accept, have, conflict, refuse, request, download, hole, done.
+// push, accept, have, conflict, refuse, request, download, hole, done, index_query, index_page,
+// file_hash, file_hashes, search, found, not_found, working, failed, cancel, file_upload,
+// file_upload_allow, file_upload_deny.
 std::string_view message_type(const Message& message);
 
 // Names, reasons and program versions of our own that are too long are cut, so that a long host

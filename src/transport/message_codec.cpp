@@ -33,6 +33,19 @@ std::string_view message_type(const Message& message) {
     std::string_view operator()(const Request&) { return "request"; }
     std::string_view operator()(const Download&) { return "download"; }
     std::string_view operator()(const Done&) { return "done"; }
+    std::string_view operator()(const IndexQuery&) { return "index_query"; }
+    std::string_view operator()(const IndexPage&) { return "index_page"; }
+    std::string_view operator()(const FileHash&) { return "file_hash"; }
+    std::string_view operator()(const FileHashes&) { return "file_hashes"; }
+    std::string_view operator()(const Search&) { return "search"; }
+    std::string_view operator()(const Found&) { return "found"; }
+    std::string_view operator()(const NotFound&) { return "not_found"; }
+    std::string_view operator()(const Working&) { return "working"; }
+    std::string_view operator()(const Failed&) { return "failed"; }
+    std::string_view operator()(const Cancel&) { return "cancel"; }
+    std::string_view operator()(const FileUpload&) { return "file_upload"; }
+    std::string_view operator()(const FileUploadAllow&) { return "file_upload_allow"; }
+    std::string_view operator()(const FileUploadDeny&) { return "file_upload_deny"; }
   };
   return std::visit(Namer{}, message);
 }

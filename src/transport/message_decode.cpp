@@ -13,6 +13,7 @@
 #include "base/rel_path.h"
 #include "transport/message.h"
 #include "transport/message_fields.h"
+#include "transport/question_decode.h"
 #include "transport/session.h"
 
 namespace lansync {
@@ -460,6 +461,7 @@ std::optional<Message> read_message(const Object& object, Fault& fault) {
   if (type == "bye") return with(kByeNames, read_bye);
   if (type == "index_get")
     return with(kIndexGetNames, [&](Fields& in) { return read_index_get(in, fault); });
+  if (auto question = wire::read_question(type, object, fault)) return question;
   fault.set("unknown type ", printable(type, 40));
   return std::nullopt;
 }

@@ -196,7 +196,124 @@ class Encoder {
     entries("published", m.published);
   }
 
+  void operator()(const IndexQuery& m) {
+    begin("index_query", 4 + (m.from ? 1 : 0) + (m.to ? 1 : 0));
+    number("id", m.id);
+    flag("directories", m.directories);
+    if (m.from) signed_number("from", *m.from);
+    if (m.to) signed_number("to", *m.to);
+    text("pattern", m.pattern);
+    text("after", m.after);
+  }
+
+  void operator()(const IndexPage& m) {
+    begin("index_page", 4);
+    number("id", m.id);
+    list("rows", m.rows.size(), kMaxPageRows);
+    for (const FileRow& row : m.rows) {
+      pack_.pack_map(4);
+      text("name", row.name);
+      number("size", row.size);
+      signed_number("mtime", row.mtime_ns);
+      text("type", cut(row.type, kMaxTypeBytes));
+    }
+    text("next", m.next);
+    flag("last", m.last);
+  }
+
+  void operator()(const FileHash& m) {
+    begin("file_hash", 4);
+    number("id", m.id);
+    text("name", m.name);
+    text("after", m.after);
+    flag("repair", m.repair);
+  }
+
+  void operator()(const FileHashes& m) {
+    begin("file_hashes", 4);
+    number("id", m.id);
+    list("rows", m.rows.size(), kMaxPageRows);
+    for (const HashRow& row : m.rows) {
+      pack_.pack_map(6);
+      text("name", row.name);
+      number("size", row.size);
+      signed_number("mtime", row.mtime_ns);
+      bytes("md5", row.md5.bytes);
+      number("state", static_cast<std::uint8_t>(row.state));
+      text("reason", cut(row.reason, kMaxReasonBytes));
+    }
+    text("next", m.next);
+    flag("last", m.last);
+  }
+
+  void operator()(const Search& m) {
+    begin("search", 5);
+    number("id", m.id);
+    text("name", m.name);
+    flag("regex", m.regex);
+    text("after", m.after);
+    bytes("after_node", m.after_node.bytes);
+  }
+
+  void operator()(const Found& m) {
+    begin("found", 5);
+    number("id", m.id);
+    list("records", m.records.size(), kMaxPageRows);
+    for (const FoundRecord& record : m.records) {
+      pack_.pack_map(8);
+      text("name", record.name);
+      text("type", cut(record.type, kMaxTypeBytes));
+      number("size", record.size);
+      signed_number("mtime", record.mtime_ns);
+      number("address", record.address.ip);
+      number("port", record.address.port);
+      bytes("id", record.id.bytes);
+      text("node", cut(record.node, kMaxNodeName));
+    }
+    text("next", m.next);
+    bytes("next_node", m.next_node.bytes);
+    flag("last", m.last);
+  }
+
+  void operator()(const NotFound& m) { only_id("not_found", m.id); }
+  void operator()(const Working& m) { only_id("working", m.id); }
+  void operator()(const Cancel& m) { only_id("cancel", m.id); }
+
+  void operator()(const Failed& m) {
+    begin("failed", 2);
+    number("id", m.id);
+    text("reason", cut(m.reason, kMaxReasonBytes));
+  }
+
+  void operator()(const FileUpload& m) {
+    begin("file_upload", 7);
+    number("id", m.id);
+    text("name", m.name);
+    number("size", m.size);
+    signed_number("mtime", m.mtime_ns);
+    number("mode", m.mode);
+    bytes("hash", m.hash.bytes);
+    bytes("md5", m.md5.bytes);
+  }
+
+  void operator()(const FileUploadAllow& m) {
+    begin("file_upload_allow", 3);
+    number("id", m.id);
+    flag("done", m.done);
+    text("name", m.name);
+  }
+
+  void operator()(const FileUploadDeny& m) {
+    begin("file_upload_deny", 2);
+    number("id", m.id);
+    text("reason", cut(m.reason, kMaxReasonBytes));
+  }
+
  private:
+  void only_id(std::string_view type, std::uint32_t id) {
+    begin(type, 1);
+    number("id", id);
+  }
   void raw_text(std::string_view value) {
     pack_.pack_str(static_cast<std::uint32_t>(value.size()));
     pack_.pack_str_body(value.data(), static_cast<std::uint32_t>(value.size()));

@@ -189,6 +189,80 @@ struct Describer {
                                  {"reason", end.reason}});
     return {{"transfers", std::move(transfers)}, {"published", named_entries(m.published)}};
   }
+  Fields operator()(const IndexQuery& m) const {
+    Fields out{{"id", m.id}, {"directories", m.directories}};
+    if (m.from) out.push_back({"from", iso_time({*m.from})});
+    if (m.to) out.push_back({"to", iso_time({*m.to})});
+    out.push_back({"pattern", m.pattern});
+    out.push_back({"after", m.after});
+    return out;
+  }
+  Fields operator()(const IndexPage& m) const {
+    List rows;
+    for (const FileRow& row : m.rows)
+      rows.push_back(Fields{{"name", row.name},
+                            {"size", row.size},
+                            {"mtime", iso_time({row.mtime_ns})},
+                            {"type", row.type}});
+    return {{"id", m.id}, {"rows", std::move(rows)}, {"next", m.next}, {"last", m.last}};
+  }
+  Fields operator()(const FileHash& m) const {
+    return {{"id", m.id}, {"name", m.name}, {"after", m.after}, {"repair", m.repair}};
+  }
+  Fields operator()(const FileHashes& m) const {
+    static constexpr const char* kStates[] = {"good",     "changed",    "rotten",
+                                              "repaired", "unreadable", "gone"};
+    List rows;
+    for (const HashRow& row : m.rows)
+      rows.push_back(Fields{{"name", row.name},
+                            {"size", row.size},
+                            {"mtime", iso_time({row.mtime_ns})},
+                            {"md5", hex(row.md5)},
+                            {"state", kStates[static_cast<std::size_t>(row.state)]},
+                            {"reason", row.reason}});
+    return {{"id", m.id}, {"rows", std::move(rows)}, {"next", m.next}, {"last", m.last}};
+  }
+  Fields operator()(const Search& m) const {
+    return {{"id", m.id},
+            {"name", m.name},
+            {"regex", m.regex},
+            {"after", m.after},
+            {"after_node", hex(m.after_node)}};
+  }
+  Fields operator()(const Found& m) const {
+    List records;
+    for (const FoundRecord& record : m.records)
+      records.push_back(Fields{{"name", record.name},
+                               {"type", record.type},
+                               {"size", record.size},
+                               {"mtime", iso_time({record.mtime_ns})},
+                               {"address", ip_to_string(record.address.ip)},
+                               {"port", record.address.port},
+                               {"id", hex(record.id)},
+                               {"node", record.node}});
+    return {{"id", m.id},
+            {"records", std::move(records)},
+            {"next", m.next},
+            {"next_node", hex(m.next_node)},
+            {"last", m.last}};
+  }
+  Fields operator()(const NotFound& m) const { return {{"id", m.id}}; }
+  Fields operator()(const Working& m) const { return {{"id", m.id}}; }
+  Fields operator()(const Cancel& m) const { return {{"id", m.id}}; }
+  Fields operator()(const Failed& m) const { return {{"id", m.id}, {"reason", m.reason}}; }
+  Fields operator()(const FileUpload& m) const {
+    return {{"id", m.id},
+            {"name", m.name},
+            {"size", m.size},
+            {"mtime", iso_time({m.mtime_ns})},
+            {"mode", mode_text(m.mode)},
+            {"hash", hex(m.hash)},
+            {"md5", hex(m.md5)}};
+  }
+  Fields operator()(const FileUploadAllow& m) const {
+    return {{"id", m.id}, {"done", m.done}, {"name", m.name}};
+  }
+  Fields operator()(const FileUploadDeny& m) const { return {{"id", m.id}, {"reason", m.reason}}; }
 };
 
 const char* command_name(std::uint8_t type) {

@@ -112,8 +112,83 @@ Request random_request(Prng& random) {
   return m;
 }
 
+Message random_listing(Prng& random) {
+  auto u32 = [&] { return static_cast<std::uint32_t>(random_number(random)); };
+  auto i64 = [&] { return static_cast<std::int64_t>(random.next()); };
+  auto text = [&](std::size_t max) { return random_text(random, max); };
+  switch (random.below(6)) {
+    case 0: {
+      IndexQuery m{u32(), random.chance(1, 2), {}, {}, text(kMaxPattern), text(60)};
+      if (random.chance(1, 2)) m.from = i64();
+      if (random.chance(1, 2)) m.to = i64();
+      return m;
+    }
+    case 1: {
+      IndexPage m{u32(), std::vector<FileRow>(random.below(5)), text(60), random.chance(1, 2)};
+      for (FileRow& row : m.rows) row = {text(60), random.below(kMaxFileSize), i64(), text(20)};
+      return m;
+    }
+    case 2: {
+      FileHashes m{u32(), std::vector<HashRow>(random.below(5)), text(60), random.chance(1, 2)};
+      for (HashRow& row : m.rows)
+        row = {text(60),         random.below(kMaxFileSize), i64(),
+               random.id<Md5>(), HashState(random.below(6)), text(60)};
+      return m;
+    }
+    case 3:
+      return FileHash{u32(), text(60), text(60), random.chance(1, 2)};
+    case 4:
+      return Search{u32(), text(60), random.chance(1, 2), text(60), random.id<NodeId>()};
+    default: {
+      Found m{u32(), std::vector<FoundRecord>(random.below(5)), text(60), random.id<NodeId>(),
+              random.chance(1, 2)};
+      for (FoundRecord& record : m.records)
+        record = {text(60),
+                  text(20),
+                  random.below(kMaxFileSize),
+                  i64(),
+                  {u32(), 27801},
+                  random.id<NodeId>(),
+                  text(kMaxNodeName)};
+      return m;
+    }
+  }
+}
+
+Message random_question(Prng& random) {
+  auto u32 = [&] { return static_cast<std::uint32_t>(random_number(random)); };
+  switch (random.below(9)) {
+    case 0:
+      return NotFound{u32()};
+    case 1:
+      return Working{u32()};
+    case 2:
+      return Failed{u32(), random_text(random, kMaxReasonBytes)};
+    case 3:
+      return Cancel{u32()};
+    case 4: {
+      FileUpload m;
+      m.id = u32();
+      m.name = random_text(random, 60);
+      m.size = random.below(kMaxFileSize);
+      m.mtime_ns = static_cast<std::int64_t>(random.next());
+      m.mode = 0640;
+      m.hash = random.id<ContentId>();
+      m.md5 = random.id<Md5>();
+      return m;
+    }
+    case 5:
+      return FileUploadAllow{u32(), random.chance(1, 2), random_text(random, 60)};
+    case 6:
+      return FileUploadDeny{u32(), random_text(random, 60)};
+    default:
+      return random_listing(random);
+  }
+}
+
 Message random_message(Prng& random) {
   auto u32 = [&] { return static_cast<std::uint32_t>(random_number(random)); };
+  if (random.chance(1, 3)) return random_question(random);
   switch (random.below(15)) {
     case 0:
       return random_hello(random);
