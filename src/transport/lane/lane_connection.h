@@ -26,7 +26,7 @@ struct LaneBurst {
   std::size_t segment = 0;  // bytes of each datagram
   std::size_t count = 0;
 };
-inline constexpr std::size_t kMaxLaneBurst = 60;  // datagrams: 60 x 1039 is below 64 KiB
+inline constexpr std::size_t kMaxLaneBurst = 60;  // datagrams: 60 x 1042 is below 64 KiB
 
 class LaneConnection {
  public:

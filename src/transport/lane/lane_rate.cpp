@@ -1,0 +1,230 @@
+#include "transport/lane/lane_rate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "transport/lane/lane_packet.h"
+
+namespace lansync {
+namespace {
+
+constexpr double kPacket = kLaneMaxDatagram;
+// 2 / ln 2: the least gain with which the rate doubles each round.
+constexpr double kStartupGain = 2.89;
+constexpr double kDrainGain = 0.35;
+// One phase above the measured rate finds more if there is more; the next gives back what queued.
+constexpr std::array<double, 8> kCycle = {1.25, 0.75, 1, 1, 1, 1, 1, 1};
+constexpr std::int64_t kMinPhaseUs = 1000;
+constexpr std::int64_t kMinRttLifeUs = 10'000'000;
+constexpr double kMinInFlight = 32 * kPacket;
+// Where the round trip is tens of microseconds and most of it is waiting for a processor, twice
+// rate x round trip would starve; a queue that cannot take this says so by losses.
+constexpr double kRoomyInFlight = 768 * 1024;
+constexpr double kInitialPackets = 64;
+// The receiver reports each 64 packets or each millisecond.
+constexpr double kReportPackets = 64;
+constexpr double kReportUs = 1000;
+constexpr double kQuantumPackets = 60;
+constexpr std::uint64_t kWindowPackets = 4096;
+constexpr double kCut = 0.7;
+// A ceiling that has stood so long without losses rises ever faster.
+constexpr std::int64_t kPatienceUs = 1'000'000;
+constexpr int kPatienceRounds = 64;
+
+}  // namespace
+
+double LaneRate::bandwidth() const { return std::max(best_, best_before_); }
+
+double LaneRate::pipe_bytes() const {
+  return bandwidth() * static_cast<double>(std::max<std::int64_t>(min_rtt_us_, 1));
+}
+
+// What is in flight besides the path's own: waiting for a report, and one burst.
+double LaneRate::overhead_bytes() const {
+  return std::min(bandwidth() * kReportUs, kReportPackets * kPacket) +
+         std::min(bandwidth() * kReportUs, kQuantumPackets * kPacket);
+}
+
+double LaneRate::low_limit() const {
+  return std::max(kMinInFlight, 1.1 * pipe_bytes() + overhead_bytes());
+}
+
+LaneRateMark LaneRate::on_sent(std::int64_t now, std::uint64_t in_flight) {
+  if (in_flight == 0) {
+    first_sent_us_ = now;
+    delivered_us_ = now;
+  }
+  round_peak_ = std::max(round_peak_, in_flight);
+  return {delivered_, delivered_us_, first_sent_us_};
+}
+
+void LaneRate::on_idle(std::uint64_t in_flight) { idle_until_ = delivered_ + in_flight; }
+
+void LaneRate::on_delivered(const LaneRateMark& mark, std::int64_t sent_us, std::uint64_t bytes,
+                            std::int64_t now) {
+  delivered_ += bytes;
+  delivered_us_ = now;
+  ++round_delivered_;
+  ++window_delivered_;
+  if (!sampled_ || sent_us >= newest_sent_us_) {
+    sampled_ = true;
+    newest_ = mark;
+    newest_sent_us_ = sent_us;
+  }
+}
+
+void LaneRate::on_lost(std::int64_t sent_us) {
+  ++window_lost_;
+  // One cut answers all that was on its way when it was made.
+  if (sent_us > cut_us_) ++round_lost_;
+}
+
+void LaneRate::end_report(std::int64_t now, std::int64_t rtt_us, std::uint64_t in_flight) {
+  if (rtt_us >= 0) take_rtt(now, rtt_us);
+  if (sampled_) {
+    sampled_ = false;
+    std::int64_t sending = newest_sent_us_ - newest_.first_sent_us;
+    std::int64_t coming = now - newest_.delivered_us;
+    first_sent_us_ = newest_sent_us_;
+    std::int64_t interval = std::max(sending, coming);
+    // Shorter than the round trip: reports that waited and came together.
+    if (interval > 0 && interval >= min_rtt_us_) {
+      double sample =
+          static_cast<double>(delivered_ - newest_.delivered) / static_cast<double>(interval);
+      bool idle = newest_.delivered < idle_until_;
+      if (!idle || sample > bandwidth()) take_bandwidth(now, sample);
+    }
+    if (newest_.delivered >= round_end_) end_round(now, in_flight);
+  }
+  turn_cycle(now, in_flight);
+}
+
+void LaneRate::take_rtt(std::int64_t now, std::int64_t rtt_us) {
+  rtt_us = std::max<std::int64_t>(rtt_us, 1);
+  if (srtt_us_ == 0) {
+    srtt_us_ = rtt_us;
+    rttvar_us_ = rtt_us / 2;
+  } else {
+    rttvar_us_ += (std::abs(srtt_us_ - rtt_us) - rttvar_us_) / 4;
+    srtt_us_ += (rtt_us - srtt_us_) / 8;
+  }
+  if (min_rtt_us_ == 0 || rtt_us <= min_rtt_us_ || now - min_rtt_at_us_ > kMinRttLifeUs) {
+    min_rtt_us_ = rtt_us;
+    min_rtt_at_us_ = now;
+  }
+}
+
+void LaneRate::take_bandwidth(std::int64_t now, double sample) {
+  if (generation_us_ == 0) generation_us_ = now;
+  // Two generations of 5 rounds, and of 50 ms at least: a loop that stood still for some
+  // milliseconds says nothing of the path.
+  if (generation_rounds_ >= 5 && now - generation_us_ >= 50'000) {
+    best_before_ = best_;
+    best_ = 0;
+    generation_us_ = now;
+    generation_rounds_ = 0;
+  }
+  best_ = std::max(best_, sample);
+}
+
+void LaneRate::end_round(std::int64_t now, std::uint64_t in_flight) {
+  round_end_ = delivered_;
+  ++generation_rounds_;
+  bool idle = newest_.delivered < idle_until_;
+  if (phase_ == Phase::kStartup && !idle) check_startup();
+  take_losses(now, in_flight);
+  round_peak_ = in_flight;
+}
+
+void LaneRate::check_startup() {
+  if (bandwidth() > full_rate_ * 1.25) {
+    full_rate_ = bandwidth();
+    full_rounds_ = 0;
+  } else if (++full_rounds_ >= 3) {
+    phase_ = Phase::kDrain;
+  }
+}
+
+// The least loss of the last windows is what the path loses whatever we do: in one window of ten
+// the pace does not make up for losses, so that those of our own making are not in it.
+void LaneRate::learn_path_loss() {
+  if (window_delivered_ + window_lost_ < kWindowPackets) return;
+  std::uint64_t lost = window_lost_ - std::min(window_lost_, spurious_);
+  loss_windows_[window_count_ % kLossWindows] =
+      static_cast<double>(lost) / static_cast<double>(window_delivered_ + window_lost_);
+  ++window_count_;
+  window_delivered_ = window_lost_ = spurious_ = 0;
+  std::size_t known = std::min(window_count_, kLossWindows);
+  path_loss_ = *std::min_element(loss_windows_.begin(), loss_windows_.begin() + known);
+}
+
+void LaneRate::take_losses(std::int64_t now, std::uint64_t in_flight) {
+  learn_path_loss();
+  double packets = static_cast<double>(round_delivered_ + round_lost_);
+  auto lost = static_cast<double>(round_lost_);
+  double usual = packets * path_loss_;
+  bool excess = lost > 1.5 * usual + 3 * std::sqrt(usual);
+  round_delivered_ = round_lost_ = 0;
+  if (phase_ == Phase::kStartup) return;
+  if (excess) {
+    auto peak = static_cast<double>(std::max(round_peak_, in_flight));
+    double from = ceiling_ > 0 ? std::min(ceiling_, peak) : peak;
+    ceiling_ = std::max(from * kCut, low_limit());
+    cut_us_ = now;
+    rounds_since_cut_ = 0;
+    slope_ = kPacket;
+    return;
+  }
+  if (ceiling_ == 0) return;
+  ++rounds_since_cut_;
+  if (now - cut_us_ > kPatienceUs && rounds_since_cut_ > kPatienceRounds) {
+    slope_ *= 2;
+    cut_us_ = now - kPatienceUs * 3 / 4;
+  }
+  ceiling_ += slope_;
+  if (ceiling_ > std::max(2 * pipe_bytes() + overhead_bytes(), kRoomyInFlight)) ceiling_ = 0;
+}
+
+void LaneRate::turn_cycle(std::int64_t now, std::uint64_t in_flight) {
+  if (phase_ == Phase::kDrain &&
+      static_cast<double>(in_flight) <= pipe_bytes() + overhead_bytes()) {
+    phase_ = Phase::kCruise;
+    cycle_ = 2;
+    cycle_us_ = now;
+  }
+  if (phase_ != Phase::kCruise) return;
+  if (now - cycle_us_ < std::max(min_rtt_us_, kMinPhaseUs)) return;
+  cycle_ = (cycle_ + 1) % static_cast<int>(kCycle.size());
+  cycle_us_ = now;
+}
+
+double LaneRate::rate() const {
+  double measured = bandwidth();
+  if (measured == 0) {
+    auto rtt = static_cast<double>(std::max<std::int64_t>(srtt_us_, 1000));
+    return kInitialPackets * kPacket / rtt;
+  }
+  if (phase_ == Phase::kStartup) return measured * kStartupGain;
+  if (phase_ == Phase::kDrain) return measured * kDrainGain;
+  double gain = kCycle[static_cast<std::size_t>(cycle_)];
+  bool honest = window_count_ % kLossWindows == 0;
+  if (honest) return measured * std::min(gain, 1.0);
+  return measured * gain / (1 - std::min(path_loss_, 0.25));
+}
+
+std::uint64_t LaneRate::in_flight_limit() const {
+  double limit = kInitialPackets * kPacket;
+  if (bandwidth() > 0) {
+    double gain = phase_ == Phase::kStartup ? kStartupGain : 2;
+    limit = std::max(gain * pipe_bytes() + overhead_bytes(), kRoomyInFlight);
+    if (phase_ == Phase::kStartup && min_rtt_us_ > 0) limit = std::max(limit, kRoomyInFlight);
+    if (ceiling_ > 0) limit = std::min(limit, std::max(ceiling_, low_limit()));
+  }
+  return static_cast<std::uint64_t>(limit);
+}
+
+const char* LaneRate::phase() const {
+  return phase_ == Phase::kStartup ? "startup" : phase_ == Phase::kDrain ? "drain" : "cruise";
+}
+
+}  // namespace lansync
