@@ -304,8 +304,8 @@ ParsedCommandLine parse_with(const Command& command, std::vector<std::string> ar
   app.footer(std::string("\nExample:\n  ") + command.example);
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   command.build(app, raw);
-  if (command.needs_node || std::string_view(command.name) == "run")
-    app.add_option("-C", raw.dir, "the node's folder")->type_name("DIR");
+  // Of no use to version and genpass, and in nobody's way: scripts give it to every command.
+  app.add_option("-C", raw.dir, "the node's folder")->type_name("DIR");
   if (std::string_view(command.name) != "run")
     app.add_flag("--json", raw.json, "one JSON document on stdout");
   try {

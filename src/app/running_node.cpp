@@ -70,6 +70,10 @@ Status RunningNode::open_folder() {
   if (!loaded) return loaded.error();
   loaded_ = std::move(*loaded);
   if (store_->rebuilt()) log_.warn(store_->why_rebuilt());
+  if (store_->migrated_from() != 0) {
+    log_.info(str("index.db was brought from schema ", store_->migrated_from(), " to ",
+                  kIndexSchemaVersion, "; an older lansync does not read it any more"));
+  }
   for (const SavedLeftover& left : files_->saved_leftovers()) {
     TrashRow row{left.trash_name, left.path, {}, left.mtime_ns, left.size};
     loaded_.trash.push_back(row);

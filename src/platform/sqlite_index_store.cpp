@@ -18,7 +18,9 @@ namespace fs = std::filesystem;
 // Broken ones are kept for a person who wants to look; not without end.
 constexpr int kBrokenKept = 3;
 
-// migrations[i] leads from schema version i to i + 1. A new database is an old one of version 0.
+// kMigrations[i] leads from schema version i to i + 1. A new database is an old one of version 0. A
+// step is never changed once it was released: databases of every version are out there. One that
+// touches rows of entries, trash or meta has to keep their sums and the header's.
 constexpr std::array<const char*, kIndexSchemaVersion> kMigrations = {
     "CREATE TABLE entries(path BLOB PRIMARY KEY NOT NULL, local BLOB NOT NULL,"
     " synced BLOB NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
@@ -30,7 +32,11 @@ constexpr std::array<const char*, kIndexSchemaVersion> kMigrations = {
     // program".
     "CREATE TABLE header(id INTEGER PRIMARY KEY CHECK(id = 1), schema INTEGER NOT NULL,"
     " row_count INTEGER NOT NULL, row_sum INTEGER NOT NULL);"
-    "INSERT INTO header VALUES(1, 1, 0, 0);"};
+    "INSERT INTO header VALUES(1, 1, 0, 0);",
+    "CREATE TABLE history(id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL,"
+    " outgoing INTEGER NOT NULL, peer BLOB NOT NULL, command BLOB NOT NULL,"
+    " arguments BLOB NOT NULL, result BLOB NOT NULL);"
+    "CREATE INDEX history_time ON history(time_ns);"};
 
 // XXH3: detects accidents, not attackers; the file is ours alone. Lengths go in, so that a border
 // between two fields cannot move.
@@ -128,8 +134,9 @@ SqliteIndexStore::~SqliteIndexStore() { close(); }
 
 void SqliteIndexStore::close() {
   for (Statement* statement :
-       {&begin_, &commit_, &rollback_, &put_header_, &put_entry_, &find_entry_, &erase_entry_,
-        &put_trash_, &find_trash_, &erase_trash_, &put_meta_, &find_meta_, &erase_meta_}) {
+       {&begin_, &commit_, &put_header_, &put_entry_, &find_entry_, &erase_entry_, &put_trash_,
+        &find_trash_, &erase_trash_, &put_meta_, &find_meta_, &erase_meta_, &put_history_,
+        &drop_old_history_, &drop_much_history_}) {
     statement->reset();
   }
   database_.reset();
@@ -196,38 +203,50 @@ Status SqliteIndexStore::open_database() {
   return ready;
 }
 
+// A database that is refused is left as it is: nothing is written, a WAL that its own program left
+// is not moved into it, before its version is known to be ours.
+//
 // EXCLUSIVE: nobody else opens it, and WAL then needs no shared memory file, which some file
 // systems cannot give. FULL: a commit is on the disk when it returns.
 Status SqliteIndexStore::set_up() {
   sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  LS_TRY(run("PRAGMA locking_mode=EXCLUSIVE; PRAGMA cell_size_check=ON;"));
+  auto version = check_version();
+  if (!version) return version.error();
+  sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
   LS_TRY(
-      run("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-          "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;"
-          "PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=33554432;"));
-  LS_TRY(check_version());
+      run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
+          "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=4000;"
+          "PRAGMA journal_size_limit=33554432;"));
+  LS_TRY(migrate(*version));
   LS_TRY(prepare_all());
   return read_header(sums_);
 }
 
-Status SqliteIndexStore::check_version() {
+// 0: there is nothing in it yet.
+Result<int> SqliteIndexStore::check_version() {
   auto version = ask_number("PRAGMA user_version");
   if (!version) return version.error();
   if (*version == 0) {
     auto tables = ask_number("SELECT count(*) FROM sqlite_schema");
     if (!tables) return tables.error();
     if (*tables != 0) return corrupt("it states no version");
-    return migrate(0);
+    return 0;
   }
   auto stated = ask_number("SELECT schema FROM header WHERE id = 1");
   if (!stated) return stated.error();
   if (*stated != *version || *version < 0) return corrupt("it states two versions");
   if (*version > kIndexSchemaVersion) {
-    return Error{ErrorCode::kRefused,
-                 str("index.db was made by a newer lansync (schema ", *version, ", this one knows ",
-                     kIndexSchemaVersion, "): update this program, or give it another folder")};
+    return Error{
+        ErrorCode::kRefused,
+        str("index.db was made by a newer lansync (schema ", *version, ", this one knows ",
+            kIndexSchemaVersion,
+            "): install that lansync again, or move .lansync/index.db away (this node then "
+            "joins anew; no file is lost by it)")};
   }
-  return migrate(static_cast<int>(*version));
+  return static_cast<int>(*version);
 }
 
 Status SqliteIndexStore::migrate(int from) {
@@ -235,15 +254,16 @@ Status SqliteIndexStore::migrate(int from) {
     std::string step = str("BEGIN IMMEDIATE;", kMigrations[static_cast<std::size_t>(version)],
                            "UPDATE header SET schema = ", version + 1,
                            "; PRAGMA user_version = ", version + 1, "; COMMIT;");
-    LS_TRY(run(step.c_str()));
+    Status done = run(step.c_str());
+    if (!done) return roll_back(done);
   }
+  if (from != 0 && from != kIndexSchemaVersion) migrated_from_ = from;
   return {};
 }
 
 Status SqliteIndexStore::prepare_all() {
   LS_TRY(prepare(begin_, "BEGIN IMMEDIATE"));
   LS_TRY(prepare(commit_, "COMMIT"));
-  LS_TRY(prepare(rollback_, "ROLLBACK"));
   LS_TRY(prepare(put_header_, "UPDATE header SET row_count = ?1, row_sum = ?2 WHERE id = 1"));
   LS_TRY(prepare(put_entry_, "INSERT OR REPLACE INTO entries VALUES(?1, ?2, ?3, ?4)"));
   LS_TRY(prepare(find_entry_, "SELECT sum FROM entries WHERE path = ?1"));
@@ -253,7 +273,13 @@ Status SqliteIndexStore::prepare_all() {
   LS_TRY(prepare(erase_trash_, "DELETE FROM trash WHERE name = ?1"));
   LS_TRY(prepare(put_meta_, "INSERT OR REPLACE INTO meta VALUES(?1, ?2, ?3)"));
   LS_TRY(prepare(find_meta_, "SELECT sum FROM meta WHERE key = ?1"));
-  return prepare(erase_meta_, "DELETE FROM meta WHERE key = ?1");
+  LS_TRY(prepare(erase_meta_, "DELETE FROM meta WHERE key = ?1"));
+  LS_TRY(prepare(put_history_,
+                 "INSERT INTO history(time_ns, outgoing, peer, command, arguments, result)"
+                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6)"));
+  LS_TRY(prepare(drop_old_history_, "DELETE FROM history WHERE time_ns < ?1"));
+  return prepare(drop_much_history_,
+                 "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?1");
 }
 
 Status SqliteIndexStore::set_aside(const std::string& why) {
@@ -453,6 +479,13 @@ Status SqliteIndexStore::apply(const IndexBatch& batch, Sums& sums) {
   return write_header(sums);
 }
 
+// SQLite has rolled back by itself after some errors (a full disk); then it must not be asked
+// again.
+Status SqliteIndexStore::roll_back(Status why) {
+  if (sqlite3_get_autocommit(database_.get()) == 0) (void)run("ROLLBACK");
+  return why;
+}
+
 Status SqliteIndexStore::commit(const IndexBatch& batch) {
   if (database_ == nullptr) return Error{ErrorCode::kIo, "index.db is not open"};
   if (batch.empty()) return {};
@@ -460,13 +493,58 @@ Status SqliteIndexStore::commit(const IndexBatch& batch) {
   Sums sums = sums_;
   Status done = apply(batch, sums);
   if (done) done = step_done(commit_, "commit");
-  if (!done) {
-    // SQLite has rolled back by itself after some errors (a full disk); then this one is refused.
-    if (sqlite3_get_autocommit(database_.get()) == 0) (void)step_done(rollback_, "roll back");
-    return done;
-  }
+  if (!done) return roll_back(done);
   sums_ = sums;
   return {};
+}
+
+// ---- history
+// ----------------------------------------------------------------------------------------
+
+Status SqliteIndexStore::put_history(const std::vector<HistoryRow>& rows) {
+  std::int64_t newest = 0;
+  for (const HistoryRow& row : rows) {
+    newest = std::max(newest, row.time_ns);
+    sqlite3_bind_int64(put_history_.get(), 1, row.time_ns);
+    bind_number(put_history_.get(), 2, row.outgoing ? 1 : 0);
+    int at = 3;
+    for (const std::string* text : {&row.peer, &row.command, &row.arguments, &row.result}) {
+      sqlite3_bind_blob64(put_history_.get(), at++, text->empty() ? "" : text->data(),
+                          std::min(text->size(), kHistoryField), SQLITE_STATIC);
+    }
+    LS_TRY(step_done(put_history_, "write the history in"));
+  }
+  sqlite3_bind_int64(drop_old_history_.get(), 1, newest - kHistoryNs);
+  LS_TRY(step_done(drop_old_history_, "shorten the history in"));
+  sqlite3_bind_int64(drop_much_history_.get(), 1, kHistoryRows);
+  return step_done(drop_much_history_, "shorten the history in");
+}
+
+Status SqliteIndexStore::add_history(const std::vector<HistoryRow>& rows) {
+  if (database_ == nullptr) return Error{ErrorCode::kIo, "index.db is not open"};
+  if (rows.empty()) return {};
+  LS_TRY(step_done(begin_, "begin a change of"));
+  Status done = put_history(rows);
+  if (done) done = step_done(commit_, "commit");
+  return done ? done : roll_back(done);
+}
+
+Result<std::vector<HistoryRow>> SqliteIndexStore::load_history(std::int64_t since_ns) {
+  if (database_ == nullptr) return Error{ErrorCode::kIo, "index.db is not open"};
+  Statement all;
+  LS_TRY(prepare(all,
+                 "SELECT time_ns, outgoing, peer, command, arguments, result FROM history"
+                 " WHERE time_ns >= ?1 ORDER BY id"));
+  sqlite3_bind_int64(all.get(), 1, since_ns);
+  std::vector<HistoryRow> out;
+  int code = SQLITE_ROW;
+  while ((code = sqlite3_step(all.get())) == SQLITE_ROW) {
+    out.push_back({sqlite3_column_int64(all.get(), 0), number_at(all.get(), 1) != 0,
+                   blob_at(all.get(), 2), blob_at(all.get(), 3), blob_at(all.get(), 4),
+                   blob_at(all.get(), 5)});
+  }
+  if (code != SQLITE_DONE) return failure("read the history in");
+  return out;
 }
 
 }  // namespace lansync

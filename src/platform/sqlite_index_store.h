@@ -4,7 +4,9 @@
 // checksum and the header one over all rows, because SQLite itself does not notice a bit that flips
 // inside a row (reliability.md F4); a database that fails is set aside as index.db.broken-<n> and
 // an empty one takes its place, which means a new node id and a first join, and never a delete.
-// Driven by one thread at a time: load at start, commit from JobClass::kIndex.
+// An older schema is brought up to date step by step, each step whole or not at all; a newer one is
+// refused and its file left as it is. Driven by one thread at a time: load at start, the rest from
+// JobClass::kIndex.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +20,7 @@ struct sqlite3_stmt;
 
 namespace lansync {
 
-inline constexpr int kIndexSchemaVersion = 1;
+inline constexpr int kIndexSchemaVersion = 2;
 
 class SqliteIndexStore final : public IndexStore {
  public:
@@ -28,6 +30,10 @@ class SqliteIndexStore final : public IndexStore {
 
   Result<LoadedIndex> load() override;
   Status commit(const IndexBatch& batch) override;
+  Status add_history(const std::vector<HistoryRow>& rows) override;
+  Result<std::vector<HistoryRow>> load_history(std::int64_t since_ns) override;
+  // The schema that open() found, if it had to be brought up to date; 0: it had not.
+  int migrated_from() const { return migrated_from_; }
   // An index was there and had to be set aside; `why_rebuilt` is a line for the log. Final after
   // load().
   bool rebuilt() const { return !why_rebuilt_.empty(); }
@@ -52,7 +58,7 @@ class SqliteIndexStore final : public IndexStore {
   Status open_database();
   Status set_up();
   Status migrate(int from);
-  Status check_version();
+  Result<int> check_version();
   Status prepare_all();
   Status prepare(Statement& out, const char* sql);
   Status run(const char* sql);
@@ -75,15 +81,19 @@ class SqliteIndexStore final : public IndexStore {
   // Takes the old row of `key`, if any, out of the sums.
   Status forget_old(Statement& find, const std::string& key, Sums& sums, bool& found);
   Status step_done(Statement& statement, const char* doing);
+  Status put_history(const std::vector<HistoryRow>& rows);
+  Status roll_back(Status why);
 
   std::string path_;
   std::string why_rebuilt_;
+  int migrated_from_ = 0;
   std::unique_ptr<sqlite3, CloseDatabase> database_;
   Sums sums_;
-  Statement begin_, commit_, rollback_, put_header_;
+  Statement begin_, commit_, put_header_;
   Statement put_entry_, find_entry_, erase_entry_;
   Statement put_trash_, find_trash_, erase_trash_;
   Statement put_meta_, find_meta_, erase_meta_;
+  Statement put_history_, drop_old_history_, drop_much_history_;
 };
 
 }  // namespace lansync

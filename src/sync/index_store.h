@@ -40,6 +40,17 @@ struct IndexBatch {
   }
 };
 
+// A request that this node made, or that was made to it (CONTRACT, history).
+struct HistoryRow {
+  std::int64_t time_ns = 0;
+  bool outgoing = false;
+  std::string peer;
+  std::string command;
+  std::string arguments;
+  std::string result;
+  bool operator==(const HistoryRow&) const = default;
+};
+
 struct LoadedIndex {
   std::vector<IndexRow> rows;
   std::vector<TrashRow> trash;
@@ -52,6 +63,16 @@ class IndexStore {
   virtual Result<LoadedIndex> load() = 0;
   // Durable when it returns ok. Called from one JobClass::kIndex job at a time.
   virtual Status commit(const IndexBatch& batch) = 0;
+
+  // For people, and apart from the index: history that is lost or damaged makes no index a lost
+  // one. What is older than 90 days or beyond 100,000 rows goes when something is added. From
+  // JobClass::kIndex jobs too.
+  static constexpr std::int64_t kHistoryNs = 90LL * 24 * 3600 * 1'000'000'000;
+  static constexpr std::int64_t kHistoryRows = 100'000;
+  static constexpr std::size_t kHistoryField = 4096;  // longer texts are cut
+  virtual Status add_history(const std::vector<HistoryRow>& rows) = 0;
+  // Of that time and later, in the order in which they were added.
+  virtual Result<std::vector<HistoryRow>> load_history(std::int64_t since_ns) = 0;
 };
 
 }  // namespace lansync

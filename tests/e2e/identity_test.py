@@ -195,5 +195,47 @@ def test_same_id_twice_at_once():
         check_equal(len({node_id(node) for node in nodes}), 3, "different ids")
 
 
+def test_two_of_one_name():
+    """Two nodes of one name are told apart as name~1a2b, to others and to themselves, in every list."""
+    with Lan() as net:
+        a, b, c = nodes = [net.node(name) for name in "abc"]
+        for node, name in ((a, "pc"), (b, "pc"), (c, "other")):
+            node.start(*FAST, "--name", name)
+        for node in nodes:
+            node.wait(peers=2)
+        settled(nodes)
+        shown = {f"pc~{node_id(node)[:4]}" for node in (a, b)}
+        check_equal(len(shown), 2, "shown names")
+        for command in (("status", "--json"), ("peers", "--json")):
+            said = c.cli(*command).json
+            names = {p["name"] for p in (said["peers"] if isinstance(said, dict) else said)}
+            check_equal(names, shown, f"{command[0]} on c")
+        for node in (a, b):
+            check_equal(node.status()["node"]["name"], f"pc~{node_id(node)[:4]}", "its own name")
+            names = {p["name"] for p in node.status()["peers"]}
+            check("other" in names and len(names & shown) == 1, f"names on {node.name}: {names}")
+        hub = c.status()["hub"]
+        check(hub["name"] in shown | {"other"}, f"the hub is called {hub['name']}")
+        # Alone again, the name is its own.
+        (a if hub["id"] != node_id(a) else b).stop()
+        rest = b if a.process is None else a
+        eventually(lambda: rest.status()["node"]["name"] == "pc", 10, lambda: rest.status()["node"]["name"])
+
+
+def test_two_nodes_of_one_machine():
+    """Two nodes of one machine in one group: both are told that their folders become one."""
+    with Lan() as net:
+        a = net.node("a").start(*FAST)
+        second = a.path + "-second"
+        b = net.second_node("b", "a", second).start(*FAST)
+        nodes = [a, b]
+        a.write("x.txt", "x")
+        settled(nodes)
+        for node, other in ((a, "b"), (b, "a")):
+            check(f"{other} (" in node.log() and "become one" in node.log(), f"the log of {node.name}: {node.log()}")
+            reason = node.status()["reason"]
+            check("become one" in reason and other in reason, f"the reason of {node.name}: {reason!r}")
+
+
 if __name__ == "__main__":
     main(__name__)

@@ -126,6 +126,11 @@ class Lan:
             self._nodes[name] = Node(self, name, self.host(name), folder)
         return self._nodes[name]
 
+    def second_node(self, name, machine, folder):
+        """Another node on the machine of a node that is there."""
+        self._nodes[name] = Node(self, name, self.host(machine), folder)
+        return self._nodes[name]
+
     def address(self, name):
         return f"{self._subnet}.{list(self._hosts).index(name) + 1}"
 

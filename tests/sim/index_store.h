@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "sync/index_store.h"
 
@@ -20,6 +21,7 @@ class SimIndexStore final : public IndexStore {
     std::map<std::string, IndexRow> rows;
     std::map<std::string, TrashRow> trash;
     std::map<std::string, std::string> meta;
+    std::vector<HistoryRow> history;
   };
 
   Result<LoadedIndex> load() override {
@@ -51,6 +53,18 @@ class SimIndexStore final : public IndexStore {
     }
     ++commits_;
     return {};
+  }
+
+  Status add_history(const std::vector<HistoryRow>& rows) override {
+    contents_.history.insert(contents_.history.end(), rows.begin(), rows.end());
+    return {};
+  }
+  Result<std::vector<HistoryRow>> load_history(std::int64_t since_ns) override {
+    std::vector<HistoryRow> out;
+    for (const HistoryRow& row : contents_.history) {
+      if (row.time_ns >= since_ns) out.push_back(row);
+    }
+    return out;
   }
 
   void set_fault(std::function<std::optional<Error>()> fault) { fault_ = std::move(fault); }
