@@ -101,8 +101,9 @@ inline bool run_ends(CarrierEnd& a, CarrierEnd& b, const std::function<bool()>& 
 }
 
 struct CarrierPair {
-  explicit CarrierPair(const CarrierEnd::Opener& opener, CarrierOptions options = {})
-      : a(opener, 11, options), b(opener, 22, options) {}
+  explicit CarrierPair(const CarrierEnd::Opener& opener, const CarrierOptions& of_a = {},
+                       const CarrierOptions& of_b = {})
+      : a(opener, 11, of_a), b(opener, 22, of_b) {}
   void open(std::uint8_t opening = 1) {
     a.carrier->open(carrier_peer(true, b.address(), opening));
     b.carrier->open(carrier_peer(false, a.address(), opening));
@@ -115,13 +116,15 @@ struct CarrierPair {
   bool stream(std::uint64_t total, std::size_t size) {
     std::uint64_t sent = 0;
     std::uint64_t goal = a.delivered_bytes + total;
+    // The other side's report may be here before its control thread has looked.
+    std::uint64_t arrive = b.received_bytes + total;
     return run_ends(a, b, [&] {
       while (sent < total && a.carrier->room(11) >= size) {
         std::size_t part = static_cast<std::size_t>(std::min<std::uint64_t>(size, total - sent));
         a.carrier->send(11, {1, sent / 1000, pattern(sent, part)});
         sent += part;
       }
-      return a.delivered_bytes == goal;
+      return a.delivered_bytes == goal && b.received_bytes == arrive;
     });
   }
   // Content that says where it belongs.
