@@ -18,6 +18,9 @@ inline constexpr std::uint64_t kContentChunk =
 // Names the node at the other end (roles uses the session id).
 using SourceId = std::uint64_t;
 
+// How content came or goes: 0 is the session itself, in chunks; what other numbers mean is roles'.
+using Via = std::uint8_t;
+
 struct RangeRequest {
   std::uint32_t transfer = 0;
   ContentId content;
@@ -41,6 +44,7 @@ struct TransferProgress {
   std::uint64_t size = 0;
   std::uint64_t done = 0;
   double rate = 0;  // bytes per second over the last seconds
+  Via via = 0;      // how the last part of it went
 };
 
 }  // namespace lansync

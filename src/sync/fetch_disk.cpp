@@ -262,7 +262,7 @@ void Fetcher::write_done(const ItemPtr& item, LargeJob& job) {
   for (std::size_t i = 0; i < job.writes.size(); ++i) {
     PendingWrite& write = job.writes[i];
     if (i < job.written) {
-      for (const auto& [source, bytes] : write.from) credit(source, bytes, 0);
+      credit(write);
     } else {
       const std::uint64_t first = write.runs.front().begin;
       item->pending.emplace(first, std::move(write));

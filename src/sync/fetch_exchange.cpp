@@ -14,6 +14,9 @@ namespace {
 
 // Well below the 1024 that a source accepts: a request with more holes than this is made twice.
 constexpr std::size_t kRangesPerRequest = 64;
+// How long the blocks of a transfer that is over may still be on their way. They were delivered
+// before its end was sent, so that a moment is enough; the rest is for a machine that stood still.
+constexpr Duration kEarlyEndPatience = 5s;
 
 std::uint64_t chunks_in(std::uint64_t bytes) { return (bytes + kContentChunk - 1) / kContentChunk; }
 
@@ -63,8 +66,7 @@ void Fetcher::activate_large() {
 
 bool Fetcher::ask_small(SourceId id, Source& source,
                         std::vector<std::pair<SourceId, RangeRequest>>& requests) {
-  if (source.charged >= options_.window_bytes || source.files >= options_.window_files)
-    return false;
+  if (source.charged >= window_of(source) || source.files >= options_.window_files) return false;
   const auto& own = source.own.small;
   const auto& any = common_.small;
   if (own.empty() && any.empty()) return false;
@@ -79,8 +81,9 @@ bool Fetcher::ask_small(SourceId id, Source& source,
 bool Fetcher::ask_large(SourceId id, Source& source,
                         std::vector<std::pair<SourceId, RangeRequest>>& requests) {
   // Not for a few blocks at a time: each request costs three messages.
-  const std::uint64_t step = std::min(kRequestBytes, options_.window_bytes / 2);
-  if (source.charged + step > options_.window_bytes) return false;
+  const std::uint64_t window = window_of(source);
+  const std::uint64_t step = std::min(kRequestBytes, window / 2);
+  if (source.charged + step > window) return false;
   ItemPtr item;
   // The next one after the last, in both queues; then from the start again.
   for (const std::uint64_t after : {source.last_large, std::uint64_t{0}}) {
@@ -145,6 +148,35 @@ void Fetcher::credit(SourceId source, std::uint64_t bytes, std::uint32_t files) 
   at->second.files -= files;
 }
 
+void Fetcher::credit(const PendingWrite& write) {
+  for (const auto& [source, bytes] : write.from) {
+    credit(source, bytes, 0);
+    if (write.via != 0) credit_carried(source, write.via, bytes);
+  }
+}
+
+void Fetcher::credit_carried(SourceId source, Via via, std::uint64_t bytes) {
+  if (sources_.contains(source)) carried_[{source, via}] += bytes;
+}
+
+std::vector<CarriedBytes> Fetcher::take_carried() {
+  std::vector<CarriedBytes> out;
+  for (const auto& [from, bytes] : carried_) out.push_back({from.first, from.second, bytes});
+  carried_.clear();
+  return out;
+}
+
+std::uint64_t Fetcher::window_of(const Source& source) const {
+  return source.window == 0 ? options_.window_bytes : source.window;
+}
+
+void Fetcher::set_carried(SourceId source, std::uint64_t window_bytes) {
+  auto at = sources_.find(source);
+  if (at == sources_.end()) return;
+  at->second.window = window_bytes;
+  at->second.carried = at->second.carried || window_bytes != 0;
+}
+
 bool Fetcher::on_begin(SourceId source, std::uint32_t transfer, std::uint64_t size) {
   Transfer* open = find_transfer(source, transfer);
   if (!open || open->begun || open->size != size) return violation();
@@ -161,22 +193,120 @@ bool Fetcher::on_chunk(SourceId source, std::uint32_t transfer, std::uint64_t nu
   const std::uint64_t begin = number * kContentChunk;
   const std::uint64_t end = std::min(begin + kContentChunk, open->size);
   if (begin >= end || bytes.size() != end - begin) return violation();
-  if (!open->outstanding.contains(begin, end)) return violation();
+  if (!open->outstanding.contains(begin, end)) {
+    if (!sources_.at(source).carried) return violation();
+    // Its block arrived, and then the carrier went down before it could say so.
+    ++counters_.late_chunks;
+    return true;
+  }
   open->outstanding.remove(begin, end);
   ++counters_.chunks_received;
   counters_.payload_received += bytes.size();
   if (!open->item) {
     credit(source, bytes.size(), 0);
+    end_if_complete(source, transfer);
     return true;
   }
   const ItemPtr item = open->item;
   item->contributors.insert(source);
   item->last_source = source;
+  item->via = 0;
   if (item->small()) {
     store_small(item, source, begin, bytes);
   } else {
     store_large(item, source, begin, bytes);
   }
+  end_if_complete(source, transfer);
+  return true;
+}
+
+bool Fetcher::on_block(SourceId source, std::uint32_t transfer, std::uint64_t first, Bytes data,
+                       Via via) {
+  const std::uint64_t bytes = data.size();
+  if (bytes == 0 || bytes > kBlockBytes) return violation();
+  Transfer* open = find_transfer(source, transfer);
+  if (!open) {
+    counters_.late_chunks += chunks_in(bytes);
+    credit_carried(source, via, bytes);
+    return true;
+  }
+  if (first > open->size / kContentChunk) return violation();
+  const std::uint64_t begin = first * kContentChunk;
+  const std::uint64_t end = begin + bytes;
+  if (end > open->size || (end % kContentChunk != 0 && end != open->size)) return violation();
+  sources_.at(source).carried = true;
+  const ItemPtr item = open->item;
+  if (item) {
+    item->contributors.insert(source);
+    item->last_source = source;
+    item->via = via;
+  }
+  if (open->outstanding.contains(begin, end)) {
+    open->outstanding.remove(begin, end);
+    counters_.chunks_received += chunks_in(bytes);
+    counters_.payload_received += bytes;
+    if (!item) credit(source, bytes, 0);
+    if (item && take_whole_block(item, source, begin, data, via)) {
+      end_if_complete(source, transfer);
+      return true;
+    }
+  } else {
+    // Part of it came before, in chunks. What is new is taken chunk by chunk.
+    for (std::uint64_t at = begin; at < end; at += kContentChunk) {
+      const std::uint64_t until = std::min(at + kContentChunk, end);
+      if (!open->outstanding.contains(at, until)) {
+        ++counters_.late_chunks;
+        continue;
+      }
+      open->outstanding.remove(at, until);
+      ++counters_.chunks_received;
+      counters_.payload_received += until - at;
+      const ByteView chunk = ByteView(data).subspan(static_cast<std::size_t>(at - begin),
+                                                    static_cast<std::size_t>(until - at));
+      if (!item) {
+        credit(source, until - at, 0);
+      } else if (item->small()) {
+        store_small(item, source, at, chunk);
+      } else {
+        store_large(item, source, at, chunk);
+      }
+    }
+  }
+  credit_carried(source, via, bytes);
+  end_if_complete(source, transfer);
+  return true;
+}
+
+// A block that is alone at its place is written as it is. Otherwise it is added to what has come of
+// its place; false: its memory is not needed any more.
+bool Fetcher::take_whole_block(const ItemPtr& item, SourceId source, std::uint64_t begin,
+                               Bytes& data, Via via) {
+  const std::uint64_t end = begin + data.size();
+  const bool alone = !item->small() && !item->blocks.contains(begin / kBlockBytes) &&
+                     !item->blocks.contains((end - 1) / kBlockBytes);
+  if (!alone) {
+    for (std::uint64_t at = begin; at < end; at += kContentChunk) {
+      const ByteView chunk =
+          ByteView(data).subspan(static_cast<std::size_t>(at - begin),
+                                 static_cast<std::size_t>(std::min(kContentChunk, end - at)));
+      if (item->small()) {
+        store_small(item, source, at, chunk);
+      } else {
+        store_large(item, source, at, chunk);
+      }
+    }
+    return false;
+  }
+  item->have.add(begin, end);
+  note_rate(*item, data.size());
+  PendingWrite write;
+  write.begin = begin;
+  write.runs = {{begin, end}};
+  write.from[source] = data.size();
+  write.via = via;
+  write.data = std::move(data);
+  item->pending.emplace(begin, std::move(write));
+  step(item);
   return true;
 }
 
@@ -192,6 +322,7 @@ bool Fetcher::on_hole(SourceId source, std::uint32_t transfer, ByteRange range) 
   const ItemPtr item = open->item;
   if (!item) {
     credit(source, range.end - range.begin, 0);
+    end_if_complete(source, transfer);
     return true;
   }
   item->contributors.insert(source);
@@ -206,6 +337,7 @@ bool Fetcher::on_hole(SourceId source, std::uint32_t transfer, ByteRange range) 
       store_large(item, source, begin, ByteView(kZeros).first(bytes));
     }
   }
+  end_if_complete(source, transfer);
   return true;
 }
 
@@ -214,19 +346,51 @@ bool Fetcher::on_end(SourceId source, const TransferResult& result) {
   if (at == sources_.end()) return violation();
   auto found = at->second.transfers.find(result.transfer);
   if (found == at->second.transfers.end()) return violation();
-  Transfer transfer = std::move(found->second);
-  // "All sent", and it was not.
-  const bool short_of = result.ok && (!transfer.begun || !transfer.outstanding.empty());
-  if (short_of) {
-    found->second = std::move(transfer);  // remove_source, which follows, takes account of it
-    return violation();
+  Transfer& transfer = found->second;
+  if (transfer.early_end) return violation();
+  if (result.ok && (!transfer.begun || !transfer.outstanding.empty())) {
+    // "All sent", and it was not: by the session itself that cannot be.
+    if (!transfer.begun || !at->second.carried) return violation();
+    const Instant due = clock_.now() + kEarlyEndPatience;
+    transfer.early_end.emplace(due, result);
+    early_ends_.emplace(due, source, result.transfer);
+    return true;
   }
-  at->second.transfers.erase(found);
+  end_transfer(source, result);
+  return true;
+}
+
+// The last block of a transfer that was over before has come.
+void Fetcher::end_if_complete(SourceId source, std::uint32_t transfer) {
+  Transfer* open = find_transfer(source, transfer);
+  if (!open || !open->early_end || !open->outstanding.empty()) return;
+  const auto [due, result] = *open->early_end;
+  early_ends_.erase({due, source, transfer});
+  end_transfer(source, result);
+}
+
+// What was announced as sent and did not come is asked for again.
+void Fetcher::end_overdue(Instant now) {
+  while (!early_ends_.empty() && std::get<0>(*early_ends_.begin()) <= now) {
+    const auto [due, source, number] = *early_ends_.begin();
+    early_ends_.erase(early_ends_.begin());
+    Transfer* open = find_transfer(source, number);
+    if (!open || !open->early_end) continue;
+    const TransferResult result = open->early_end->second;
+    end_transfer(source, result);
+  }
+}
+
+void Fetcher::end_transfer(SourceId source, const TransferResult& result) {
+  auto& transfers = sources_.at(source).transfers;
+  auto found = transfers.find(result.transfer);
+  const Transfer transfer = std::move(found->second);
+  transfers.erase(found);
   credit(source, transfer.outstanding.total(), 0);
   const ItemPtr item = transfer.item;
   if (!item) {
     if (transfer.small) credit(source, 0, 1);
-    return true;
+    return;
   }
   --item->open_transfers;
   item->missing.add(transfer.outstanding);
@@ -235,13 +399,12 @@ bool Fetcher::on_end(SourceId source, const TransferResult& result) {
   if (item->small()) {
     check_small(item);
     if (item->phase == FetchPhase::kFetching && !item->missing.empty()) enqueue(item);
-    return true;
+    return;
   }
-  if (result.ok) return true;
+  if (result.ok && transfer.outstanding.empty()) return;
   flush_blocks(item);
   if (item->phase == FetchPhase::kFetching) enqueue(item);
   step(item);
-  return true;
 }
 
 void Fetcher::store_small(const ItemPtr& item, SourceId source, std::uint64_t begin,
@@ -303,16 +466,19 @@ void Fetcher::flush_block(const ItemPtr& item, std::uint64_t index) {
   item->have.add(runs);
   item->blocks.erase(at);
 
-  const Instant now = clock_.now();
-  item->rate_bytes += runs.total();
-  if (now - item->rate_from >= 1s) {
-    item->rate = static_cast<double>(item->rate_bytes) * 1e6 /
-                 static_cast<double>((now - item->rate_from).count());
-    item->rate_from = now;
-    item->rate_bytes = 0;
-  }
+  note_rate(*item, runs.total());
   const std::uint64_t first = write.runs.front().begin;
   item->pending.emplace(first, std::move(write));
+}
+
+void Fetcher::note_rate(Item& item, std::uint64_t bytes) {
+  const Instant now = clock_.now();
+  item.rate_bytes += bytes;
+  if (now - item.rate_from < 1s) return;
+  item.rate = static_cast<double>(item.rate_bytes) * 1e6 /
+              static_cast<double>((now - item.rate_from).count());
+  item.rate_from = now;
+  item.rate_bytes = 0;
 }
 
 void Fetcher::flush_blocks(const ItemPtr& item) {
@@ -327,8 +493,7 @@ void Fetcher::clear_received(Item& item) {
   for (const auto& [index, block] : item.blocks)
     for (const auto& [source, bytes] : block.from) credit(source, bytes, 0);
   item.blocks.clear();
-  for (const auto& [begin, write] : item.pending)
-    for (const auto& [source, bytes] : write.from) credit(source, bytes, 0);
+  for (const auto& [begin, write] : item.pending) credit(write);
   item.pending.clear();
 }
 

@@ -39,6 +39,7 @@ struct Fetcher::PendingWrite {
   Bytes data;
   std::vector<ByteRange> runs;  // the parts of `data` that came, as offsets in the file
   std::map<SourceId, std::uint64_t> from;
+  Via via = 0;  // not 0: a block of a carrier, which waits for the credit
 };
 
 struct Charge {
@@ -84,6 +85,7 @@ struct Fetcher::Item {
   std::map<std::uint64_t, PendingWrite> pending;  // by offset: the hash follows the lowest
 
   SourceId last_source = 0;
+  Via via = 0;  // of what came last
   Instant rate_from;
   std::uint64_t rate_bytes = 0;
   double rate = 0;
@@ -123,9 +125,13 @@ struct Fetcher::Transfer {
   RangeSet outstanding;
   bool begun = false;
   bool small = false;
+  // Said to be over while blocks are still on their way: until when that is believed.
+  std::optional<std::pair<Instant, TransferResult>> early_end;
 };
 
 struct Fetcher::Source {
+  std::uint64_t window = 0;  // 0: the usual one
+  bool carried = false;      // blocks may come, or came once: see set_carried
   std::uint64_t charged = 0;
   std::uint32_t files = 0;
   std::uint32_t next_transfer = 1;

@@ -433,6 +433,7 @@ std::vector<FinishedContent> Fetcher::take_finished() { return std::exchange(fin
 Instant Fetcher::deadline() const {
   Instant next = std::min(paused_until_, next_collect_);
   if (!retries_.empty()) next = std::min(next, retries_.begin()->first);
+  if (!early_ends_.empty()) next = std::min(next, std::get<0>(*early_ends_.begin()));
   return next;
 }
 
@@ -454,6 +455,7 @@ void Fetcher::tick(Instant now) {
     if (!item->job_running && !item->file && !item->dropped) start(item);
   }
   if (next_collect_ <= now) collect_partials(now);
+  end_overdue(now);
 }
 
 void Fetcher::suspend() {
@@ -488,7 +490,7 @@ std::vector<TransferProgress> Fetcher::progress() const {
     for (const auto& [index, block] : item.blocks) done += block.got_count * kContentChunk;
     const bool stale = now - item.rate_from > 5s;
     lines.push_back({item.wanted.name, true, item.last_source, item.wanted.size,
-                     std::min(done, item.wanted.size), stale ? 0.0 : item.rate});
+                     std::min(done, item.wanted.size), stale ? 0.0 : item.rate, item.via});
   };
   for (const auto& [order, item] : active_) {
     if (lines.size() >= kMaxProgressLines) return lines;

@@ -16,6 +16,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -62,7 +63,16 @@ struct FetcherCounters {
   std::uint64_t chunks_received = 0;
   std::uint64_t chunks_resent = 0;  // asked for again: lost with a source, or did not verify
   std::uint64_t mismatches = 0;     // whole contents that did not verify
+  std::uint64_t late_chunks = 0;    // came twice, or too late, by a change of carrier
   std::uint64_t violations = 0;
+};
+
+// Bytes that came in blocks and are on disk, or were thrown away: their carrier may bring as many
+// more.
+struct CarriedBytes {
+  SourceId source = 0;
+  Via via = 0;
+  std::uint64_t bytes = 0;
 };
 
 class Fetcher {
@@ -101,6 +111,12 @@ class Fetcher {
   // What was asked of it goes back to missing; nothing that came is lost.
   void remove_source(SourceId source);
 
+  // Blocks may come from it by another way than its session, and so much is asked of it at once (a
+  // long line needs it; memory is bounded by what the carrier may bring). From now on what comes
+  // twice or late is no offence: a carrier that went down has its blocks sent again. 0: the window
+  // is the usual one again.
+  void set_carried(SourceId source, std::uint64_t window_bytes);
+
   // What to ask now, to be sent in this order. Call after every change.
   std::vector<std::pair<SourceId, RangeRequest>> take_requests();
   // What a source sent. False: it broke the rules (unknown transfer, wrong length, not asked for,
@@ -108,10 +124,15 @@ class Fetcher {
   [[nodiscard]] bool on_begin(SourceId source, std::uint32_t transfer, std::uint64_t size);
   [[nodiscard]] bool on_chunk(SourceId source, std::uint32_t transfer, std::uint64_t number,
                               ByteView bytes);
+  // A block by another way: chunks from number `first` on. It may overtake the begin, and the end
+  // may overtake it.
+  [[nodiscard]] bool on_block(SourceId source, std::uint32_t transfer, std::uint64_t first,
+                              Bytes data, Via via);
   [[nodiscard]] bool on_hole(SourceId source, std::uint32_t transfer, ByteRange range);
   [[nodiscard]] bool on_end(SourceId source, const TransferResult& result);
 
   std::vector<FinishedContent> take_finished();
+  std::vector<CarriedBytes> take_carried();
 
   Instant deadline() const;
   void tick(Instant now);
@@ -182,6 +203,15 @@ class Fetcher {
   void flush_blocks(const ItemPtr& item);
   void check_small(const ItemPtr& item);
   void credit(SourceId source, std::uint64_t bytes, std::uint32_t files);
+  void credit(const PendingWrite& write);
+  void credit_carried(SourceId source, Via via, std::uint64_t bytes);
+  std::uint64_t window_of(const Source& source) const;
+  bool take_whole_block(const ItemPtr& item, SourceId source, std::uint64_t begin, Bytes& data,
+                        Via via);
+  void note_rate(Item& item, std::uint64_t bytes);
+  void end_transfer(SourceId source, const TransferResult& result);
+  void end_if_complete(SourceId source, std::uint32_t transfer);
+  void end_overdue(Instant now);
 
   // fetch_disk.cpp: jobs.
   void submit(std::function<void()> work, std::function<void()> done);
@@ -230,6 +260,9 @@ class Fetcher {
   Instant paused_until_ = kNever;
   std::string pause_reason_;
   std::vector<FinishedContent> finished_;
+  std::map<std::pair<SourceId, Via>, std::uint64_t> carried_;  // to be credited
+  // Ends that overtook their last blocks: (when they are given up, source, transfer).
+  std::set<std::tuple<Instant, SourceId, std::uint32_t>> early_ends_;
   FetcherCounters counters_;
 };
 

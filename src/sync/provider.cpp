@@ -19,25 +19,32 @@ const char* reason_of(const Error& error) {
   return error.code == ErrorCode::kChanged ? "changed" : "io";
 }
 
-// The bytes of `range`, if the file is the expected one before and after.
-Result<Bytes> read_checked(ReadFile& file, const FileStat& expected, ByteRange range) {
+// The bytes of `range` in pieces that end at multiples of `cut`, if the file is the expected one
+// before and after.
+Result<std::vector<Bytes>> read_checked(ReadFile& file, const FileStat& expected, ByteRange range,
+                                        std::uint64_t cut) {
   const Error changed{ErrorCode::kChanged, "the file is not what the index says"};
   auto before = file.stat();
   if (!before) return before.error();
   if (!before->same_file_bytes(expected)) return changed;
-  Bytes data(static_cast<std::size_t>(range.end - range.begin));
-  std::size_t filled = 0;
-  while (filled < data.size()) {
-    auto got = file.read(range.begin + filled, std::span(data).subspan(filled));
-    if (!got) return got.error();
-    if (*got == 0) return changed;
-    filled += *got;
+  std::vector<Bytes> pieces;
+  for (std::uint64_t begin = range.begin; begin < range.end;) {
+    const std::uint64_t end = std::min(range.end, (begin / cut + 1) * cut);
+    Bytes& data = pieces.emplace_back(static_cast<std::size_t>(end - begin));
+    std::size_t filled = 0;
+    while (filled < data.size()) {
+      auto got = file.read(begin + filled, std::span(data).subspan(filled));
+      if (!got) return got.error();
+      if (*got == 0) return changed;
+      filled += *got;
+    }
+    begin = end;
   }
   auto after = file.stat();
   if (!after) return after.error();
   // ctime too: a writer that sets mtime back, or goes through a map, is seen here.
   if (!(*after == *before)) return changed;
-  return data;
+  return pieces;
 }
 
 }  // namespace
@@ -85,6 +92,7 @@ struct Provider::Stream {
   Instant rate_from;
   std::uint64_t rate_bytes = 0;
   double rate = 0;
+  Via via = 0;
 };
 
 struct Provider::Source {
@@ -113,7 +121,8 @@ struct Provider::BlockRead {
   ByteRange range;
   bool begins = false;
   bool ends = false;
-  Bytes data;
+  std::size_t count = 0;
+  std::vector<Bytes> blocks;  // cut at borders of blocks in the file
   std::optional<Error> error;
 };
 
@@ -246,7 +255,12 @@ bool Provider::emit(SourceId id, Source& source) {
     sink_.begin(id, unit.transfer, unit.name, unit.size);
     unit.begins = false;
   }
-  if (const std::size_t zeros = unit.stream ? hole_at(unit) : 0; zeros > 0) {
+  bool waits = false;
+  if (unit.stream && unit.sent == 0 && emit_block(id, unit, waits)) {
+    // Gone whole.
+  } else if (waits) {
+    return false;
+  } else if (const std::size_t zeros = unit.stream ? hole_at(unit) : 0; zeros > 0) {
     const std::uint64_t begin = unit.offset + unit.sent;
     sink_.hole(id, unit.transfer, {begin, begin + zeros});
     unit.sent += zeros;
@@ -263,9 +277,29 @@ bool Provider::emit(SourceId id, Source& source) {
       // Where it is in the file: a receiver asks in windows, so a count of bytes would begin anew.
       unit.stream->sent = unit.offset + unit.sent;
       unit.stream->rate_bytes += bytes;
+      unit.stream->via = 0;
     }
   }
   if (unit.sent == unit.data.size()) emit_unit_end(id, source, queue);
+  return true;
+}
+
+// True: the block went whole. A block of zeros is left to hole(), whatever the way.
+bool Provider::emit_block(SourceId id, Unit& unit, bool& waits) {
+  const std::size_t bytes = unit.data.size();
+  if (bytes == 0 || hole_at(unit) == bytes) return false;
+  const BlockRoute route = sink_.route(id, unit.transfer, bytes);
+  waits = route == BlockRoute::kWait;
+  if (route != BlockRoute::kBlock) return false;
+  LS_ASSERT(unit.offset % kContentChunk == 0);
+  const Via via =
+      sink_.block(id, unit.transfer, unit.offset / kContentChunk, std::exchange(unit.data, {}));
+  unit.sent = 0;  // of the nothing that is left
+  unit.stream->via = via;
+  unit.stream->sent = unit.offset + bytes;
+  unit.stream->rate_bytes += bytes;
+  counters_.chunks_sent += (bytes + kContentChunk - 1) / kContentChunk;
+  counters_.payload_sent += bytes;
   return true;
 }
 
@@ -290,7 +324,7 @@ void Provider::emit_unit_end(SourceId id, Source& source, std::deque<Unit>& queu
   source.buffered -= unit.reserved;
   buffered_ -= unit.reserved;
   if (unit.stream) {
-    --unit.stream->ahead;
+    --unit.stream->ahead;  // a unit of a stream is one block
     const Instant now = clock_.now();
     if (now - unit.stream->rate_from >= 1s) {
       unit.stream->rate = static_cast<double>(unit.stream->rate_bytes) * 1e6 /
@@ -356,12 +390,13 @@ bool Provider::read_small(SourceId id, Source& source) {
           std::vector<ByteRange> ranges = read.request.ranges;
           if (ranges.empty()) ranges.push_back({0, 0});
           for (const ByteRange& range : ranges) {
-            auto data = read_checked(**file, read.request.stat, range);
+            // Small: never more than one piece.
+            auto data = read_checked(**file, read.request.stat, range, ~std::uint64_t{0});
             if (!data) {
               read.error = data.error();
               break;
             }
-            read.parts.push_back(std::move(*data));
+            read.parts.push_back(data->empty() ? Bytes{} : std::move(data->front()));
           }
         }
       },
@@ -423,8 +458,12 @@ bool Provider::read_block(SourceId id, Source& source, const StreamPtr& stream) 
   read->file = stream->file;
   read->range.begin = range.begin + stream->next_offset;
   // Cut at borders of blocks in the file, as the receiver gathers them.
-  read->range.end = std::min(range.end, (read->range.begin / kBlockBytes + 1) * kBlockBytes);
+  const std::size_t blocks =
+      source.streams.size() > 1 ? 1 : std::min(kBlocksPerRead, kBlocksAhead - stream->ahead);
+  read->range.end = std::min(range.end, (read->range.begin / kBlockBytes + blocks) * kBlockBytes);
   const std::uint64_t bytes = read->range.end - read->range.begin;
+  read->count = static_cast<std::size_t>((read->range.end - 1) / kBlockBytes -
+                                         read->range.begin / kBlockBytes + 1);
   if (source.buffered + bytes > kBufferPerSource || buffered_ + bytes > kBufferInAll) return false;
   read->begins = stream->next_range == 0 && stream->next_offset == 0;
   stream->next_offset += bytes;
@@ -438,7 +477,7 @@ bool Provider::read_block(SourceId id, Source& source, const StreamPtr& stream) 
     stream->next_range = 0;
   }
   stream->reading = true;
-  ++stream->ahead;
+  stream->ahead += read->count;
   source.buffered += bytes;
   buffered_ += bytes;
   executor_.submit(
@@ -452,9 +491,9 @@ bool Provider::read_block(SourceId id, Source& source, const StreamPtr& stream) 
           }
           read->file = std::move(*file);
         }
-        auto data = read_checked(*read->file, read->stat, read->range);
+        auto data = read_checked(*read->file, read->stat, read->range, kBlockBytes);
         if (data) {
-          read->data = std::move(*data);
+          read->blocks = std::move(*data);
         } else {
           read->error = data.error();
         }
@@ -479,7 +518,7 @@ void Provider::block_done(SourceId id, const StreamPtr& stream, BlockRead& read)
   if (read.error) {
     source.buffered -= reserved;
     buffered_ -= reserved;
-    --stream->ahead;
+    stream->ahead -= read.count;
     const char* reason = reason_of(*read.error);
     // Its request is still the first, unless this block was its last one.
     if (read.ends) refuse(source.units, read.transfer, reason);
@@ -488,18 +527,24 @@ void Provider::block_done(SourceId id, const StreamPtr& stream, BlockRead& read)
     return;
   }
   stream->file = read.file;
-  Unit unit;
-  unit.transfer = read.transfer;
-  unit.begins = read.begins;
-  if (unit.begins) unit.name = stream->path;
-  unit.size = stream->size;
-  unit.offset = read.range.begin;
-  unit.data = std::move(read.data);
-  unit.reserved = reserved;
-  unit.ends = read.ends;
-  unit.result = {read.transfer, true, stream->md5, ""};
-  unit.stream = stream;
-  source.units.push_back(std::move(unit));
+  LS_ASSERT(read.blocks.size() == read.count);
+  std::uint64_t offset = read.range.begin;
+  for (std::size_t i = 0; i < read.count; ++i) {
+    Unit unit;
+    unit.transfer = read.transfer;
+    unit.begins = read.begins && i == 0;
+    if (unit.begins) unit.name = stream->path;
+    unit.size = stream->size;
+    unit.offset = offset;
+    unit.data = std::move(read.blocks[i]);
+    unit.reserved = unit.data.size();
+    offset += unit.reserved;
+    unit.ends = read.ends && i + 1 == read.count;
+    unit.result = {read.transfer, true, stream->md5, ""};
+    unit.stream = stream;
+    source.units.push_back(std::move(unit));
+  }
+  LS_ASSERT(offset == read.range.end);
 }
 
 // The file is not to be had any more: blocks that were read before were right and still go out, and
@@ -523,7 +568,7 @@ std::vector<TransferProgress> Provider::progress() const {
       if (lines.size() >= kMaxLines) return lines;
       const bool stale = now - stream->rate_from > 5s;
       lines.push_back({stream->path, false, id, stream->size, std::min(stream->sent, stream->size),
-                       stale ? 0.0 : stream->rate});
+                       stale ? 0.0 : stream->rate, stream->via});
     }
   }
   return lines;

@@ -41,6 +41,13 @@ class ContentLocator {
                                                const std::string& name_hint) = 0;
 };
 
+// How the next block of a large file is to go.
+enum class BlockRoute : std::uint8_t {
+  kChunks,  // cut, within the session
+  kBlock,   // whole: there is room for it
+  kWait,    // whole, once there is room; roles wake the provider then
+};
+
 // Where chunks go. Implemented by roles over the sessions.
 class ContentSink {
  public:
@@ -51,6 +58,15 @@ class ContentSink {
                      std::uint64_t size) = 0;
   virtual void chunk(SourceId source, std::uint32_t transfer, std::uint64_t number,
                      ByteView bytes) = 0;
+  // Asked before each block of a large file. A sink without another way has chunks only.
+  virtual BlockRoute route(SourceId /*source*/, std::uint32_t /*transfer*/, std::size_t /*bytes*/) {
+    return BlockRoute::kChunks;
+  }
+  // After route() said kBlock: at most 256 chunks from number `first` on. Returns how it goes.
+  virtual Via block(SourceId /*source*/, std::uint32_t /*transfer*/, std::uint64_t /*first*/,
+                    Bytes /*data*/) {
+    return 0;
+  }
   // These bytes are zeros: sent as a range (DESIGN, The data path).
   virtual void hole(SourceId source, std::uint32_t transfer, ByteRange range) = 0;
   // Not ok comes also without a begin, and with reason "changed", "gone" or "io".
@@ -69,7 +85,8 @@ class Provider {
   static constexpr std::uint64_t kBlockBytes = 256 * kContentChunk;
   static constexpr std::uint64_t kBufferPerSource = 8 * 1024 * 1024;
   static constexpr std::uint64_t kBufferInAll = 64 * 1024 * 1024;
-  static constexpr std::size_t kBlocksAhead = 2;    // of one file
+  static constexpr std::size_t kBlocksAhead = 8;    // of one file: 2 MiB
+  static constexpr std::size_t kBlocksPerRead = 4;  // of a file that is alone; else one, in turns
   static constexpr std::size_t kOpenPerSource = 8;  // large files read at once
   static constexpr std::size_t kMaxRequests = 8192;
   static constexpr std::size_t kMaxRangesPerRequest = 1024;
@@ -112,6 +129,7 @@ class Provider {
 
   bool valid(const RangeRequest& request) const;
   bool emit(SourceId id, Source& source);
+  bool emit_block(SourceId id, Unit& unit, bool& waits);
   static std::size_t hole_at(const Unit& unit);
   void emit_unit_end(SourceId id, Source& source, std::deque<Unit>& queue);
   void read_ahead(SourceId id, Source& source);

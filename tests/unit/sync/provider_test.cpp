@@ -90,13 +90,13 @@ TEST_CASE("a file that is not what the index says is not sent, and is looked at 
 TEST_CASE("a file that changes midway ends as changed, and nothing of the new bytes is sent") {
   ManualClock clock;
   Sender sender(clock);
-  const Bytes bytes = random_bytes(5'000'000, 5);
+  const Bytes bytes = random_bytes(9'000'000, 5);
   const WantedContent wanted = sender.add("f", bytes);
-  REQUIRE(sender.provider.on_request(1, request_of(wanted, 5, {{0, 2'000'000}})));
-  REQUIRE(sender.provider.on_request(1, request_of(wanted, 6, {{2'000'000, 5'000'000}})));
+  REQUIRE(sender.provider.on_request(1, request_of(wanted, 5, {{0, 5'000'000}})));
+  REQUIRE(sender.provider.on_request(1, request_of(wanted, 6, {{5'000'000, 9'000'000}})));
   sender.room = 700;
   run(sender);
-  sender.fs.write_file("f", random_bytes(5'000'000, 6));
+  sender.fs.write_file("f", random_bytes(9'000'000, 6));
   sender.room = 1u << 20;
   run(sender);
   std::set<std::uint32_t> ended;

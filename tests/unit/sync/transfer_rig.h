@@ -2,6 +2,7 @@
 // corrupt, stop. No threads and no time: everything moves in step().
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -39,7 +40,7 @@ inline Bytes random_bytes(std::size_t size, std::uint64_t seed) {
 }
 
 struct Packet {
-  enum Kind { kBegin, kChunk, kHole, kEnd } kind = kBegin;
+  enum Kind { kBegin, kChunk, kHole, kEnd, kBlock } kind = kBegin;
   std::uint32_t transfer = 0;
   std::string name;
   std::uint64_t size = 0;
@@ -83,8 +84,46 @@ class Sender : public ContentLocator, public ContentSink {
     queue.push_back({Packet::kEnd, result.transfer, "", 0, 0, {}, result, {}});
   }
 
+  BlockRoute route(SourceId, std::uint32_t, std::size_t) override {
+    if (!carrier_up) return BlockRoute::kChunks;
+    return carried.size() < carrier_room ? BlockRoute::kBlock : BlockRoute::kWait;
+  }
+  Via block(SourceId, std::uint32_t transfer, std::uint64_t first, Bytes data) override {
+    carried.push_back({Packet::kBlock, transfer, "", 0, first, std::move(data), {}, {}});
+    return kVia;
+  }
+  // What was on its way by the carrier goes out in chunks, before what comes after it.
+  void carrier_down() {
+    carrier_up = false;
+    std::deque<Packet> again;
+    for (const Packet& packet : carried) {
+      for (std::size_t at = 0; at < packet.bytes.size(); at += kContentChunk) {
+        const std::size_t end = std::min<std::size_t>(at + kContentChunk, packet.bytes.size());
+        Bytes part(packet.bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                   packet.bytes.begin() + static_cast<std::ptrdiff_t>(end));
+        again.push_back({Packet::kChunk,
+                         packet.transfer,
+                         "",
+                         0,
+                         packet.number + at / kContentChunk,
+                         std::move(part),
+                         {},
+                         {}});
+      }
+    }
+    carried.clear();
+    // The begin of a transfer stands in the session's queue before anything of it.
+    auto end = std::find_if(queue.begin(), queue.end(),
+                            [](const Packet& packet) { return packet.kind == Packet::kEnd; });
+    queue.insert(end, again.begin(), again.end());
+  }
+
+  static constexpr Via kVia = 1;
   MemoryFileSystem fs;
   ManualExecutor executor;
+  bool carrier_up = false;
+  std::size_t carrier_room = 32;  // blocks
+  std::deque<Packet> carried;
   std::map<ContentId, LocatedContent> known;
   std::size_t room = 300;
   std::deque<Packet> queue;
@@ -139,6 +178,15 @@ class TransferRig {
       node->provider.pump();
       while (node->executor.run_one()) moved = true;
       node->provider.pump();
+      for (std::size_t i = 0; i < packets && !node->carried.empty(); ++i) {
+        // Blocks keep no order, among themselves or with the session.
+        const std::size_t at = mix.below(node->carried.size());
+        Packet packet = std::move(node->carried[at]);
+        node->carried.erase(node->carried.begin() + static_cast<std::ptrdiff_t>(at));
+        if (bend) bend(id, packet);
+        if (!deliver(id, packet)) ++violations;
+        moved = true;
+      }
       for (std::size_t i = 0; i < packets && !node->queue.empty(); ++i) {
         Packet packet = std::move(node->queue.front());
         node->queue.pop_front();
@@ -171,6 +219,9 @@ class TransferRig {
         return fetcher->on_hole(id, packet.transfer, packet.range);
       case Packet::kEnd:
         return fetcher->on_end(id, packet.result);
+      case Packet::kBlock:
+        blocks_received += packet.bytes.size();
+        return fetcher->on_block(id, packet.transfer, packet.number, packet.bytes, Sender::kVia);
     }
     return false;
   }
@@ -195,6 +246,8 @@ class TransferRig {
   std::map<ContentId, Bytes> results;
   std::vector<FinishedContent> failures;
   bool keep_temps = false;
+  Prng mix{7};
+  std::uint64_t blocks_received = 0;
   int violations = 0;
   int refused = 0;
   std::uint64_t received_before = 0;
