@@ -254,20 +254,6 @@ Status take_password(const SettingTexts& command_line, const SettingTexts& confi
 
 }  // namespace
 
-const char* to_string(CarrierChoice carrier) {
-  switch (carrier) {
-    case CarrierChoice::kEnet:
-      return "enet";
-    case CarrierChoice::kLane:
-      return "lane";
-    case CarrierChoice::kTcp:
-      return "tcp";
-    case CarrierChoice::kAuto:
-      break;
-  }
-  return "auto";
-}
-
 const char* to_string(UploadPolicy policy) {
   switch (policy) {
     case UploadPolicy::kAllow:

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "app/environment.h"
+#include "base/carrier_choice.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "base/role.h"
@@ -20,9 +21,7 @@
 
 namespace lansync {
 
-enum class CarrierChoice : std::uint8_t { kAuto, kEnet, kLane, kTcp };
 enum class UploadPolicy : std::uint8_t { kAllow, kAsk, kDeny };
-const char* to_string(CarrierChoice carrier);
 const char* to_string(UploadPolicy policy);
 
 inline constexpr std::uint16_t kDefaultPort = 27801;

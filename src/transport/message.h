@@ -5,6 +5,7 @@
 // Limits are part of the format: decode refuses what exceeds them, whoever sent it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 
 #include "base/address.h"
 #include "base/bytes.h"
+#include "base/carrier_choice.h"
 #include "base/entry.h"
 #include "base/ids.h"
 #include "base/role.h"
@@ -29,6 +31,9 @@ inline constexpr std::size_t kMaxRanges = 1024;
 inline constexpr std::size_t kMaxDigestBytes = 64 * 1024;
 inline constexpr std::size_t kMaxDigestBuckets = 4096;  // kMaxDigestBytes of 16-byte digests
 inline constexpr std::size_t kMaxReasonBytes = 256;
+inline constexpr std::size_t kMaxWhere = 64;    // contents asked for at once
+inline constexpr std::size_t kMaxHolders = 16;  // told of one content
+inline constexpr std::size_t kMaxPartRanges = 128;
 // Beyond it offset arithmetic in 64 bits could overflow; no file system has such files.
 inline constexpr std::uint64_t kMaxFileSize = std::uint64_t{1} << 62;
 
@@ -159,12 +164,43 @@ struct Verdict {
   std::vector<VerdictItem> items;
 };
 
+// "My socket of this carrier, and the id that I seal under": opens a carrier between the two, or
+// opens it anew. Whoever gets one without having one of its own on the way answers with one. Port
+// 0: this node has no such carrier.
+struct Carrier {
+  bool tcp = false;  // kind: 1 lane, 2 tcp
+  std::uint16_t port = 0;
+  std::array<std::uint8_t, 8> id{};  // fresh; derive_carrier_key
+};
+
 // Half-open byte range; begin < end.
 struct WireRange {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
   bool operator==(const WireRange&) const = default;
 };
+
+// "Who has these contents?"
+struct Where {
+  std::vector<ContentId> hashes;
+};
+// What the asked node has itself, and (the hub alone) who else has it, or part of it, as far as it
+// knows. Hints: who is asked for it may still say that it is not there.
+struct HolderRow {
+  NodeId node;
+  Address address;
+  bool part = false;
+};
+struct HolderItem {
+  ContentId hash;
+  bool whole = false;
+  std::vector<WireRange> ranges;  // what is here of it, if it is not whole
+  std::vector<HolderRow> nodes;
+};
+struct Holders {
+  std::vector<HolderItem> items;
+};
+
 // "Send me these bytes of that content." `name` is a hint where to find it. `transfer` is chosen by
 // the receiver, unique in the session; what comes back carries it.
 struct RequestItem {
@@ -174,8 +210,10 @@ struct RequestItem {
   std::uint64_t size = 0;
   std::vector<WireRange> ranges;
 };
+// `carrier` is how the asker wants what is large; small files come in the session whatever it says.
 struct Request {
   std::vector<RequestItem> items;
+  CarrierChoice carrier = CarrierChoice::kAuto;
 };
 // Before the first chunk of a transfer. On kContent, as are chunks and Done, so that they keep
 // order.
@@ -208,12 +246,12 @@ struct Done {
 };
 
 using Message = std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, IndexGet, Update,
-                             Push, Verdict, Request, Download, Hole, Done, IndexQuery, IndexPage,
-                             FileHash, FileHashes, Search, Found, NotFound, Working, Failed, Cancel,
+                             Push, Verdict, Request, Download, Hole, Done, Carrier, Where, Holders,
+                             IndexQuery, IndexPage, FileHash, FileHashes, Search, Found, NotFound, Working, Failed, Cancel,
                              FileUpload, FileUploadAllow, FileUploadDeny>;
 
 // The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, index_get, update,
-// push, accept, have, conflict, refuse, request, download, hole, done, index_query, index_page,
+// push, accept, have, conflict, refuse, request, download, hole, done, carrier, where, holders, index_query, index_page,
 // file_hash, file_hashes, search, found, not_found, working, failed, cancel, file_upload,
 // file_upload_allow, file_upload_deny.
 std::string_view message_type(const Message& message);

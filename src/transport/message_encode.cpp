@@ -155,7 +155,8 @@ class Encoder {
   }
 
   void operator()(const Request& m) {
-    begin("request", 1);
+    const bool chosen = m.carrier != CarrierChoice::kAuto;
+    begin("request", chosen ? 2 : 1);
     list("items", m.items.size(), kMaxEntriesPerMessage);
     for (const RequestItem& item : m.items) {
       pack_.pack_map(5);
@@ -163,11 +164,39 @@ class Encoder {
       bytes("hash", item.hash.bytes);
       text("name", item.name);
       number("size", item.size);
-      list("ranges", item.ranges.size(), kMaxRanges);
-      for (const WireRange& range : item.ranges) {
-        pack_.pack_array(2);
-        pack_.pack_uint64(range.begin);
-        pack_.pack_uint64(range.end);
+      ranges(item.ranges, kMaxRanges);
+    }
+    if (chosen) number("carrier", static_cast<std::uint8_t>(m.carrier));
+  }
+
+  void operator()(const Carrier& m) {
+    begin("carrier", 3);
+    number("kind", m.tcp ? 2 : 1);
+    number("port", m.port);
+    bytes("id", m.id);
+  }
+
+  void operator()(const Where& m) {
+    begin("where", 1);
+    list("hashes", m.hashes.size(), kMaxWhere);
+    for (const ContentId& hash : m.hashes) raw(hash.bytes);
+  }
+
+  void operator()(const Holders& m) {
+    begin("holders", 1);
+    list("items", m.items.size(), kMaxWhere);
+    for (const HolderItem& item : m.items) {
+      pack_.pack_map(4);
+      bytes("hash", item.hash.bytes);
+      flag("whole", item.whole);
+      ranges(item.ranges, kMaxPartRanges);
+      list("nodes", item.nodes.size(), kMaxHolders);
+      for (const HolderRow& row : item.nodes) {
+        pack_.pack_array(4);
+        raw(row.node.bytes);
+        pack_.pack_uint32(row.address.ip);
+        pack_.pack_uint16(row.address.port);
+        pack_.pack_uint8(row.part ? 1 : 0);
       }
     }
   }
@@ -357,6 +386,15 @@ class Encoder {
     LS_ASSERT(size <= max_size);
     key(name);
     pack_.pack_array(static_cast<std::uint32_t>(size));
+  }
+
+  void ranges(const std::vector<WireRange>& all, std::size_t max_size) {
+    list("ranges", all.size(), max_size);
+    for (const WireRange& range : all) {
+      pack_.pack_array(2);
+      pack_.pack_uint64(range.begin);
+      pack_.pack_uint64(range.end);
+    }
   }
 
   void entries(std::string_view name, const std::vector<NamedEntry>& named) {

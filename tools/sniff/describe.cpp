@@ -79,6 +79,12 @@ List named_entries(const std::vector<NamedEntry>& entries) {
   return out;
 }
 
+List range_list(const std::vector<WireRange>& ranges) {
+  List out;
+  for (const WireRange& range : ranges) out.push_back(List{range.begin, range.end});
+  return out;
+}
+
 struct Describer {
   Fields operator()(const Hello& m) const {
     Fields out{{"name", m.name},
@@ -123,6 +129,30 @@ struct Describer {
   Fields operator()(const Hole& m) const {
     return {{"transfer", m.transfer}, {"begin", m.begin}, {"end", m.end}};
   }
+  Fields operator()(const Carrier& m) const {
+    return {{"kind", m.tcp ? "tcp" : "lane"}, {"port", m.port}, {"id", to_hex(m.id)}};
+  }
+  Fields operator()(const Where& m) const {
+    List hashes;
+    for (const ContentId& hash : m.hashes) hashes.push_back(hex(hash));
+    return {{"hashes", std::move(hashes)}};
+  }
+  Fields operator()(const Holders& m) const {
+    List items;
+    for (const HolderItem& item : m.items) {
+      List nodes;
+      for (const HolderRow& row : item.nodes)
+        nodes.push_back(Fields{{"node", hex(row.node)},
+                               {"ip", ip_to_string(row.address.ip)},
+                               {"port", row.address.port},
+                               {"part", row.part}});
+      items.push_back(Fields{{"hash", hex(item.hash)},
+                             {"whole", item.whole},
+                             {"ranges", range_list(item.ranges)},
+                             {"nodes", std::move(nodes)}});
+    }
+    return {{"items", std::move(items)}};
+  }
   Fields operator()(const Mark& m) const { return {{"token", m.token}, {"answer", m.answer}}; }
   Fields operator()(const IndexGet& m) const {
     return {{"buckets", m.bucket_count}, {"digests", to_hex(m.digests)}, {"high", m.count_high}};
@@ -163,15 +193,13 @@ struct Describer {
   Fields operator()(const Request& m) const {
     List items;
     for (const RequestItem& item : m.items) {
-      List ranges;
-      for (const WireRange& range : item.ranges) ranges.push_back(List{range.begin, range.end});
       items.push_back(Fields{{"transfer", item.transfer},
                              {"hash", hex(item.hash)},
                              {"name", item.name},
                              {"size", item.size},
-                             {"ranges", std::move(ranges)}});
+                             {"ranges", range_list(item.ranges)}});
     }
-    return {{"items", std::move(items)}};
+    return {{"items", std::move(items)}, {"carrier", to_string(m.carrier)}};
   }
   Fields operator()(const Download& m) const {
     List items;

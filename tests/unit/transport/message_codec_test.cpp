@@ -109,6 +109,7 @@ Request random_request(Prng& random) {
     }
     item.size = at + random.below(1000);
   }
+  m.carrier = static_cast<CarrierChoice>(random.below(4));
   return m;
 }
 
@@ -189,7 +190,7 @@ Message random_question(Prng& random) {
 Message random_message(Prng& random) {
   auto u32 = [&] { return static_cast<std::uint32_t>(random_number(random)); };
   if (random.chance(1, 3)) return random_question(random);
-  switch (random.below(15)) {
+  switch (random.below(18)) {
     case 0:
       return random_hello(random);
     case 1:
@@ -240,6 +241,29 @@ Message random_message(Prng& random) {
     case 13: {
       std::uint64_t begin = random.below(1u << 20) * 1000;
       return Hole{u32(), begin, begin + 1 + random.below(1u << 20)};
+    }
+    case 15: {
+      Carrier m{random.chance(1, 2), static_cast<std::uint16_t>(random.next()), {}};
+      random.fill(m.id);
+      return m;
+    }
+    case 16: {
+      Where m;
+      for (std::uint64_t i = random.below(kMaxWhere + 1); i > 0; --i)
+        m.hashes.push_back(random.id<ContentId>());
+      return m;
+    }
+    case 17: {
+      Holders m;
+      m.items.resize(random.below(4));
+      for (HolderItem& item : m.items) {
+        item.hash = random.id<ContentId>();
+        item.whole = random.chance(1, 2);
+        item.ranges = {{0, 1000}, {2000, 2001 + random.below(1u << 30)}};
+        for (std::uint64_t i = random.below(kMaxHolders + 1); i > 0; --i)
+          item.nodes.push_back({random.id<NodeId>(), {u32(), 27801}, random.chance(1, 2)});
+      }
+      return m;
     }
     case 10: {
       Download m;
