@@ -55,6 +55,9 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
                                        parts.random, parts.clock, parts.log);
   provider_ =
       std::make_unique<Provider>(parts.files, parts.executor, parts.clock, *replica_, *this);
+  Carriage::Options carrying;
+  carrying.choice = config.carrier;
+  carriage_ = std::make_unique<Carriage>(carrying, parts.random, parts.log);
   provider_->set_on_changed(
       [this](const std::string& path) { replica_->on_content_changed(path); });
   replica_->set_events(this);
@@ -133,6 +136,7 @@ void Node::pump(Instant now) {
   // Before anything is pushed: a version under an id that has forgotten some of its counts would
   // pass for a newer one.
   check_identity(now);
+  poll_carriers();
   fetcher_->tick(now);
   replica_->pump(now);
   hub_->pump();
@@ -141,7 +145,9 @@ void Node::pump(Instant now) {
   // later.
   replica_->pump(now);
   send_requests();
+  send_returned();
   provider_->pump();
+  give_credit();
   send_ends();
   send_roster();
   ping(now);
@@ -153,6 +159,7 @@ Instant Node::deadline() const {
   next = std::min(next, fetcher_->deadline());
   next = std::min(next, replica_->deadline());
   next = std::min(next, client_->deadline());
+  next = std::min(next, carriage_->deadline());
   next = std::min({next, next_networks_, guard_->deadline()});
   if (!told_held_) next = std::min(next, guard_->held_at());
   if (!sessions_.empty()) next = std::min(next, next_ping_);

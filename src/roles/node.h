@@ -19,6 +19,7 @@
 #include "base/network.h"
 #include "base/random.h"
 #include "discovery/discovery.h"
+#include "roles/carriage.h"
 #include "roles/client.h"
 #include "roles/election.h"
 #include "roles/hub.h"
@@ -47,6 +48,7 @@ struct NodeConfig {
   std::uint64_t max_file_size = 0;
   std::uint64_t reserve_bytes = 0;  // stay free on the disk (CONTRACT, Guards)
   std::uint64_t limit = 0;          // bytes per second sent as content; 0: none
+  CarrierChoice carrier = CarrierChoice::kAuto;
   std::uint8_t disk_log2 = 0;
   std::uint16_t port = 27801;
   std::uint8_t protocol = kProtocolVersion;  // another one in tests only
@@ -90,6 +92,8 @@ class Node final : public SessionEvents,
 
   // The port that the endpoint got; before start().
   void set_port(std::uint16_t port) { config_.port = port; }
+  // Ways for content beside the sessions; before start(). They outlive the node.
+  void add_carrier(ContentCarrier& carrier) { carriage_->add_carrier(carrier); }
   // Begins. False: the index is damaged.
   bool start(SessionTransport& transport, const LoadedIndex& loaded, Instant now);
   void turn(Instant now);
@@ -121,6 +125,8 @@ class Node final : public SessionEvents,
              std::uint64_t size) override;
   void chunk(SourceId source, std::uint32_t transfer, std::uint64_t number,
              ByteView bytes) override;
+  BlockRoute route(SourceId source, std::uint32_t transfer, std::size_t bytes) override;
+  Via block(SourceId source, std::uint32_t transfer, std::uint64_t first, Bytes data) override;
   void hole(SourceId source, std::uint32_t transfer, ByteRange range) override;
   void end(SourceId source, const TransferResult& result) override;
   // ---- ReplicaEvents
@@ -158,6 +164,7 @@ class Node final : public SessionEvents,
     SessionInfo info;
     std::optional<Hello> hello;  // its last; none yet: not a member in our eyes
     bool greeted = false;        // our hello or hi went out
+    Instant content_at{};        // when content was asked of it, or came from it, last
   };
   struct Wait {
     Token token = 0;
@@ -194,8 +201,16 @@ class Node final : public SessionEvents,
   void ping(Instant now);
   void send_requests();
   void send_roster();
+  void queue_end(SourceId source, const TransferResult& result);
   void send_ends();
   bool within_limit();
+  void spend(std::uint64_t bytes);
+  // node_content.cpp
+  void poll_carriers();
+  void take_news(Carriage::News& news);
+  void send_returned();
+  void give_credit();
+  void look_for_stuck();
 
   // node.cpp
   void pump(Instant now);
@@ -243,6 +258,7 @@ class Node final : public SessionEvents,
   std::unique_ptr<Fetcher> fetcher_;
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<Provider> provider_;
+  std::unique_ptr<Carriage> carriage_;
   std::unique_ptr<Outbox> outbox_;
   std::unique_ptr<Hub> hub_;
   std::unique_ptr<Client> client_;
@@ -281,6 +297,8 @@ class Node final : public SessionEvents,
   std::uint64_t rejected_ = 0;
   std::uint64_t payload_sent_ = 0;
   std::uint64_t chunks_sent_ = 0;
+  std::uint64_t chunks_resent_ = 0;
+  std::uint64_t resent_charged_ = 0;  // of the carriers' resent chunks: paid from the limit
 };
 
 }  // namespace lansync

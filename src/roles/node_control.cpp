@@ -112,6 +112,8 @@ NodeState Node::state_and_reason(std::string& reason) const {
       reason = str(printable(path), ": ", problem);
     } else {
       reason = "changes are on their way";
+      if (std::string other = carriage_->fallback_reason(); !other.empty())
+        reason += str("; ", other);
     }
     return NodeState::kSyncing;
   }
@@ -126,6 +128,8 @@ NodeState Node::state_and_reason(std::string& reason) const {
     const auto& [path, problem] = *replica_->problems().begin();
     reason = str(replica_->problems().size(), " not synced, the first: ", printable(path), ": ",
                  printable(problem));
+  } else {
+    reason = carriage_->fallback_reason();
   }
   return NodeState::kInSync;
 }
@@ -167,7 +171,7 @@ StatusReport Node::status() {
         auto named = names.find(other);
         line.peer = named == names.end() ? at->second.hello->name : named->second;
       }
-      line.carrier = "enet";
+      line.carrier = via_name(transfer.via);
       line.size = transfer.size;
       line.done = transfer.done;
       line.rate = static_cast<std::uint64_t>(transfer.rate);
@@ -177,15 +181,17 @@ StatusReport Node::status() {
   add_transfers(fetcher_->progress());
   add_transfers(provider_->progress());
   const TransportCounters& transport = transport_->counters();
-  report.counters.bytes_sent = transport.bytes_sent;
-  report.counters.bytes_received = transport.bytes_received;
+  const Carriage::Counters& carried = carriage_->counters();
+  report.counters.bytes_sent = transport.bytes_sent + carried.bytes_sent;
+  report.counters.bytes_received = transport.bytes_received + carried.bytes_received;
   report.counters.auth_failures = transport.auth_failures;
   report.counters.rejected = transport.rejected + discovery_->counters().rejected;
   report.counters.payload_sent = payload_sent_;
   report.counters.payload_received = fetcher_->counters().payload_received;
   report.counters.chunks_sent = chunks_sent_;
   report.counters.chunks_received = fetcher_->counters().chunks_received;
-  report.counters.chunks_resent = fetcher_->counters().chunks_resent;
+  report.counters.chunks_resent =
+      fetcher_->counters().chunks_resent + carried.chunks_resent + chunks_resent_;
   report.counters.beacons_sent = discovery_->counters().sent;
   report.counters.beacons_received = discovery_->counters().received;
   return report;
@@ -228,6 +234,19 @@ DoctorFacts Node::doctor() {
   DoctorFacts facts = parts_.host.doctor();
   if (election_->seeking()) {
     facts.findings.push_back({true, election_->seek_reason(now_), ""});
+  }
+  for (const Carriage::Trouble& trouble : carriage_->troubles()) {
+    auto at = sessions_.find(trouble.session);
+    if (at == sessions_.end() || !at->second.hello) continue;
+    const bool lane = trouble.via == kViaLane;
+    const char* transport = lane ? "/udp" : "/tcp";
+    facts.findings.push_back(
+        {true,
+         str("the ", via_name(trouble.via), " to ", printable(at->second.hello->name), " (",
+             ip_to_string(at->second.info.address.ip), ", port ", trouble.port, transport,
+             ") does not get through: ", trouble.why, "; content goes by enet, more slowly"),
+         str("let ", trouble.own_port, transport, " in here and ", trouble.port, transport,
+             " there, e.g. `ufw allow ", trouble.own_port, transport, "`")});
   }
   for (const auto& [path, reason] : replica_->problems()) {
     if (facts.findings.size() >= 100) break;

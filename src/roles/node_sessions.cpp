@@ -8,12 +8,7 @@
 namespace lansync {
 namespace {
 
-static_assert(kChunkBytes == kContentChunk);
-
 constexpr Duration kPingInterval = 500ms;
-// Packets in ENet's hands, a session: enough for the line, short enough for its list walk (DESIGN).
-constexpr std::size_t kContentQueue = 300;
-constexpr std::size_t kEndsTogether = 64;
 
 }  // namespace
 
@@ -49,6 +44,7 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
   ends_.erase(id);
   provider_->on_source_down(id);
   fetcher_->remove_source(id);
+  carriage_->session_down(id);
   hub_->on_member_down(id);
   if (client_->hub() == id) client_->leave();
   if (peer.hello) {
@@ -160,6 +156,7 @@ void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
   if (first) {
     meet(peer);
     fetcher_->add_source(id);
+    carriage_->session_up(peer.info, transport_->session_keys(id), hello.name);
   }
   if (!peer.greeted) send_hello(id, true);
   if (hello.beacon_key && client_->hub() == id) use_beacon_key(*hello.beacon_key, true);
@@ -174,6 +171,7 @@ void Node::on_packet(SessionId id, Channel channel, ByteView bytes) {
   if (at == sessions_.end()) return;
   if (channel == Channel::kContent && is_chunk(bytes)) {
     auto chunk = decode_chunk(bytes);
+    at->second.content_at = now_;
     if (!chunk || !fetcher_->on_chunk(id, chunk->transfer, chunk->number, chunk->bytes)) {
       ++rejected_;
       transport_->violation(id, "a chunk that was not asked for");
@@ -233,6 +231,11 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
     election_->on_hub_hint(heard->node, heard->address, now_);
     return true;
   }
+  if (const auto* carrier = std::get_if<Carrier>(&message)) {
+    carriage_->on_message(id, *carrier, now_);
+    poll_carriers();
+    return true;
+  }
   if (const auto* request = std::get_if<Request>(&message)) return on_request(id, *request);
   if (const auto* download = std::get_if<Download>(&message)) return on_download(id, *download);
   if (const auto* hole = std::get_if<Hole>(&message)) {
@@ -275,124 +278,13 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
   return false;
 }
 
-// ---- content
-// ----------------------------------------------------------------------------------------
-
-bool Node::on_request(SessionId id, const Request& request) {
-  for (const RequestItem& item : request.items) {
-    RangeRequest wanted;
-    wanted.transfer = item.transfer;
-    wanted.content = item.hash;
-    wanted.name = item.name;
-    wanted.size = item.size;
-    for (const WireRange& range : item.ranges) wanted.ranges.push_back({range.begin, range.end});
-    if (!provider_->on_request(id, wanted)) return false;
-  }
-  return true;
-}
-
-bool Node::on_download(SessionId id, const Download& download) {
-  for (const DownloadItem& item : download.items) {
-    if (!fetcher_->on_begin(id, item.transfer, item.size)) return false;
-  }
-  return true;
-}
-
-bool Node::on_done(SessionId id, const Done& done) {
-  for (const TransferEnd& end : done.transfers) {
-    if (!fetcher_->on_end(id, TransferResult{end.transfer, end.ok, end.md5, end.reason}))
-      return false;
-  }
-  if (!done.published.empty() && client_->hub() == id) client_->on_done(done.published);
-  return true;
-}
-
-void Node::send_requests() {
-  std::map<SourceId, Request> requests;
-  for (const auto& [source, wanted] : fetcher_->take_requests()) {
-    Request& request = requests[source];
-    RequestItem item;
-    item.transfer = wanted.transfer;
-    item.hash = wanted.content;
-    item.name = wanted.name;
-    item.size = wanted.size;
-    for (const ByteRange& range : wanted.ranges) item.ranges.push_back({range.begin, range.end});
-    request.items.push_back(std::move(item));
-    if (request.items.size() == kMaxEntriesPerMessage) {
-      outbox_->send(source, request);
-      request.items.clear();
-    }
-  }
-  for (const auto& [source, request] : requests) {
-    if (!request.items.empty()) outbox_->send(source, request);
-  }
-}
-
-bool Node::has_room(SourceId source) {
-  return sessions_.contains(source) && transport_->queued(source) < kContentQueue && within_limit();
-}
-
-// --limit: a bucket of 20 ms of the rate, all transfers together.
-bool Node::within_limit() {
-  if (config_.limit == 0) return true;
-  double rate = static_cast<double>(config_.limit);
-  double earned = rate * static_cast<double>((now_ - allowance_at_).count()) / 1e6;
-  double most = std::max(rate * 0.02, 2.0 * static_cast<double>(kChunkBytes));
-  allowance_ = std::min(most, allowance_ + earned);
-  allowance_at_ = now_;
-  limited_ = allowance_ < static_cast<double>(kChunkBytes);
-  return !limited_;
-}
-
-void Node::begin(SourceId source, std::uint32_t transfer, const std::string& name,
-                 std::uint64_t size) {
-  Download download;
-  download.items.push_back({transfer, name, size});
-  transport_->send(source, Channel::kContent, encode_message(download));
-}
-
-void Node::chunk(SourceId source, std::uint32_t transfer, std::uint64_t chunk_number,
-                 ByteView bytes) {
-  encode_chunk({transfer, chunk_number, bytes}, chunk_buffer_);
-  transport_->send(source, Channel::kContent, chunk_buffer_);
-  ++chunks_sent_;
-  payload_sent_ += bytes.size();
-  allowance_ -= static_cast<double>(bytes.size());
-}
-
-void Node::hole(SourceId source, std::uint32_t transfer, ByteRange range) {
-  transport_->send(source, Channel::kContent,
-                   encode_message(Hole{transfer, range.begin, range.end}));
-}
-
-// Ends are gathered: with small files one message closes dozens of transfers.
-void Node::end(SourceId source, const TransferResult& result) {
-  auto& ends = ends_[source];
-  ends.push_back({result.transfer, result.ok, result.md5, result.reason});
-  if (ends.size() < kEndsTogether) return;
-  Done done;
-  done.transfers = std::move(ends);
-  ends.clear();
-  transport_->send(source, Channel::kContent, encode_message(done));
-}
-
-void Node::send_ends() {
-  for (auto& [source, ends] : ends_) {
-    if (ends.empty()) continue;
-    Done done;
-    done.transfers = std::move(ends);
-    ends.clear();
-    transport_->send(source, Channel::kContent, encode_message(done));
-  }
-  ends_.clear();
-}
-
 // ---- keeping company
 // --------------------------------------------------------------------------------
 
 void Node::ping(Instant now) {
   if (now < next_ping_) return;
   next_ping_ = now + kPingInterval;
+  look_for_stuck();
   for (const auto& [id, peer] : sessions_) {
     if (!peer.greeted) continue;
     outbox_->send_urgent(id, Ping{hub_->acting() ? hub_->seq() : client_->seq()});

@@ -76,7 +76,7 @@ class EnetEndpoint final : public SessionTransport {
   std::uint16_t port() const;
   // The keys of a session, for its carriers (derive_carrier_key). nullptr if there is none. Valid
   // until the next service().
-  const SessionKeys* session_keys(SessionId id) const;
+  const SessionKeys* session_keys(SessionId id) const override;
   // A new identity (a cloned folder). Handshakes begun before go on under the old one.
   void set_node(const NodeId& node) { options_.node = node; }
 

@@ -165,10 +165,11 @@ struct Verdict {
 };
 
 // "My socket of this carrier, and the id that I seal under": opens a carrier between the two, or
-// opens it anew. Whoever gets one without having one of its own on the way answers with one. Port
-// 0: this node has no such carrier.
+// opens it anew. Whoever gets one that is no answer, without having one of its own on the way,
+// answers. Port 0: this node has no such carrier, or closes it because nothing went by it.
 struct Carrier {
   bool tcp = false;  // kind: 1 lane, 2 tcp
+  bool answer = false;
   std::uint16_t port = 0;
   std::array<std::uint8_t, 8> id{};  // fresh; derive_carrier_key
 };

@@ -418,15 +418,16 @@ Message read_done(Fields& message, Fault& fault) {
   return m;
 }
 
-constexpr std::array<std::string_view, 4> kCarrierNames = {"type", "kind", "port", "id"};
+constexpr std::array<std::string_view, 5> kCarrierNames = {"type", "kind", "answer", "port", "id"};
 
 Message read_carrier(Fields& in, Fault& fault) {
   Carrier m;
   const auto kind = in.number<std::uint8_t>(1, 2);
   if (kind == 0) fault.set("a carrier that is not one");
   m.tcp = kind == 2;
-  m.port = in.number<std::uint16_t>(2);
-  m.id = in.id<BootId>(3).bytes;  // 8 bytes
+  m.answer = in.flag(2);
+  m.port = in.number<std::uint16_t>(3);
+  m.id = in.id<BootId>(4).bytes;  // 8 bytes
   return m;
 }
 

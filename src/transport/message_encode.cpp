@@ -170,8 +170,9 @@ class Encoder {
   }
 
   void operator()(const Carrier& m) {
-    begin("carrier", 3);
+    begin("carrier", 4);
     number("kind", m.tcp ? 2 : 1);
+    flag("answer", m.answer);
     number("port", m.port);
     bytes("id", m.id);
   }

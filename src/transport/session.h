@@ -12,6 +12,8 @@
 
 namespace lansync {
 
+struct SessionKeys;
+
 // Names one session of this process; never reused, never 0.
 using SessionId = std::uint64_t;
 
@@ -92,6 +94,8 @@ class SessionTransport {
   // When anything authenticated last came on it.
   virtual Instant last_heard(SessionId id) const = 0;
   virtual std::uint32_t rtt_ms(SessionId id) const = 0;
+  // The keys of a session, for its carriers; nullptr if there is none. Valid during the call only.
+  virtual const SessionKeys* session_keys(SessionId /*id*/) const { return nullptr; }
   // The group's beacon key, once known: proves membership to the responder's budgets.
   virtual void set_beacon_key(const BeaconKey& key) = 0;
   virtual const TransportCounters& counters() const = 0;

@@ -130,7 +130,10 @@ struct Describer {
     return {{"transfer", m.transfer}, {"begin", m.begin}, {"end", m.end}};
   }
   Fields operator()(const Carrier& m) const {
-    return {{"kind", m.tcp ? "tcp" : "lane"}, {"port", m.port}, {"id", to_hex(m.id)}};
+    return {{"kind", m.tcp ? "tcp" : "lane"},
+            {"answer", m.answer},
+            {"port", m.port},
+            {"id", to_hex(m.id)}};
   }
   Fields operator()(const Where& m) const {
     List hashes;

@@ -243,7 +243,7 @@ Message random_message(Prng& random) {
       return Hole{u32(), begin, begin + 1 + random.below(1u << 20)};
     }
     case 15: {
-      Carrier m{random.chance(1, 2), static_cast<std::uint16_t>(random.next()), {}};
+      Carrier m{random.chance(1, 2), random.chance(1, 2), static_cast<std::uint16_t>(random.next()), {}};
       random.fill(m.id);
       return m;
     }
