@@ -19,7 +19,7 @@ std::uint64_t take(const std::uint8_t*& at, int width) {
 }
 
 constexpr std::size_t kReportFixedBytes = 25;
-constexpr std::size_t kProbeBytes = 7;
+constexpr std::size_t kProbeBytes = kLaneMaxBody;
 constexpr std::size_t kMaxRunBytes = 7;  // LEB128 of a 48-bit number
 
 std::size_t run_bytes(std::uint64_t value) {
@@ -93,6 +93,7 @@ std::size_t encode_lane_probe(const LaneProbe& probe, std::span<std::uint8_t> ou
   std::uint8_t* at = out.data();
   put(at, static_cast<std::uint8_t>(LanePacketType::kProbe), 1);
   put(at, probe.floor, 6);
+  std::fill(at, out.data() + kProbeBytes, std::uint8_t{0});
   return kProbeBytes;
 }
 

@@ -59,7 +59,9 @@ struct LaneReport {
   std::size_t range_count = 0;
 };
 
-// type1 | floor6. Blocks begun under numbers below the floor were given up by the sender.
+// type1 | floor6 | zeros up to the largest body: a path that lets small datagrams through and no
+// full ones must not pass for one that works. Blocks begun under numbers below the floor were given
+// up by the sender.
 struct LaneProbe {
   std::uint64_t floor = 0;
 };
