@@ -353,6 +353,12 @@ void Node::note_sync(Instant now) {
     election_->on_in_sync(synced, now);
   }
   if (!synced) return;
+  bool shared = client_->hub() != 0;
+  for (const auto& [id, peer] : sessions_) {
+    // What it had to tell has come, and what it had to hear is there.
+    shared |= hub_->is_member(id) && peer.hello && peer.hello->in_sync && peer.hello->hub == node_;
+  }
+  if (shared) replica_->note_shared();
   Index& index = replica_->index();
   std::uint64_t seq = hub_->acting() ? hub_->seq() : client_->seq();
   std::string term = std::to_string(election_->term());

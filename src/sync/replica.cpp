@@ -1,22 +1,12 @@
 #include "sync/replica.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/assert.h"
 #include "base/rel_path.h"
 #include "sync/index_view.h"
 
 namespace lansync {
-namespace {
-
-std::uint64_t parse_count(const std::string& text) {
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
-}  // namespace
 
 Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, Executor& executor,
                  Fetcher& fetcher, RandomSource& random, const Clock& clock, Log& log)
@@ -37,11 +27,13 @@ bool Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
   if (!index_.load(loaded)) return false;
   importing_ = fresh;
   edit_reserved_ = 0;
-  edit_count_ = parse_count(index_.meta("edit_reserved"));
-  counts_before_ = edit_count_;
-  // An index of a version that did not write it down: nothing can be told from it.
-  std::string known = index_.meta("edit_count");
-  counts_known_ = known.empty() ? counts_before_ : parse_count(known);
+  counter_.start({index_.meta("edit_reserved"), index_.meta("edit_count"), index_.meta("run_begin"),
+                  index_.meta("edit_runs"), index_.meta("edit_shared")},
+                 random_);
+  // Durable with the first reservation, before any count is used.
+  index_.set_meta("run_begin", std::to_string(counter_.begin()));
+  index_.set_meta("edit_runs", counter_.runs_text());
+  index_.set_meta("edit_shared", std::to_string(counter_.shared()));
   paused_ = index_.meta("paused") == "1";
   if (std::string held = index_.meta("held_deletes"); !held.empty()) guard_.restore(held);
   trash_counter_ = random_.below(1'000'000);
@@ -51,43 +43,42 @@ bool Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
 }
 
 void Replica::use_counts(std::uint64_t n) {
-  edit_count_ += n;
-  LS_ASSERT(edit_count_ < edit_reserved_);
+  counter_.use(n);
+  LS_ASSERT(counter_.last() < edit_reserved_);
   reserve_counts();
 }
 
-// A version that was made in this run under the old id, and that is not agreed on, may claim to
-// know edits that were forgotten here: its count is above theirs. Under the new id it is what it
-// is, an edit of what the index knew.
+void Replica::note_shared() {
+  if (counter_.note_shared()) index_.set_meta("edit_shared", std::to_string(counter_.shared()));
+}
+
+// A version under the old id that no other node has seen may claim to know edits that were made
+// under the same id elsewhere: its count is above theirs. Under the new id it is what it is, an
+// edit of what this node last shared. That it is agreed on tells nothing: a node that was alone was
+// its own hub.
 void Replica::change_identity(const NodeId& node) {
   const ShortId former = short_id(options_.node);
   options_.node = node;
   std::vector<std::string> made;
   for (const auto& [path, record] : index_.paths()) {
-    if (!record.local || record.local->version.count_of(former) <= counts_before_) continue;
-    if (record.synced && record.synced->version == record.local->version) continue;
-    made.push_back(path);
+    if (record.local && record.local->version.count_of(former) > counter_.shared())
+      made.push_back(path);
   }
   for (const std::string& path : made) {
     const PathRecord record = *index_.find(path);
-    const std::uint64_t agreed = record.synced ? record.synced->version.count_of(former) : 0;
     std::vector<VersionVector::Part> parts;
     for (VersionVector::Part part : record.local->version.parts()) {
-      if (part.id == former) part.count = agreed;
+      if (part.id == former) part.count = counter_.shared();
       if (part.count > 0) parts.push_back(part);
     }
     Entry entry = *record.local;
     entry.version = VersionVector(std::move(parts));
-    entry.version.raise(short_id(node), ++edit_count_);
+    entry.version.raise(short_id(node), counter_.next());
     entry.author = short_id(node);
     index_.set_local(path, std::make_shared<const Entry>(std::move(entry)), record.stat);
     plan_.insert(path);
   }
   reserve_counts();
-}
-
-bool Replica::forgot_counts(std::uint64_t seen) const {
-  return seen > edit_count_ || (seen > counts_known_ && seen <= counts_before_);
 }
 
 void Replica::freeze_versions(bool frozen) {
@@ -322,7 +313,7 @@ void Replica::commit_then(std::function<void()> done) { after_commit_.push_back(
 void Replica::start_commit(Instant now) {
   std::string held = guard_.holding() ? guard_.serialize() : std::string();
   index_.set_meta("held_deletes", held);
-  if (index_.dirty()) index_.set_meta("edit_count", std::to_string(edit_count_));
+  if (index_.dirty()) index_.set_meta("edit_count", std::to_string(counter_.last()));
   if (commit_running_) return;
   if (!index_.dirty() && after_commit_.empty() && settled_.empty()) return;
   if (auto at = retry_.find(""); at != retry_.end() && now < at->second) return;

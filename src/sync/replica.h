@@ -23,6 +23,7 @@
 #include "base/time.h"
 #include "sync/applier.h"
 #include "sync/delete_guard.h"
+#include "sync/edit_counter.h"
 #include "sync/examiner.h"
 #include "sync/fetcher.h"
 #include "sync/file_system.h"
@@ -135,11 +136,12 @@ class Replica final : public ContentLocator {
   // ---- identity
   // --------------------------------------------------------------------------------------
   const NodeId& node() const { return options_.node; }
-  std::uint64_t edit_count() const { return edit_count_; }
+  std::uint64_t edit_count() const { return counter_.last(); }
   // The group has seen a count of this node that its index does not know to have used: the index is
-  // an older one, from a backup. (Edits of this run have counts above the reserved mark and are no
-  // sign.)
-  bool forgot_counts(std::uint64_t seen) const;
+  // an older one, from a backup, or a copy of it is at work elsewhere.
+  bool forgot_counts(std::uint64_t seen) const { return counter_.forgot(seen); }
+  // Another node is in sync with this one: it knows every edit made up to now.
+  void note_shared();
   // The hub settles conflicts with counts of its own: the next `n` are used.
   void use_counts(std::uint64_t n);
   // A new node id: counts start anew; vectors and synced tree stay (DESIGN, Identity).
@@ -283,9 +285,7 @@ class Replica final : public ContentLocator {
   std::set<std::string> unknown_below_;  // directories that could not be read
   Instant next_scan_ = kNever;
   Instant next_root_check_{};
-  std::uint64_t edit_count_ = 0;
-  std::uint64_t counts_before_ = 0;  // where this run began to count
-  std::uint64_t counts_known_ = 0;   // the highest that was used, as the loaded index knows
+  EditCounter counter_;
   std::uint64_t edit_reserved_ = 0;  // durable high-water mark
   std::map<std::string, std::string> problems_;
 

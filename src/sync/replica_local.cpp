@@ -286,7 +286,7 @@ void Replica::require_parents(const std::string& path, std::set<std::string>& pa
 
 void Replica::start_examine(Instant now) {
   // A batch may hold a directory whose delete makes a tombstone for each of its files.
-  if (edit_reserved_ < edit_count_ + kCountReserve / 4) return;
+  if (edit_reserved_ < counter_.last() + kCountReserve / 4) return;
   start_due(now);
   while (!due_.empty() && examines_running_ < kExaminesAtOnce) {
     std::set<std::string> paths;
@@ -419,8 +419,8 @@ EntryPtr Replica::versioned(const std::string& path, Entry entry) {
     if (entry.is_file()) entry.edited = WallTime{entry.mtime_ns};
     entry.version.raise(import_id(path, entry), 1);
   } else {
-    LS_ASSERT(edit_count_ < edit_reserved_);
-    entry.version.raise(short_id(options_.node), ++edit_count_);
+    LS_ASSERT(counter_.last() < edit_reserved_);
+    entry.version.raise(short_id(options_.node), counter_.next());
   }
   return std::make_shared<const Entry>(std::move(entry));
 }
@@ -462,8 +462,8 @@ void Replica::make_tombstone(const std::string& path) {
 // crash no count is used twice for different bytes (DESIGN, Identity). A million a start costs
 // nothing in 64 bits.
 void Replica::reserve_counts() {
-  if (edit_reserved_ > edit_count_ + kCountReserve / 2) return;
-  std::uint64_t mark = edit_count_ + kCountReserve;
+  if (edit_reserved_ > counter_.last() + kCountReserve / 2) return;
+  std::uint64_t mark = counter_.last() + kCountReserve;
   index_.set_meta("edit_reserved", std::to_string(mark));
   commit_then([this, mark] { edit_reserved_ = std::max(edit_reserved_, mark); });
 }

@@ -1,5 +1,7 @@
 // An index that is lost, copied or set back: whatever became of it, nothing a person wrote is lost
 // and nothing that was deleted comes back unasked.
+#include <algorithm>
+
 #include "sim/world.h"
 #include "support/catch.h"
 
@@ -17,6 +19,18 @@ void require_converged(World& world, Duration limit = 120s) {
 void stop_and_wait(World& world, SimNode& node) {
   node.stop();
   REQUIRE(world.run_until([&] { return !node.running(); }, 2s));
+}
+
+// Another machine with a copy of that one's disk: its index says the same machine and inode.
+SimNode& clone(World& world, const std::string& name, SimNode& original) {
+  SimNode& copy = world.node(name);
+  copy.options().place = original.name();
+  copy.restore(original.backup());
+  return copy;
+}
+
+bool same_id(SimNode& a, SimNode& b) {
+  return a.node().replica().node() == b.node().replica().node();
 }
 
 }  // namespace
@@ -110,4 +124,103 @@ TEST_CASE("edits made on a machine that was set back are told from those it had 
   require_converged(world);
   // Both stand: one under the name, one as a copy.
   CHECK(world.node("b").disk().tree().size() == 2);
+}
+
+TEST_CASE(
+    "two machines of one cloned disk that run at once go on under two ids, and lose nothing") {
+  for (std::uint64_t seed = 210; seed < 214; ++seed) {
+    World world(seed);
+    for (const char* name : {"a", "b", "c"}) world.add(name);
+    SimNode& a = world.node("a");
+    a.write("f", "v1");
+    a.write("untouched", "v1");
+    a.start();
+    world.node("c").start();
+    REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+    SimNode& b = clone(world, "b", a);
+    b.write("f", "v2 by the clone");
+    b.start();
+    a.write("f", "v2 by the original");
+    world.run_for(1s);
+    b.write("g", "by the clone");
+    a.write("g", "by the original");
+    require_converged(world);
+    CHECK_FALSE(same_id(a, b));
+    CHECK(world.node("c").disk().tree().size() == 5);  // f and g twice, and what nobody touched
+    b.write("f", "v3 by the clone");
+    require_converged(world);
+    CHECK(a.text("f") == "v3 by the clone");
+  }
+}
+
+TEST_CASE("a cloned disk that worked alone, run after run, loses no edit of its original") {
+  for (std::uint64_t seed = 220; seed < 228; ++seed) {
+    World world(seed);
+    for (const char* name : {"a", "b", "c"}) world.add(name);
+    SimNode& a = world.node("a");
+    a.write("f", "v1");
+    a.write("untouched", "v1");
+    a.start();
+    world.node("c").start();
+    REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+    stop_and_wait(world, a);
+    SimNode& b = clone(world, "b", a);
+    // The original goes on in the group; the clone is elsewhere, hub of itself, and edits more.
+    world.partition({"b"}, {"a", "c"});
+    a.start();
+    b.start();
+    a.write("f", "v2 by the original");
+    for (int turn = 0; turn < 5; ++turn) {
+      b.write("f", "by the clone, " + std::to_string(turn));
+      world.run_for(5s);
+    }
+    stop_and_wait(world, b);
+    b.write("f", "by the clone, between its runs");
+    b.start();
+    world.run_for(10s);
+    stop_and_wait(world, b);
+    // One after the other: the original is off when the clone comes to the group.
+    if (seed % 2 == 0) stop_and_wait(world, a);
+    world.heal();
+    b.start();
+    require_converged(world);
+    INFO("seed " << seed);
+    CHECK(world.node("c").disk().tree().size() == 3);
+    if (!a.running()) a.start();
+    require_converged(world);
+    CHECK_FALSE(same_id(a, b));
+    CHECK(world.node("c").disk().tree().size() == 3);
+  }
+}
+
+TEST_CASE("nodes of two protocol versions name each other, and say that they do not sync") {
+  World world(230);
+  for (const char* name : {"old", "new", "other"}) world.add(name);
+  world.node("new").options().protocol = kProtocolVersion + 1;
+  world.node("old").write("f", "of the old");
+  world.node("new").write("g", "of the new");
+  world.start_all();
+  world.run_for(30s);
+  struct Side {
+    const char* name;
+    int theirs;
+    const char* where;
+  };
+  for (const Side& side : {Side{"old", kProtocolVersion + 1, "lansync here"},
+                           Side{"other", kProtocolVersion + 1, "lansync here"},
+                           Side{"new", kProtocolVersion, "lansync there"}}) {
+    INFO(side.name);
+    Node& node = world.node(side.name).node();
+    auto peers = node.peers();
+    auto refused = std::find_if(peers.begin(), peers.end(), [](const PeerReport& peer) {
+      return peer.state == PeerState::kRefused;
+    });
+    REQUIRE(refused != peers.end());
+    CHECK(refused->protocol == side.theirs);
+    CHECK(refused->why.find(side.where) != std::string::npos);
+    CHECK(node.status().reason.find(refused->why) != std::string::npos);
+  }
+  CHECK(world.node("other").text("f") == "of the old");
+  CHECK_FALSE(world.node("other").has("g"));
+  CHECK_FALSE(world.node("new").has("f"));
 }

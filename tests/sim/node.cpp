@@ -70,7 +70,8 @@ void SimNode::start() {
       std::make_unique<SimExecutor>(queue_, random_.next(), [this] { wake(queue_.now()); });
   auto loaded = store_.load();
   LS_ASSERT(loaded.has_value());
-  const Identity identity = establish_identity(*loaded, str(name_, ":", place_), *running_->random);
+  const std::string& place = options_.place.empty() ? name_ : options_.place;
+  const Identity identity = establish_identity(*loaded, str(place, ":", place_), *running_->random);
   const auto boot = running_->random->id<BootId>();
   NodeConfig config;
   config.group = "sim";
@@ -83,6 +84,7 @@ void SimNode::start() {
   config.max_deletes = options_.max_deletes;
   config.disk_log2 = options_.disk_log2;
   config.port = kPort;
+  config.protocol = options_.protocol;
   NodeParts parts{disk_, store_, *running_->executor, *this, *running_->random, clock_,
                   *this, *this};
   running_->node = std::make_unique<Node>(config, identity, boot, parts);
@@ -97,6 +99,7 @@ void SimNode::start() {
   scalar.fill(0x11);
   endpoint.key = PasswordKey(scalar);
   endpoint.max_peers = 64;
+  endpoint.version = options_.protocol;
   auto opened = EnetEndpoint::open(endpoint, *running_->node, *running_->random, *this);
   LS_ASSERT(opened.has_value());
   running_->endpoint = std::move(*opened);

@@ -36,6 +36,10 @@ struct NodeOptions {
   std::uint8_t disk_log2 = 5;
   // Of a million events of the watcher so many are lost without a word.
   std::uint32_t lost_hints = 0;
+  // What the index records as its place (machine and inode): "" is the node's name. A cloned disk
+  // has its original's.
+  std::string place;
+  std::uint8_t protocol = kProtocolVersion;
 };
 
 class SimNode final : public NodeHost, private Log, private BeaconSocket {
