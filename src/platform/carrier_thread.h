@@ -76,6 +76,8 @@ class CarrierEngine {
   // One round: what is ready, what is due, what was commanded since the last. Bounded work.
   // Returns when the next one is due at the latest.
   virtual Instant turn(std::span<const epoll_event> ready) = 0;
+  // How long to leave what comes next alone, so that more of it is taken at once. After a turn.
+  virtual Duration nap() const { return Duration{0}; }
   // In order, of all sessions.
   virtual std::vector<CarrierEvent> take_events() = 0;
   // Sessions whose room() or status() may have changed since the last call.
@@ -140,7 +142,7 @@ class CarrierThread final : public ContentCarrier {
   void hand_back(SessionId session, CarrierStatus status, std::vector<ContentBlock> blocks);
   void publish();
   bool publish_session(SessionId session, Instant now);  // with mutex_ held
-  void sleep_until(Instant deadline);
+  void sleep_until(Instant deadline, Duration nap);
 
   // Of the carrier's thread.
   std::unique_ptr<CarrierEngine> engine_;

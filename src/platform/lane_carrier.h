@@ -38,6 +38,7 @@ class LaneEngine final : public CarrierEngine {
   std::uint64_t room(SessionId session) const override;
   CarrierStatus status(SessionId session) const override;
   Instant turn(std::span<const epoll_event> ready) override;
+  Duration nap() const override;
   std::vector<CarrierEvent> take_events() override;
   std::vector<SessionId> take_touched() override;
   CarrierCounters counters() const override { return counters_; }
@@ -77,6 +78,7 @@ class LaneEngine final : public CarrierEngine {
   Line* burst_of_ = nullptr;  // whose burst is not with the kernel yet; nullptr: none
   std::size_t burst_done_ = 0;
   bool waits_writable_ = false;
+  int received_ = 0;  // datagrams in this turn
 };
 
 }  // namespace lansync

@@ -86,7 +86,7 @@ struct CarrierEnd {
 
 // Both ends' wakeups until `done` or `limit`; `each` runs after every one.
 inline bool run_ends(CarrierEnd& a, CarrierEnd& b, const std::function<bool()>& done,
-                     std::chrono::milliseconds limit = std::chrono::seconds(20)) {
+                     std::chrono::milliseconds limit = std::chrono::seconds(60)) {
   auto until = std::chrono::steady_clock::now() + limit;
   while (true) {
     a.take();
