@@ -26,7 +26,9 @@ constexpr Duration kLastRound = 60s;
 // we, not the path, stood still.
 constexpr Duration kStoodStill = 600ms;
 constexpr Duration kReportAfter = 1ms;
+constexpr Duration kReportGap = 250us;  // between reports of few packets
 constexpr int kReportPackets = 64;
+constexpr int kReportFewPackets = 16;
 constexpr std::uint64_t kReportCredit = 512 * 1024;
 constexpr Duration kMaxProbeTimeout = 250ms;
 constexpr int kMaxBackoff = 6;
@@ -78,6 +80,7 @@ struct LaneConnection::State {
   // Reports.
   bool report_now = false;
   Instant report_at = kNever;
+  Instant last_report{};
   int unreported = 0;
   Instant largest_at{};
   std::uint64_t told_limit = 0;
@@ -268,6 +271,7 @@ void LaneConnection::State::emit_report(Instant now, LaneBurst& out) {
   sender.note_report(emit(out.bytes), in_us(now));
   report_now = false;
   report_at = kNever;
+  last_report = now;
   unreported = 0;
   told_limit = assembler.limit();
   last_burst = 0;
@@ -371,7 +375,10 @@ void LaneConnection::State::on_body(ByteView body, std::uint64_t number, Instant
       std::optional<ContentBlock> done;
       if (auto wrong = assembler.on_data(*data, number, done)) return violate(std::move(*wrong));
       if (done) events.push_back(BlockReceived{peer.session, std::move(*done)});
-      if (++unreported >= kReportPackets) report_now = true;
+      ++unreported;
+      if (unreported >= kReportPackets ||
+          (unreported >= kReportFewPackets && now - last_report >= kReportGap))
+        report_now = true;
       report_at = std::min(report_at, now + kReportAfter);
       return;
     }

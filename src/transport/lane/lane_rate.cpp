@@ -14,19 +14,31 @@ constexpr double kStartupGain = 2.89;
 constexpr double kDrainGain = 0.35;
 // One phase above the measured rate finds more if there is more; the next gives back what queued.
 constexpr std::array<double, 8> kCycle = {1.25, 0.75, 1, 1, 1, 1, 1, 1};
+constexpr int kEmptying = 1;
+constexpr double kEmptyingGain = 0.5;
+constexpr std::int64_t kEmptyingUs = 4000;
+// A neighbour's queue is shared by a window that grows and is cut like theirs, for so long.
+constexpr std::int64_t kCompeteUs = 500'000;
 constexpr std::int64_t kMinPhaseUs = 1000;
+// So often the own queue is let run empty, to see the path's own round trip; and for so long.
 constexpr std::int64_t kMinRttLifeUs = 10'000'000;
+constexpr std::int64_t kDrainedUs = 10'000;
 constexpr double kMinInFlight = 32 * kPacket;
 // Where the round trip is tens of microseconds and most of it is waiting for a processor, twice
-// rate x round trip would starve; a queue that cannot take this says so by losses.
+// rate x round trip would starve; a queue that cannot take this says so by losses. On a slow line
+// the time counts: nobody wants to wait behind us for long.
 constexpr double kRoomyInFlight = 768 * 1024;
-constexpr double kInitialPackets = 64;
-// The receiver reports each 64 packets or each millisecond.
+constexpr double kRoomyUs = 8000;
+constexpr double kInitialPackets = 256;
+constexpr double kInitialUs = 2000;
+// The receiver reports each 64 packets or each quarter of a millisecond, and we send in bursts.
 constexpr double kReportPackets = 64;
-constexpr double kReportUs = 1000;
-constexpr double kQuantumPackets = 60;
+constexpr double kReportUs = 250;
+constexpr double kBurstPackets = 60;
+constexpr double kBurstUs = 128;
 constexpr std::uint64_t kWindowPackets = 4096;
-constexpr double kCut = 0.7;
+constexpr double kCut = 0.8;
+constexpr double kSlopePackets = 3;  // a round: what holds against CUBIC, found by trying
 // A ceiling that has stood so long without losses rises ever faster.
 constexpr std::int64_t kPatienceUs = 1'000'000;
 constexpr int kPatienceRounds = 64;
@@ -42,7 +54,7 @@ double LaneRate::pipe_bytes() const {
 // What is in flight besides the path's own: waiting for a report, and one burst.
 double LaneRate::overhead_bytes() const {
   return std::min(bandwidth() * kReportUs, kReportPackets * kPacket) +
-         std::min(bandwidth() * kReportUs, kQuantumPackets * kPacket);
+         std::min(bandwidth() * kBurstUs, kBurstPackets * kPacket);
 }
 
 double LaneRate::low_limit() const {
@@ -58,7 +70,13 @@ LaneRateMark LaneRate::on_sent(std::int64_t now, std::uint64_t in_flight) {
   return {delivered_, delivered_us_, first_sent_us_};
 }
 
-void LaneRate::on_idle(std::uint64_t in_flight) { idle_until_ = delivered_ + in_flight; }
+double LaneRate::roomy_bytes() const { return std::min(kRoomyInFlight, bandwidth() * kRoomyUs); }
+
+void LaneRate::on_idle(std::uint64_t in_flight) {
+  // Waiting for credit with a full pipe is not idle.
+  if (bandwidth() == 0 || static_cast<double>(in_flight) < pipe_bytes() + overhead_bytes())
+    idle_until_ = delivered_ + in_flight;
+}
 
 void LaneRate::on_delivered(const LaneRateMark& mark, std::int64_t sent_us, std::uint64_t bytes,
                             std::int64_t now) {
@@ -108,10 +126,21 @@ void LaneRate::take_rtt(std::int64_t now, std::int64_t rtt_us) {
     rttvar_us_ += (std::abs(srtt_us_ - rtt_us) - rttvar_us_) / 4;
     srtt_us_ += (rtt_us - srtt_us_) / 8;
   }
-  if (min_rtt_us_ == 0 || rtt_us <= min_rtt_us_ || now - min_rtt_at_us_ > kMinRttLifeUs) {
+  if (min_rtt_us_ == 0 || rtt_us <= min_rtt_us_) {
     min_rtt_us_ = rtt_us;
     min_rtt_at_us_ = now;
   }
+  if (drained_until_us_ == 0) {
+    if (now - min_rtt_at_us_ <= kMinRttLifeUs) return;
+    drained_until_us_ = now + kDrainedUs + 2 * srtt_us_;
+    drained_rtt_us_ = rtt_us;
+    return;
+  }
+  drained_rtt_us_ = std::min(drained_rtt_us_, rtt_us);
+  if (now < drained_until_us_) return;
+  min_rtt_us_ = drained_rtt_us_;
+  min_rtt_at_us_ = now;
+  drained_until_us_ = 0;
 }
 
 void LaneRate::take_bandwidth(std::int64_t now, double sample) {
@@ -137,11 +166,16 @@ void LaneRate::end_round(std::int64_t now, std::uint64_t in_flight) {
 }
 
 void LaneRate::check_startup() {
+  bool overrun = round_lost_ * 8 > round_delivered_;
   if (bandwidth() > full_rate_ * 1.25) {
     full_rate_ = bandwidth();
     full_rounds_ = 0;
-  } else if (++full_rounds_ >= 3) {
+  } else if ((full_rounds_ += overrun ? 2 : 1) >= 3) {
     phase_ = Phase::kDrain;
+    // What startup overran is not what the path loses.
+    window_delivered_ = window_lost_ = spurious_ = 0;
+    window_count_ = 0;
+    path_loss_ = 0;
   }
 }
 
@@ -155,7 +189,9 @@ void LaneRate::learn_path_loss() {
   ++window_count_;
   window_delivered_ = window_lost_ = spurious_ = 0;
   std::size_t known = std::min(window_count_, kLossWindows);
-  path_loss_ = *std::min_element(loss_windows_.begin(), loss_windows_.begin() + known);
+  double least = *std::min_element(loss_windows_.begin(), loss_windows_.begin() + known);
+  // While a queue is shared, every window has losses of the queue's.
+  path_loss_ = competing_ ? std::min(path_loss_, least) : least;
 }
 
 void LaneRate::take_losses(std::int64_t now, std::uint64_t in_flight) {
@@ -165,14 +201,15 @@ void LaneRate::take_losses(std::int64_t now, std::uint64_t in_flight) {
   double usual = packets * path_loss_;
   bool excess = lost > 1.5 * usual + 3 * std::sqrt(usual);
   round_delivered_ = round_lost_ = 0;
+  std::uint64_t peak = std::max(round_peak_, in_flight);
   if (phase_ == Phase::kStartup) return;
   if (excess) {
-    auto peak = static_cast<double>(std::max(round_peak_, in_flight));
-    double from = ceiling_ > 0 ? std::min(ceiling_, peak) : peak;
+    auto from = static_cast<double>(peak);
+    if (ceiling_ > 0) from = std::min(ceiling_, from);
     ceiling_ = std::max(from * kCut, low_limit());
     cut_us_ = now;
     rounds_since_cut_ = 0;
-    slope_ = kPacket;
+    slope_ = kSlopePackets * kPacket;
     return;
   }
   if (ceiling_ == 0) return;
@@ -181,19 +218,36 @@ void LaneRate::take_losses(std::int64_t now, std::uint64_t in_flight) {
     slope_ *= 2;
     cut_us_ = now - kPatienceUs * 3 / 4;
   }
+  // It is not what holds us back: nothing says that more of it would do.
+  if (static_cast<double>(peak) < 0.8 * ceiling_) return;
   ceiling_ += slope_;
-  if (ceiling_ > std::max(2 * pipe_bytes() + overhead_bytes(), kRoomyInFlight)) ceiling_ = 0;
+  if (!competing_ && ceiling_ > std::max(2 * pipe_bytes() + overhead_bytes(), roomy_bytes()))
+    ceiling_ = 0;
 }
 
 void LaneRate::turn_cycle(std::int64_t now, std::uint64_t in_flight) {
-  if (phase_ == Phase::kDrain &&
-      static_cast<double>(in_flight) <= pipe_bytes() + overhead_bytes()) {
+  bool drained = static_cast<double>(in_flight) <= pipe_bytes() + overhead_bytes();
+  if (phase_ == Phase::kDrain && drained) {
     phase_ = Phase::kCruise;
     cycle_ = 2;
     cycle_us_ = now;
   }
   if (phase_ != Phase::kCruise) return;
-  if (now - cycle_us_ < std::max(min_rtt_us_, kMinPhaseUs)) return;
+  std::int64_t span = now - cycle_us_;
+  if (cycle_ == kEmptying && !drained && !(competing_ && now < compete_until_us_)) {
+    // What queued is ours, and goes when we send less; or it is another's, and stays.
+    if (span < std::max(min_rtt_us_, kEmptyingUs)) return;
+    competing_ = true;
+    compete_until_us_ = now + kCompeteUs;
+    if (ceiling_ == 0) {
+      ceiling_ = static_cast<double>(in_flight_limit());
+      slope_ = kSlopePackets * kPacket;
+    }
+  } else if (cycle_ == kEmptying && drained) {
+    competing_ = false;
+    span = kEmptyingUs + min_rtt_us_;  // over
+  }
+  if (span < std::max(min_rtt_us_, kMinPhaseUs)) return;
   cycle_ = (cycle_ + 1) % static_cast<int>(kCycle.size());
   cycle_us_ = now;
 }
@@ -201,12 +255,12 @@ void LaneRate::turn_cycle(std::int64_t now, std::uint64_t in_flight) {
 double LaneRate::rate() const {
   double measured = bandwidth();
   if (measured == 0) {
-    auto rtt = static_cast<double>(std::max<std::int64_t>(srtt_us_, 1000));
-    return kInitialPackets * kPacket / rtt;
+    return kInitialPackets * kPacket / std::max(static_cast<double>(srtt_us_), kInitialUs);
   }
   if (phase_ == Phase::kStartup) return measured * kStartupGain;
   if (phase_ == Phase::kDrain) return measured * kDrainGain;
   double gain = kCycle[static_cast<std::size_t>(cycle_)];
+  if (cycle_ == kEmptying && !competing_) gain = kEmptyingGain;
   bool honest = window_count_ % kLossWindows == 0;
   if (honest) return measured * std::min(gain, 1.0);
   return measured * gain / (1 - std::min(path_loss_, 0.25));
@@ -216,9 +270,12 @@ std::uint64_t LaneRate::in_flight_limit() const {
   double limit = kInitialPackets * kPacket;
   if (bandwidth() > 0) {
     double gain = phase_ == Phase::kStartup ? kStartupGain : 2;
-    limit = std::max(gain * pipe_bytes() + overhead_bytes(), kRoomyInFlight);
-    if (phase_ == Phase::kStartup && min_rtt_us_ > 0) limit = std::max(limit, kRoomyInFlight);
-    if (ceiling_ > 0) limit = std::min(limit, std::max(ceiling_, low_limit()));
+    limit = std::max({gain * pipe_bytes() + overhead_bytes(), roomy_bytes(), kMinInFlight});
+    if (ceiling_ > 0) {
+      double shared = std::max(ceiling_, low_limit());
+      limit = competing_ ? shared : std::min(limit, shared);
+    }
+    if (drained_until_us_ > 0) limit = kMinInFlight;
   }
   return static_cast<std::uint64_t>(limit);
 }

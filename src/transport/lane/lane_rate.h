@@ -49,6 +49,7 @@ class LaneRate {
   double pipe_bytes() const;
   double overhead_bytes() const;
   double low_limit() const;
+  double roomy_bytes() const;
   void take_rtt(std::int64_t now, std::int64_t rtt_us);
   void take_bandwidth(std::int64_t now, double sample);
   void take_losses(std::int64_t now, std::uint64_t in_flight);
@@ -75,6 +76,8 @@ class LaneRate {
 
   std::int64_t min_rtt_us_ = 0;  // 0: none yet
   std::int64_t min_rtt_at_us_ = 0;
+  std::int64_t drained_until_us_ = 0;  // 0: not now
+  std::int64_t drained_rtt_us_ = 0;
   std::int64_t srtt_us_ = 0;
   std::int64_t rttvar_us_ = 0;
 
@@ -82,9 +85,10 @@ class LaneRate {
   Phase phase_ = Phase::kStartup;
   double full_rate_ = 0;
   int full_rounds_ = 0;
-  double gain_ = 0;
   int cycle_ = 0;
   std::int64_t cycle_us_ = 0;
+  bool competing_ = false;  // for the queue of the narrowest place, with others
+  std::int64_t compete_until_us_ = 0;
 
   // Loss: of this round, of this window of packets, and the least of the last windows.
   static constexpr std::size_t kLossWindows = 10;
