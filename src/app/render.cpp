@@ -101,6 +101,28 @@ std::string cut_to_width(std::string_view text, std::size_t width) {
   return out;
 }
 
+std::vector<std::string> wrapped(std::string_view text, std::size_t width, std::size_t indent) {
+  constexpr std::size_t kMaxLines = 6;
+  std::vector<std::string> lines;
+  const std::string margin(width > 2 * indent ? indent : 0, ' ');
+  std::string line;
+  while (!text.empty()) {
+    // A word takes the spaces before it along: the text's own columns stay.
+    std::size_t word = std::min(text.find_first_not_of(' '), text.size());
+    std::size_t end = std::min(text.find(' ', word), text.size());
+    std::string_view next = text.substr(0, end);
+    if (!line.empty() && display_width(line) + display_width(next) > width &&
+        lines.size() + 1 < kMaxLines) {
+      lines.push_back(std::exchange(line, margin));
+      next.remove_prefix(word);
+    }
+    line += next;
+    text.remove_prefix(end);
+  }
+  lines.push_back(std::move(line));
+  return lines;
+}
+
 std::string table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
   for (const auto& row : rows) {
@@ -161,9 +183,12 @@ std::string render_status(const StatusReport& report) {
   rows.push_back(
       {"folder", str(printable(report.folder), ": ", counted(report.files, "files"), ", ",
                      counted(report.directories, "directories"), ", ", format_size(report.bytes))});
-  rows.push_back({"group", str(printable(report.group, 200),
-                               report.open ? " (OPEN: anyone on this network can join)"
-                                           : " (closed by a password)")});
+  rows.push_back(
+      {"group", str(printable(report.group, 200),
+                    report.open ? " (OPEN: anyone on this network can join; to close "
+                                  "it: `lansync genpass > FILE`, then --password-file FILE "
+                                  "on every node)"
+                                : " (closed by a password)")});
   rows.push_back({"node", str(printable(report.name, 200), "  ", to_hex(report.id), "  lansync ",
                               printable(report.version, 64))});
   append_attention(report, rows);

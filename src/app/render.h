@@ -29,6 +29,8 @@ std::string table(const std::vector<std::vector<std::string>>& rows);
 // Columns that a terminal gives `text` (UTF-8; wide East Asian characters take two).
 std::size_t display_width(std::string_view text);
 // At most `width` columns of it, with "~" at the end if something was cut.
+// In lines of at most `width` columns, broken at spaces; all but the first begin with `indent`.
+std::vector<std::string> wrapped(std::string_view text, std::size_t width, std::size_t indent);
 std::string cut_to_width(std::string_view text, std::size_t width);
 
 }  // namespace lansync

@@ -72,6 +72,7 @@ class Frame {
     std::string cut = cut_to_width(text, size_.columns);
     lines_.push_back(color_ && *color ? color + cut + "\x1b[0m" : cut);
   }
+  std::size_t columns() const { return size_.columns; }
   std::size_t rows_left() const { return size_.rows - lines_.size(); }
   std::string text() const {
     std::string out;
@@ -88,16 +89,18 @@ class Frame {
 void add_head(const StatusReport& report, Frame& frame) {
   frame.line(str("lansync  ", printable(report.name, 100), "  ", printable(report.folder)),
              "\x1b[1m");
-  frame.line("state   " + state_line(report), state_color(report.state));
+  // What a person has to do stands at the end of the reason: it is wrapped, not cut.
+  for (const std::string& line : wrapped("state   " + state_line(report), frame.columns(), 8))
+    frame.line(line, state_color(report.state));
   std::string role = str("role    ", to_string(report.role));
   if (!report.why_role.empty()) role += ": " + printable(report.why_role, 300);
   frame.line(role);
   std::string hub = !report.hub                   ? "none"
                     : report.hub->id == report.id ? "this node"
                                                   : printable(report.hub->name, 100);
-  frame.line(
-      str("hub     ", hub, "   group ", printable(report.group, 100), report.open ? " (OPEN)" : ""),
-      report.open ? "\x1b[33m" : "");
+  frame.line(str("hub     ", hub, "   group ", printable(report.group, 100),
+                 report.open ? " (OPEN): close it with --password-file" : ""),
+             report.open ? "\x1b[33m" : "");
   frame.line(str("folder  ", counted(report.files, "files"), ", ", format_size(report.bytes)));
   if (report.held_deletes != 0)
     frame.line(str("HELD    ", counted(report.held_deletes, "deletes"),

@@ -57,6 +57,19 @@ TEST_CASE("who was turned away is shown with the reason") {
         std::string::npos);
 }
 
+TEST_CASE("a long line is wrapped at its spaces, and no word of it is lost") {
+  auto lines = wrapped("state   held: a reason of many words that ends in what to do", 24, 8);
+  REQUIRE(lines.size() == 4);
+  CHECK(lines[0] == "state   held: a reason");
+  CHECK(lines[1] == "        of many words");
+  CHECK(lines[3] == "        what to do");
+  CHECK(wrapped("short", 24, 8) == std::vector<std::string>{"short"});
+  CHECK(wrapped("", 24, 8) == std::vector<std::string>{""});
+  // No room for a margin, and no space to break at: still an end.
+  CHECK(wrapped("a b c d e f g h i j k", 3, 8).size() == 6);
+  CHECK(wrapped(std::string(500, 'x'), 10, 2).size() == 1);
+}
+
 TEST_CASE("a transfer of nothing, of too much and of unknown length has a bar") {
   CHECK(transfer_line({"a", false, "b", "enet", 0, 0, 0}, 80).starts_with("[##########] 100%"));
   CHECK(transfer_line({"a", false, "b", "enet", 10, 50, 0}, 80).starts_with("[##########] 100%"));
