@@ -65,6 +65,10 @@ StartedCommand wait_in_sync(NodeControl& node, const Json& args, const ControlRe
           false};
 }
 
+StartedCommand examine(NodeControl& node, const Json&, const ControlReply& reply) {
+  return {node.doctor([reply](auto result) { reply(answer_of(result)); }), false};
+}
+
 StartedCommand stop_node(NodeControl& node, const Json&, const ControlReply& reply) {
   reply(answer_of(node.stop()));
   return {0, true};
@@ -81,7 +85,7 @@ constexpr std::pair<std::string_view, Handler> kHandlers[] = {
     {"peers", ask<&NodeControl::peers>},
     {"conflicts", ask<&NodeControl::conflicts>},
     {"plan", ask<&NodeControl::plan>},
-    {"doctor", ask<&NodeControl::doctor>},
+    {"doctor", examine},
     {"trash", list_trash},
     {"trash-restore", restore_trash},
     {"wait", wait_in_sync},

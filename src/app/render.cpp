@@ -250,13 +250,13 @@ std::string render_plan(const std::vector<PlanReport>& plan) {
 }
 
 std::string render_doctor(const DoctorFacts& facts) {
-  Rows rows{{"INTERFACE", "ADDRESS", "SENT", "HEARD", "MEMBERS", "REMARK"}};
+  Rows rows{{"INTERFACE", "ADDRESS", "SENT", "HEARD", "OWN", "MEMBERS", "REMARK"}};
   for (const InterfaceFacts& item : facts.interfaces) {
     std::string remark =
         item.used ? printable(item.send_error, 200) : "not used: " + printable(item.why_not, 200);
     rows.push_back({printable(item.name, 32), printable(item.address, 64),
                     std::to_string(item.beacons_sent), std::to_string(item.beacons_heard),
-                    std::to_string(item.members_heard), remark});
+                    std::to_string(item.own_heard), std::to_string(item.members_heard), remark});
   }
   std::string out = table(rows) + "\n";
   Rows figures;
@@ -267,7 +267,11 @@ std::string render_doctor(const DoctorFacts& facts) {
   figures.push_back(
       {"watches", str(facts.watches_used, " of ",
                       facts.watches_limit == 0 ? std::string("an unknown limit")
-                                               : std::to_string(facts.watches_limit))});
+                                               : std::to_string(facts.watches_limit),
+                      facts.instances_limit == 0
+                          ? std::string()
+                          : str("; ", facts.instances_limit, " inotify instances for one user"))});
+  if (!facts.firewall.empty()) figures.push_back({"firewall", printable(facts.firewall, 500)});
   out += table(figures) + "\n";
   if (facts.findings.empty()) return out + "nothing is wrong as far as this node can tell\n";
   for (const DoctorFinding& finding : facts.findings) {

@@ -174,7 +174,8 @@ Json to_json_document(const DoctorFacts& report) {
                                   {"beacons_sent", facts.beacons_sent},
                                   {"beacons_heard", facts.beacons_heard},
                                   {"members_heard", facts.members_heard},
-                                  {"send_error", facts.send_error}});
+                                  {"send_error", facts.send_error},
+                                  {"own_heard", facts.own_heard}});
   }
   json["port"] = report.port;
   json["beacon_port"] = report.beacon_port;
@@ -182,6 +183,8 @@ Json to_json_document(const DoctorFacts& report) {
   json["send_buffer"] = report.send_buffer;
   json["watches_used"] = report.watches_used;
   json["watches_limit"] = report.watches_limit;
+  json["instances_limit"] = report.instances_limit;
+  json["firewall"] = report.firewall;
   json["findings"] = Json::array();
   for (const DoctorFinding& finding : report.findings) {
     json["findings"].push_back(
@@ -271,7 +274,8 @@ void from_json_document(const Json& json, DoctorFacts& out) {
       out.interfaces.push_back({text_of(item, "name"), text_of(item, "address"),
                                 flag_of(item, "used"), text_of(item, "why_not"),
                                 number_of(item, "beacons_sent"), number_of(item, "beacons_heard"),
-                                number_of(item, "members_heard"), text_of(item, "send_error")});
+                                number_of(item, "members_heard"), text_of(item, "send_error"),
+                                number_of(item, "own_heard")});
     }
   }
   out.port = small_number_of<std::uint16_t>(json, "port");
@@ -280,6 +284,8 @@ void from_json_document(const Json& json, DoctorFacts& out) {
   out.send_buffer = number_of(json, "send_buffer");
   out.watches_used = number_of(json, "watches_used");
   out.watches_limit = number_of(json, "watches_limit");
+  out.instances_limit = number_of(json, "instances_limit");
+  out.firewall = text_of(json, "firewall");
   if (const Json& list = part_of(json, "findings"); list.is_array()) {
     for (const Json& item : list)
       out.findings.push_back(

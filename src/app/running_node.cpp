@@ -23,15 +23,12 @@ namespace {
 constexpr int kPortTries = 50;
 // CONTRACT: exit within 2 s of a signal; the rest is for closing files.
 constexpr Duration kStopPatience = 1500ms;
+constexpr Duration kDeafCheck = 1s;
 
 std::uint8_t log2_of_free(FileSystem& files) {
   auto free = files.free_bytes();
   std::uint64_t gib = free ? *free >> 30 : 0;
   return static_cast<std::uint8_t>(std::bit_width(gib));
-}
-
-bool loopback_only(const std::vector<std::string>& names) {
-  return names.size() == 1 && names[0] == "lo";
 }
 
 }  // namespace
@@ -87,9 +84,6 @@ Status RunningNode::open_network() {
   auto interfaces = InterfaceMonitor::open(options_.interfaces);
   if (!interfaces) return interfaces.error();
   interfaces_ = std::make_unique<InterfaceMonitor>(std::move(*interfaces));
-  for (const std::string& name : interfaces_->missing()) {
-    log_.warn(str("interface ", printable(name), " is not there or not up; it is used once it is"));
-  }
   auto beacons = UdpBeaconSocket::open(interfaces_->interfaces());
   if (!beacons) return beacons.error();
   beacons_ = std::move(*beacons);
@@ -132,17 +126,11 @@ Result<std::unique_ptr<EnetEndpoint>> RunningNode::open_endpoint(const Identity&
   endpoint.group = options_.group;
   endpoint.key = *key;
   endpoint.aes = cpu_has_aes();
-  if (loopback_only(options_.interfaces)) {
+  if (options_.interfaces == std::vector<std::string>{"lo"}) {
     endpoint.bind_ip = 0x7f000001;  // nothing leaves the host
   } else if (options_.interfaces.size() == 1) {
-    std::string name = options_.interfaces[0];
-    Log& log = log_;
-    endpoint.on_socket = [name, &log](int fd) {
-      if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.c_str(),
-                     static_cast<socklen_t>(name.size())) != 0) {
-        log.warn(str("sessions are not bound to ", printable(name), ": ", std::strerror(errno)));
-      }
-    };
+    bind_device_ = true;
+    endpoint.on_socket = [this](int fd) { bind_sessions(fd); };
   }
   if (!options_.keylog.empty()) {
     int fd = ::open(options_.keylog.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -213,6 +201,7 @@ Status RunningNode::open_node() {
   endpoint_ = std::move(*endpoint);
   node_->set_port(endpoint_->port());
   open_watcher();
+  update_network(clock_.now());
   if (!node_->start(*endpoint_, loaded_, clock_.now())) {
     return Error{ErrorCode::kCorrupt,
                  "the index does not decode: move .lansync/index.db away and start "
@@ -259,69 +248,6 @@ void RunningNode::stop() { stop_asked_ = true; }
 
 std::vector<Network> RunningNode::networks() { return read_networks(interfaces_->interfaces()); }
 
-DoctorFacts RunningNode::doctor() {
-  DoctorFacts facts;
-  auto all = list_interfaces();
-  const auto& used = interfaces_->interfaces();
-  if (all) {
-    for (const SystemInterface& item : *all) {
-      InterfaceFacts row;
-      row.name = item.interface.name;
-      row.address =
-          str(ip_to_string(item.interface.address), '/', std::popcount(item.interface.netmask));
-      row.used = std::find(used.begin(), used.end(), item.interface) != used.end();
-      if (!row.used) {
-        row.why_not = !item.is_up              ? "it is down"
-                      : item.is_point_to_point ? "point-to-point"
-                      : is_virtual_name(item.interface.name)
-                          ? "a network of containers or virtual machines on this host"
-                          : "not chosen with --interface";
-      }
-      auto counted = beacons_->counters().find(row.name);
-      if (counted != beacons_->counters().end()) {
-        row.beacons_sent = counted->second.sent;
-        row.beacons_heard = counted->second.heard;
-        if (counted->second.last_errno != 0)
-          row.send_error = std::strerror(counted->second.last_errno);
-      }
-      if (row.used && row.beacons_sent > 0 && row.beacons_heard == 0) {
-        facts.findings.push_back({true,
-                                  str(row.name,
-                                      ": beacons go out and none comes in, not even our "
-                                      "own: a firewall drops ",
-                                      kBeaconPort, "/udp"),
-                                  str("allow ", kBeaconPort, "/udp and ", endpoint_->port(),
-                                      "/udp, e.g. `ufw allow ", kBeaconPort, "/udp`")});
-      }
-      facts.interfaces.push_back(std::move(row));
-    }
-  }
-  if (used.empty()) {
-    facts.findings.push_back({true, "no interface with IPv4 is up: no other node can be found",
-                              "connect to the LAN, or name one with --interface"});
-  }
-  MachineFacts machine = read_machine_facts();
-  facts.port = endpoint_->port();
-  facts.beacon_port = kBeaconPort;
-  auto positive = [](std::int64_t value) {
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
-  };
-  facts.receive_buffer = positive(machine.socket_receive_max);
-  facts.send_buffer = positive(machine.socket_send_max);
-  facts.watches_limit = positive(machine.inotify_watches);
-  facts.watches_used = watcher_ ? watcher_->watch_count() : 0;
-  if (!watcher_ || watcher_->degraded()) {
-    facts.findings.push_back(
-        {true, "some directories are not watched: changes there are found by rescans",
-         "sysctl fs.inotify.max_user_watches=524288"});
-  }
-  if (facts.receive_buffer < 1024 * 1024) {
-    facts.findings.push_back({false, str("net.core.rmem_max is ", facts.receive_buffer, " bytes"),
-                              "sysctl net.core.rmem_max=4194304 for full speed"});
-  }
-  return facts;
-}
-
 // ---- the loop
 // ---------------------------------------------------------------------------------------
 
@@ -362,8 +288,13 @@ void RunningNode::on_watch_event(const WatchEvent& event) {
 
 Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
   if (turn.stalled || turn.suspended) {
-    log_.info(str("this machine stood still for ", to_string(turn.slept_through)));
-    node_->on_stall(turn.now);
+    log_.info(str(turn.suspended ? "this machine slept for " : "this node stood still for ",
+                  to_string(turn.slept_through)));
+    node_->on_stall(turn.now, turn.slept_through);
+  }
+  if (turn.now >= next_deaf_check_) {
+    next_deaf_check_ = turn.now + kDeafCheck;
+    update_network(turn.now);
   }
   bool more = false;
   if (watcher_) {
@@ -410,8 +341,8 @@ int RunningNode::run(TerminalView* view) {
       loop_->watch_fd(endpoint_->socket_fd(), [this] { endpoint_->service(loop_->now()); });
   if (watched) {
     watched = loop_->watch_fd(beacons_->fd(), [this] {
-      beacons_->receive([this](const Address& from, ByteView bytes) {
-        node_->on_beacon(from, bytes, loop_->now());
+      beacons_->receive([this](const Address& from, ByteView bytes, std::uint32_t interface) {
+        node_->on_beacon(from, bytes, loop_->now(), interface);
       });
     });
   }
@@ -419,7 +350,8 @@ int RunningNode::run(TerminalView* view) {
     watched = loop_->watch_fd(interfaces_->fd(), [this] {
       if (!interfaces_->on_readable()) return;
       beacons_->set_interfaces(interfaces_->interfaces());
-      node_->on_interfaces_changed(loop_->now());
+      if (bind_device_) bind_sessions(endpoint_->socket_fd());
+      update_network(loop_->now());
     });
   }
   if (watched)

@@ -5,6 +5,7 @@
 // pool is shut down before anything that jobs touch goes away (the order of members sees to it).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,7 +42,7 @@ class RunningNode final : public NodeHost {
   bool place_marker(const std::string& name) override;
   void on_new_identity(const NodeId& node) override;
   void stop() override;
-  DoctorFacts doctor() override;
+  void doctor(std::function<void(DoctorFacts)> done) override;  // running_doctor.cpp
   std::vector<Network> networks() override;
 
  private:
@@ -53,6 +54,11 @@ class RunningNode final : public NodeHost {
   void open_watcher();
   Result<std::unique_ptr<EnetEndpoint>> open_endpoint(const Identity& identity, const BootId& boot);
   std::vector<Address> resolve_peers();
+  void bind_sessions(int fd);
+  // Tells the node what the network looks like, if that changed (running_doctor.cpp).
+  void update_network(Instant now);
+  NetworkFacts network_facts() const;
+  DoctorFacts machine_facts() const;
   void on_watch_event(const WatchEvent& event);
   Instant on_turn(const Turn& turn, TerminalView* view);
 
@@ -76,6 +82,9 @@ class RunningNode final : public NodeHost {
   bool watch_overflow_ = false;
   bool trimmed_ = false;
   std::size_t watch_warned_ = 0;
+  bool bind_device_ = false;  // one --interface: sessions go over it alone
+  int bind_error_ = 0;
+  Instant next_deaf_check_{};
 };
 
 }  // namespace lansync

@@ -6,6 +6,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <bit>
 #include <string_view>
 
 #include "base/assert.h"
@@ -49,6 +50,19 @@ GroupTag group_tag(std::string_view group) {
   return tag;
 }
 
+std::uint64_t heard_mark(const NodeId& node) {
+  // Ids are random: their bytes are as good as a hash.
+  return std::uint64_t{1} << (node.bytes[0] & 63) | std::uint64_t{1} << (node.bytes[1] & 63);
+}
+
+std::optional<bool> hears(std::uint64_t filter, const NodeId& node) {
+  constexpr int kCrowded = 32;  // a hit by chance is then one in four
+  std::uint64_t mark = heard_mark(node);
+  if ((filter & mark) != mark) return false;
+  if (std::popcount(filter) > kCrowded) return std::nullopt;
+  return true;
+}
+
 Bytes encode_beacon(const Beacon& beacon, const std::optional<BeaconKey>& key) {
   ByteWriter out;
   out.raw(as_bytes(kMagic));
@@ -65,6 +79,8 @@ Bytes encode_beacon(const Beacon& beacon, const std::optional<BeaconKey>& key) {
   out.u32(beacon.term);
   out.u64(beacon.index_seq);
   out.u16(beacon.port);
+  out.u64(beacon.heard);
+  out.u32(beacon.time);
   std::string_view name = cut_name(beacon.name);
   out.u8(static_cast<std::uint8_t>(name.size()));
   out.raw(as_bytes(name));
@@ -102,6 +118,8 @@ std::optional<Beacon> decode_beacon(ByteView bytes) {
   beacon.term = in.u32();
   beacon.index_seq = in.u64();
   beacon.port = in.u16();
+  beacon.heard = in.u64();
+  beacon.time = in.u32();
   std::uint8_t name_size = in.u8();
   if (name_size > kMaxBeaconName) return std::nullopt;
   beacon.name = as_text(in.raw(name_size));

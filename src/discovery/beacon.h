@@ -1,7 +1,8 @@
 // The beacon: who is here. A hint to dial, never a fact (reliability.md §4.1, step 0).
 //
 //   "LSYN" | version1 | flags1 | group_tag8 | node_id16 | boot_id8 | counter8 | role1 | manual1 |
-//   replica1 | disk1 | term4 | index_seq8 | enet_port2 | name_len1 | name <= 32 | tag16
+//   replica1 | disk1 | term4 | index_seq8 | enet_port2 | heard8 | time4 | name_len1 | name <= 32 |
+//   tag16
 //
 // At most kMaxBeaconBytes. The tag authenticates everything before it under K_beacon, or is zero.
 #pragma once
@@ -43,10 +44,20 @@ struct Beacon {
   std::uint32_t term = 0;      // hub term and hub sequence at which this node was last in sync
   std::uint64_t index_seq = 0;
   std::uint16_t port = 0;  // ENet's
+  // Whom the sender has heard lately, as a Bloom filter (heard_mark): who is not in it knows that
+  // its own beacons do not arrive there. For people only; nothing is decided by it.
+  std::uint64_t heard = 0;
+  std::uint32_t time = 0;  // seconds since 1970 UTC by the sender's clock; 0: not told
   std::string name;
   BeaconTag tag;
   bool tag_valid = false;  // set by the receiver
 };
+
+// Two bits of the filter `heard`, drawn from the id.
+std::uint64_t heard_mark(const NodeId& node);
+// Whether the sender of a beacon with that filter hears `node`; nullopt when so many bits are set
+// that a hit says little.
+std::optional<bool> hears(std::uint64_t filter, const NodeId& node);
 
 // Group names are public: the tag only keeps groups apart. SHA-256("lansync group" || group)[:8].
 GroupTag group_tag(std::string_view group);

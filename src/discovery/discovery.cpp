@@ -25,11 +25,32 @@ constexpr Duration kAnswerDelay = 50ms;
 constexpr std::uint64_t kYoungCounter = 16;
 constexpr Duration kYoungExpiry = 3 * kYoungPeriod;
 constexpr Duration kExpiry = 3 * kPeriod * (100 + kPeriodJitterPercent) / 100;
+// Two of the longest periods: who was heard within them is heard.
+constexpr Duration kHeardLately = 80s;
+// A way by which that many of a neighbour's beacons in a row did not come is gone.
+constexpr std::uint64_t kMissedBeacons = 3;
 constexpr std::size_t kMaxSeen = 2 * Discovery::kMaxMembers;
 constexpr std::uint8_t kAnnouncedFlags = Beacon::kSeek | Beacon::kHubLost;
 
 Instant expires_at(const Neighbour& neighbour) {
   return neighbour.last_heard + (neighbour.beacon.counter < kYoungCounter ? kYoungExpiry : kExpiry);
+}
+
+// Puts `path` first (or leaves it where it is), whether or not it was known.
+void note_path(Neighbour& neighbour, const NeighbourPath& path, bool first) {
+  auto& paths = neighbour.paths;
+  auto at = std::find_if(paths.begin(), paths.end(),
+                         [&](const NeighbourPath& known) { return known.address == path.address; });
+  if (at == paths.end()) {
+    if (paths.size() >= Discovery::kMaxPaths) paths.pop_back();
+    at = paths.insert(paths.end(), path);
+  }
+  *at = path;
+  if (first) std::rotate(paths.begin(), at, at + 1);
+  std::erase_if(paths, [&](const NeighbourPath& known) {
+    return known.counter + kMissedBeacons <= path.counter;
+  });
+  neighbour.address = paths.front().address;
 }
 
 }  // namespace
@@ -100,6 +121,9 @@ void Discovery::send(Instant now, std::uint8_t extra_flags) {
   beacon.boot = options_.boot;
   beacon.counter = ++counter_;
   beacon.flags = static_cast<std::uint8_t>(beacon.flags | extra_flags);
+  beacon.heard = heard_filter(now);
+  if (options_.clock)
+    beacon.time = static_cast<std::uint32_t>(options_.clock->wall().ns / 1'000'000'000);
   socket_.broadcast(encode_beacon(beacon, key_));
   ++counters_.sent;
   last_sent_ = now;
@@ -149,7 +173,28 @@ Instant Discovery::deadline() const {
   return std::min({next_regular_, announce_at_, answer_at_, next_expiry_});
 }
 
-void Discovery::on_datagram(const Address& from, ByteView bytes, Instant now) {
+std::uint64_t Discovery::heard_filter(Instant now) const {
+  std::uint64_t filter = 0;
+  for (const auto& [node, neighbour] : neighbours_)
+    if (now - neighbour.last_heard < kHeardLately) filter |= heard_mark(node);
+  return filter;
+}
+
+void Discovery::set_interfaces(const std::vector<std::uint32_t>& interfaces) {
+  auto gone = [&](const NeighbourPath& path) {
+    return std::find(interfaces.begin(), interfaces.end(), path.interface) == interfaces.end();
+  };
+  for (auto& [node, neighbour] : neighbours_) {
+    // The last way is kept: where it led is still the best guess.
+    if (std::all_of(neighbour.paths.begin(), neighbour.paths.end(), gone)) continue;
+    if (std::erase_if(neighbour.paths, gone) == 0) continue;
+    neighbour.address = neighbour.paths.front().address;
+    event(DiscoveryEvent::Kind::kMoved, node, neighbour.beacon.tag_valid);
+  }
+}
+
+void Discovery::on_datagram(const Address& from, ByteView bytes, Instant now,
+                            std::uint32_t interface) {
   std::optional<Beacon> beacon = decode_beacon(bytes);
   if (!beacon) {
     ++counters_.rejected;
@@ -166,9 +211,10 @@ void Discovery::on_datagram(const Address& from, ByteView bytes, Instant now) {
   if (beacon->version != options_.version) return on_other_version(from, *beacon, now);
   beacon->tag_valid = key_ && beacon_tag_valid(bytes, *key_);
   if (beacon->node == options_.node) return on_own_id(*beacon);
-  if (beacon->tag_valid && is_replay(*beacon, now)) return on_duplicate(from, *beacon);
+  const NeighbourPath path{{from.ip, beacon->port}, interface, beacon->counter};
+  if (beacon->tag_valid && is_replay(*beacon, now)) return on_duplicate(path, *beacon);
   if ((beacon->flags & Beacon::kGoodbye) != 0) return on_goodbye(from, *beacon);
-  keep(from, *beacon, now);
+  keep(path, *beacon, now);
   // Answering is bounded by itself, so a seeker for whom there was no room gets its answer too.
   if ((beacon->flags & Beacon::kSeek) != 0) want_answer(now);
 }
@@ -185,14 +231,17 @@ bool Discovery::is_replay(const Beacon& beacon, Instant now) {
   return replay;
 }
 
-void Discovery::on_duplicate(const Address& from, const Beacon& beacon) {
+void Discovery::on_duplicate(const NeighbourPath& path, const Beacon& beacon) {
   auto at = neighbours_.find(beacon.node);
-  Address address{from.ip, beacon.port};
   if (at != neighbours_.end() && at->second.beacon.boot == beacon.boot &&
       at->second.beacon.counter == beacon.counter) {
-    if (address == at->second.former_address) {
-      std::swap(at->second.address, at->second.former_address);
-    }
+    Neighbour& known = at->second;
+    std::size_t before = known.paths.size();
+    Address first = known.address;
+    note_path(known, path, path.address == known.former_address);
+    // A copy of a beacon is no news, another way is.
+    if (known.paths.size() != before || known.address != first)
+      event(DiscoveryEvent::Kind::kMoved, beacon.node, beacon.tag_valid);
     return;
   }
   ++counters_.replayed;
@@ -237,13 +286,13 @@ void Discovery::on_goodbye(const Address& from, const Beacon& beacon) {
   event(DiscoveryEvent::Kind::kGoodbye, beacon.node, beacon.tag_valid);
 }
 
-void Discovery::keep(const Address& from, const Beacon& beacon, Instant now) {
-  Address address{from.ip, beacon.port};
+void Discovery::keep(const NeighbourPath& path, const Beacon& beacon, Instant now) {
   auto at = neighbours_.find(beacon.node);
   if (at != neighbours_.end() && at->second.beacon.tag_valid && !beacon.tag_valid) {
     // A stranger may not speak for a member. After our key changed the member itself has no valid
     // tag until it has the new key too, and then its word counts as any hint.
-    if (at->second.key_generation == key_generation_ || at->second.address.ip != from.ip) return;
+    if (at->second.key_generation == key_generation_ || at->second.address.ip != path.address.ip)
+      return;
   }
   bool candidate_before = at != neighbours_.end() && !at->second.beacon.tag_valid;
   if (!beacon.tag_valid && !candidate_before && candidates_ >= kMaxCandidates && !make_room(false))
@@ -253,15 +302,19 @@ void Discovery::keep(const Address& from, const Beacon& beacon, Instant now) {
       return;
     at = neighbours_.try_emplace(beacon.node).first;
     at->second.first_heard = now;
-    at->second.address = address;
+    at->second.address = path.address;
   }
   Neighbour& known = at->second;
   if (candidate_before) --candidates_;
   if (!beacon.tag_valid) ++candidates_;
-  if (known.beacon.boot != beacon.boot) known.first_heard = now;
-  known.former_address = known.address;
-  known.address = address;
+  bool copy = known.beacon.boot == beacon.boot && known.beacon.counter == beacon.counter;
+  if (known.beacon.boot != beacon.boot) {
+    known.first_heard = now;
+    known.paths.clear();
+  }
+  if (!copy) known.former_address = known.address;
   known.beacon = beacon;
+  note_path(known, path, !copy || path.address == known.former_address);
   known.last_heard = now;
   known.key_generation = key_generation_;
   ++known.heard;

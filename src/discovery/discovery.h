@@ -29,11 +29,21 @@ class BeaconSocket {
   virtual void broadcast(ByteView datagram) = 0;
 };
 
-// Somebody heard. One per node id; what the newest beacon of it said.
+// One way to a neighbour: an address of it, and the interface of ours on which it is heard.
+struct NeighbourPath {
+  Address address;  // source IP and the beacon's ENet port
+  std::uint32_t interface = 0;
+  std::uint64_t counter = 0;  // of the last beacon that came this way
+};
+
+// Somebody heard. One per node id, however many ways lead to it; what its newest beacon said.
 struct Neighbour {
   Beacon beacon;
-  Address address;         // source IP and the beacon's ENet port
-  Address former_address;  // where it was heard before, if it is heard on several paths
+  Address address;  // that of the first path
+  // Best first, at most kMaxPaths: the one that the newest beacon came by, and the former first one
+  // rather than another if it came by both.
+  std::vector<NeighbourPath> paths;
+  Address former_address;  // the first before the newest beacon
   Instant first_heard;
   Instant last_heard;
   std::uint64_t heard = 0;
@@ -42,7 +52,7 @@ struct Neighbour {
 
 // What changed, in the order it did. Taken by roles after on_datagram and tick.
 struct DiscoveryEvent {
-  enum class Kind { kHeard, kGoodbye, kExpired } kind;
+  enum class Kind { kHeard, kGoodbye, kExpired, kMoved } kind;  // kMoved: its paths are others
   NodeId node;
   bool tag_valid = false;  // the beacon's, or for kExpired that of the last one
 };
@@ -54,12 +64,14 @@ class Discovery {
   static constexpr std::size_t kMaxOtherVersions = 64;
   static constexpr std::size_t kMaxEvents = 8192;
   static constexpr int kMaxAnswersPerSecond = 4;
+  static constexpr std::size_t kMaxPaths = 4;
 
   struct Options {
     GroupTag group;
     NodeId node;
     BootId boot;
     std::uint8_t version = kProtocolVersion;
+    const Clock* clock = nullptr;  // what beacons tell of our wall clock; none: nothing
   };
 
   Discovery(const Options& options, BeaconSocket& socket, RandomSource& random, Log& log);
@@ -83,8 +95,10 @@ class Discovery {
   void goodbye(Instant now);
 
   // A datagram on the beacon port. Foreign groups are counted and forgotten; malformed is
-  // `rejected`.
-  void on_datagram(const Address& from, ByteView bytes, Instant now);
+  // `rejected`. `interface`: the one it came in on.
+  void on_datagram(const Address& from, ByteView bytes, Instant now, std::uint32_t interface = 0);
+  // These interfaces are in use now: ways that led over others are forgotten.
+  void set_interfaces(const std::vector<std::uint32_t>& interfaces);
   // Sends what is due, expires what is stale (three periods of what the neighbour should send: 15 s
   // in its first minute, else 112.5 s, which is three times 30 s + 25 %).
   void tick(Instant now);
@@ -130,8 +144,9 @@ class Discovery {
   void on_other_version(const Address& from, const Beacon& beacon, Instant now);
   void on_goodbye(const Address& from, const Beacon& beacon);
   // The same beacon over a second path: stay with the path that was used before.
-  void on_duplicate(const Address& from, const Beacon& beacon);
-  void keep(const Address& from, const Beacon& beacon, Instant now);
+  void on_duplicate(const NeighbourPath& path, const Beacon& beacon);
+  void keep(const NeighbourPath& path, const Beacon& beacon, Instant now);
+  std::uint64_t heard_filter(Instant now) const;
   bool make_room(bool tagged);
   void event(DiscoveryEvent::Kind kind, const NodeId& node, bool tag_valid);
   void expire(Instant now);

@@ -86,6 +86,9 @@ Result<std::unique_ptr<UdpBeaconSocket>> UdpBeaconSocket::open(std::vector<Inter
 }
 
 void UdpBeaconSocket::broadcast(ByteView datagram) {
+  constexpr std::size_t kRemembered = 8;  // a burst may go out before its echo is read
+  if (last_sent_.size() >= kRemembered) last_sent_.pop_front();
+  last_sent_.emplace_back(datagram.begin(), datagram.end());
   for (auto at = interfaces_.begin(); at != interfaces_.end(); ++at) {
     // Two addresses in one subnet of one interface are one broadcast.
     bool done = std::any_of(interfaces_.begin(), at, [&](const Interface& before) {
@@ -96,6 +99,8 @@ void UdpBeaconSocket::broadcast(ByteView datagram) {
     Counters& counters = counters_[at->name];
     if (error == 0) {
       ++counters.sent;
+      ++counters.unanswered;
+      counters.last_errno = 0;
     } else {
       ++counters.send_errors;
       counters.last_errno = error;
@@ -126,11 +131,32 @@ int UdpBeaconSocket::receive(const Callback& callback) {
       ++dropped_elsewhere_;
       continue;
     }
-    ++counters_[interface->name].heard;
-    callback({ntohl(from.sin_addr.s_addr), ntohs(from.sin_port)},
-             ByteView(buffer.data(), static_cast<std::size_t>(size)));
+    ByteView bytes(buffer.data(), static_cast<std::size_t>(size));
+    Counters& counters = counters_[interface->name];
+    counters.unanswered = 0;
+    bool ours = std::any_of(last_sent_.begin(), last_sent_.end(), [&](const Bytes& sent) {
+      return std::equal(bytes.begin(), bytes.end(), sent.begin(), sent.end());
+    });
+    if (ours) {
+      ++counters.echoed;
+      continue;
+    }
+    ++counters.heard;
+    callback({ntohl(from.sin_addr.s_addr), ntohs(from.sin_port)}, bytes, interface->index);
   }
   return taken;
+}
+
+std::vector<std::string> UdpBeaconSocket::deaf() const {
+  constexpr std::uint64_t kNotByChance = 3;
+  std::vector<std::string> names;
+  for (const Interface& interface : interfaces_) {
+    auto at = counters_.find(interface.name);
+    if (interface.is_loopback || at == counters_.end()) continue;
+    bool listed = !names.empty() && names.back() == interface.name;
+    if (at->second.unanswered >= kNotByChance && !listed) names.push_back(interface.name);
+  }
+  return names;
 }
 
 const Interface* UdpBeaconSocket::by_index(std::uint32_t index) const {

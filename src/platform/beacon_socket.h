@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -35,19 +36,26 @@ class UdpBeaconSocket final : public BeaconSocket {
 
   // Hands over at most kMaxDatagramsPerCall datagrams and returns how many were taken from the
   // socket. `bytes` is valid during the call.
-  using Callback = std::function<void(const Address& from, ByteView bytes)>;
+  using Callback =
+      std::function<void(const Address& from, ByteView bytes, std::uint32_t interface)>;
   int receive(const Callback& callback);
 
   // For `doctor`.
   struct Counters {
     std::uint64_t sent = 0;
-    std::uint64_t heard = 0;  // our own echo included: none at all means that sending fails too
+    std::uint64_t heard = 0;  // from others
+    // The kernel gives a host its own broadcasts back, through the same packet filter as everybody
+    // else's: those that do not come back are dropped by a firewall on this machine.
+    std::uint64_t echoed = 0;
+    std::uint64_t unanswered = 0;  // sent since anything was heard there, our echo included
     std::uint64_t send_errors = 0;
     int last_errno = 0;
   };
   // By interface name.
   const std::map<std::string, Counters>& counters() const { return counters_; }
   std::uint64_t dropped_elsewhere() const { return dropped_elsewhere_; }
+  // Interfaces in use on which not even our own beacons are heard. Loopback is none of them.
+  std::vector<std::string> deaf() const;
 
  private:
   UdpBeaconSocket(UniqueFd socket, std::vector<Interface> interfaces, std::uint16_t port)
@@ -57,6 +65,7 @@ class UdpBeaconSocket final : public BeaconSocket {
   UniqueFd socket_;
   std::vector<Interface> interfaces_;
   std::uint16_t port_;
+  std::deque<Bytes> last_sent_;  // to know our own by
   std::map<std::string, Counters> counters_;
   std::uint64_t dropped_elsewhere_ = 0;
 };

@@ -70,7 +70,10 @@ Result<std::vector<SystemInterface>> list_interfaces() {
     row.interface.address = ip_of(at->ifa_addr);
     row.interface.netmask = ip_of(at->ifa_netmask);
     row.interface.is_loopback = (at->ifa_flags & IFF_LOOPBACK) != 0;
-    row.is_up = (at->ifa_flags & IFF_UP) != 0 && row.interface.index != 0;
+    // Without IFF_RUNNING a cable that comes back would change nothing in the list, and the burst
+    // of beacons that finds the group again would not go out.
+    row.is_up = (at->ifa_flags & IFF_UP) != 0 && (at->ifa_flags & IFF_RUNNING) != 0 &&
+                row.interface.index != 0;
     row.has_broadcast = (at->ifa_flags & IFF_BROADCAST) != 0;
     row.is_point_to_point = (at->ifa_flags & IFF_POINTOPOINT) != 0;
     // Computed and not asked for: `ip addr add` without `brd` leaves the broadcast address unset.

@@ -29,7 +29,7 @@ struct Interface {
 // As the system lists it, before the choice.
 struct SystemInterface {
   Interface interface;
-  bool is_up = false;
+  bool is_up = false;  // and has a carrier: a cable that is out, a Wi-Fi that is not joined is not
   bool has_broadcast = false;
   bool is_point_to_point = false;
 };

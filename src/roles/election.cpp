@@ -14,6 +14,10 @@ constexpr std::size_t kMaxRosterRows = 2048;
 // A woken hub's sessions may be dead without the transport knowing yet; until it does, the hub
 // counts itself alone, so that a laptop that was away never deposes a group that went on.
 constexpr Duration kWokenDoubt = 5s;
+// ENet gives a session up after 10 s without an answer at the least.
+constexpr Duration kSessionsLast = 10s;
+// For how long after a change of our addresses silence is taken for its effect.
+constexpr Duration kMovedTime = 10s;
 
 }  // namespace
 
@@ -54,9 +58,9 @@ void Election::on_facts(const PeerFacts& facts, Instant now) {
     peer->session_since = now;
     peer->mine = peer->dialling;
     peer->odd_since = Instant{};
-    peer->dialling = peer->refused = false;
+    peer->dialling = peer->refused = peer->closed_by_us = false;
     peer->known = true;
-    peer->failures = peer->hub_beacons = 0;
+    peer->failures = peer->hub_beacons = peer->unanswered = 0;
     peer->dial_after = peer->out_until = Instant{};
   }
   peer->facts = facts;
@@ -101,6 +105,8 @@ void Election::on_session_down(const NodeId& node, Instant now) {
   now_ = std::max(now_, now);
   Peer* peer = find(node);
   if (peer == nullptr) return;
+  // We have acted on it when we closed it, and may be dialling again.
+  if (std::exchange(peer->closed_by_us, false) && !peer->in_session) return;
   peer->in_session = peer->mine = peer->dialling = false;
   peer->odd_since = Instant{};
   peer->facts.hub = NodeId{};
@@ -205,17 +211,67 @@ void Election::term_durable(std::uint32_t term, Instant now) {
   }
 }
 
-void Election::on_stall(Instant now) {
+void Election::on_stall(Instant now, Duration slept) {
   now_ = std::max(now_, now);
+  // Before that, the others may still hold the other ends of our sessions.
+  if (slept >= kSessionsLast) drop_sessions({}, now);
   listen_until_ = now + options_.seek_time;
   hub_heard_ = std::max(hub_heard_, now);
   for (auto& [node, peer] : peers_) {
     if (peer.dialling) peer.last_dial = now;
     if (peer.odd_since != Instant{}) peer.odd_since = now;
   }
-  if (phase_ == Phase::kHub) woken_until_ = now + kWokenDoubt;
-  if (phase_ == Phase::kSeeking || phase_ == Phase::kClaiming)
+  if (phase_ == Phase::kHub) {
+    woken_until_ = now + kWokenDoubt;
+    // The others have chosen another hub by now, if there are others: to look for it first is
+    // calmer than to be the second one.
+    if (slept > options_.hub_silence) {
+      role_ = Role::kNone;
+      seek(false, NodeId{}, false, now);
+    }
+  } else if (phase_ == Phase::kSeeking || phase_ == Phase::kClaiming) {
     seek(seek_.hub_lost, seek_.lost_hub, false, now);
+  }
+}
+
+// As on_session_down() for each, but for what a session that ends would set off.
+void Election::drop_sessions(const std::set<NodeId>& but, Instant now) {
+  for (auto& [node, peer] : peers_) {
+    if (!peer.in_session || but.contains(node)) continue;
+    peer.in_session = peer.mine = peer.dialling = false;
+    peer.odd_since = Instant{};
+    peer.facts.hub = NodeId{};
+    peer.facts.hub_live = peer.facts.in_sync = false;
+    peer.closed_by_us = true;
+    peer.dial_after = now;
+    peer.dialled_once = false;
+    act(CloseAction{node, "stale"});
+  }
+  Peer* hub = phase_ == Phase::kFollowing ? find(hub_) : nullptr;
+  if (hub != nullptr && !hub->in_session) dial(hub_, *hub, now);
+}
+
+void Election::on_network(bool was_away, const std::set<NodeId>& alive, Instant now) {
+  now_ = std::max(now_, now);
+  moved_until_ = now + kMovedTime;
+  for (auto& [node, peer] : peers_) {
+    if (peer.in_session || peer.refused) continue;
+    // What failed, failed in another network.
+    peer.failures = 0;
+    peer.dialled_once = false;
+    peer.dial_after = peer.out_until = now;
+  }
+  for (auto& [address, due] : static_peers_) due = now;
+  if (!was_away) return;
+  drop_sessions(alive, now);
+  // Alone, or with nodes of this host only: the group went on elsewhere, and is looked for before
+  // we go on as a hub of our own. Whoever answers has the group.
+  if (phase_ == Phase::kHub && members() <= 1) {
+    role_ = Role::kNone;
+    seek(false, NodeId{}, false, now);
+  } else if (phase_ == Phase::kSeeking) {
+    seek(seek_.hub_lost, seek_.lost_hub, false, now);
+  }
 }
 
 void Election::on_in_sync(bool in_sync, Instant now) {

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/role.h"
 #include "base/time.h"
+#include "roles/reach.h"
 #include "transport/session.h"
 
 namespace lansync {
@@ -43,6 +44,8 @@ struct PeerFacts {
   BootId boot;
   std::string name;
   Address address;
+  std::vector<Address> others;   // further addresses of it, best first (beacon only)
+  std::optional<bool> hears_us;  // it says so, or that it does not (beacon only)
   Role role = Role::kNone;
   NodeId hub;  // whom it follows (session only)
   std::uint32_t hub_term = 0;
@@ -143,8 +146,14 @@ class Election {
   void on_hub_heard(Instant now);
   // The last PersistTermAction is on disk.
   void term_durable(std::uint32_t term, Instant now);
-  // Our own loop stood still or the machine slept: counts of silence start anew.
-  void on_stall(Instant now);
+  // Our own loop stood still or the machine slept for so long: counts of silence start anew, and
+  // after a long sleep sessions that the others have given up are not waited for.
+  void on_stall(Instant now, Duration slept);
+  // Our interfaces or addresses changed. `was_away`: we were without a network for so long that the
+  // others went on without us; `alive`: with whom sessions work all the same (nodes of this host).
+  void on_network(bool was_away, const std::set<NodeId>& alive, Instant now);
+  // A node is heard at these addresses now, best first.
+  void on_moved(const NodeId& node, const std::vector<Address>& addresses, Instant now);
   // We are in sync with the hub we follow, or are caught up after a join (handing over waits for
   // it).
   void on_in_sync(bool in_sync, Instant now);
@@ -165,6 +174,10 @@ class Election {
   std::string why_role() const;
   // Why nothing happens, when seeking: which direction is silent, --role client alone, ...
   std::string seek_reason(Instant now) const;
+
+  // Who is heard and was dialled, but does not answer; hubs first. For people.
+  std::vector<SilentNode> silent(Instant now) const;
+  OurPorts ports() const { return {options_.port, options_.beacon_port}; }
 
   // What our hello/hi, claim and beacon have to say besides role(), hub() and term().
   bool hub_live(Instant now) const;  // heard our hub, authenticated, within hub_silence
@@ -187,13 +200,20 @@ class Election {
     bool mine = false;     // we opened the session, to find a hub
     bool refused = false;  // another password or protocol: not of our group
     bool dialling = false;
+    bool closed_by_us = false;  // its session's end is no news when it comes
+    std::optional<bool> hears_us;
+    std::vector<Address> heard_at;  // addresses of the last beacon, best first
+    std::size_t next_way = 0;       // of way_to(): which is dialled next in this attempt
+    int ways_open = 0;              // dials of this attempt that have not failed
+    Instant way_since{};
     Instant heard{};  // last beacon
     Instant session_since{};
     Instant last_dial{};
     bool dialled_once = false;
     Instant dial_after{};  // backoff
     int failures = 0;
-    Instant out_until{};     // out of the order of candidates
+    int unanswered = 0;   // dials since the last session; unlike `failures` nothing forgives them
+    Instant out_until{};  // out of the order of candidates
     Instant hub_evidence{};  // last beacon that said it is a hub
     int hub_beacons = 0;     // separate ones, with no session between
     Instant told{};          // last TellHubHeard about it
@@ -226,6 +246,10 @@ class Election {
   bool within_budget(Instant now);
   void dial_static(Instant now);
   void expire_dials(Instant now);
+  std::vector<Address> ways_to(const Peer& peer) const;
+  bool dial_next_way(const NodeId& node, Peer& peer, Instant now);
+  void drop_sessions(const std::set<NodeId>& but, Instant now);
+  void redial_hub(Peer& hub, Instant now);
   void close_idle(Instant now);
   std::string name_of(const NodeId& node) const;
 
@@ -243,6 +267,7 @@ class Election {
   void claim(std::uint32_t above, Instant now);
   bool damped(Instant now) const;
   void refuse(std::string reason);
+  void refuse_silent(const NodeId& node);
   bool is_candidate(const Peer& peer, Instant now) const;
 
   // election_hub.cpp: being it, losing it, and meeting another.
@@ -299,8 +324,10 @@ class Election {
   std::vector<Instant> untagged_dials_;      // of the last second
   std::vector<Instant> hub_changes_;         // of the last minute
   Instant listen_until_{};                   // after a stall: neither claim nor count as lost
-  Instant woken_until_{};                    // hub: our count of members is not to be trusted
-  std::uint32_t bridged_members_ = 0;        // what a bridging claim joins together
+  Instant moved_until_{};              // our addresses changed: a session may have lost its way
+  Instant tried_way_{};                // last dial to a hub with whom we have a session
+  Instant woken_until_{};              // hub: our count of members is not to be trusted
+  std::uint32_t bridged_members_ = 0;  // what a bridging claim joins together
   Instant bridged_until_{};
   bool bridging_ = false;
   Instant serverless_since_{};

@@ -7,6 +7,9 @@ namespace lansync {
 
 namespace {
 
+// A hub says something each 500 ms: after two of those its way to us is doubted.
+constexpr Duration kDoubt = 1s;
+constexpr Duration kDoubtMoved = 700ms;
 constexpr Duration kMeetAgain = 1s;
 constexpr std::size_t kMostCounterClaims = 3;
 constexpr Duration kCounterClaimSpan = 10s;
@@ -320,6 +323,8 @@ void Election::follower_step(Instant now) {
   update_live(now);
   Peer* hub = find(hub_);
   if (hub != nullptr && !hub->in_session) dial(hub_, *hub, now);
+  Duration doubt = now < moved_until_ ? kDoubtMoved : kDoubt;
+  if (hub != nullptr && hub->in_session && now - hub_heard_ >= doubt) redial_hub(*hub, now);
   if (!bridge(now)) close_idle(now);
 }
 

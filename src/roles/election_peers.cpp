@@ -18,6 +18,11 @@ constexpr Duration kStaticSeeking = 3s;
 constexpr Duration kStaticSettled = 30s;
 constexpr Duration kLongestBackoff = 600s;
 constexpr Duration kLongestMemberBackoff = 8s;
+// Between the dials to one node's addresses: more than a handshake takes, less than patience.
+constexpr Duration kWayPatience = 250ms;
+constexpr Duration kWayInterval = 900ms;
+// Two of the longest periods between beacons.
+constexpr Duration kHeardLife = 80s;
 // A beacon after so long without one is news: the way to that node is open again.
 constexpr Duration kSilenceThatResets = 4s;
 // Answers to seek beacons come in handfuls; beacons this far apart show a hub that goes on.
@@ -88,6 +93,9 @@ void Election::on_beacon(const PeerFacts& facts, bool tag_valid, bool seeking, I
     peer->out_until = std::min(peer->out_until, now);
   }
   peer->heard = now;
+  peer->heard_at = facts.others;
+  peer->heard_at.insert(peer->heard_at.begin(), facts.address);
+  peer->hears_us = facts.hears_us;
   peer->tagged = tag_valid;
   peer->seeking = seeking;
   // What a node said inside a session is not overruled by a beacon that anybody can make.
@@ -167,8 +175,73 @@ bool Election::dial(const NodeId& node, Peer& peer, Instant now) {
   peer.dialling = true;
   peer.dialled_once = true;
   peer.last_dial = now;
-  act(DialAction{node, peer.facts.address});
+  peer.next_way = 0;
+  peer.ways_open = 0;
+  dial_next_way(node, peer, now);
   return true;
+}
+
+// The address of the last session or of the roster first: it is known to work, or to have worked.
+std::vector<Address> Election::ways_to(const Peer& peer) const {
+  std::vector<Address> ways{peer.facts.address};
+  // A stranger's further addresses are as many more dials that its beacon could make us do.
+  if (!trusted(peer)) return ways;
+  for (const Address& address : peer.heard_at) {
+    if (std::find(ways.begin(), ways.end(), address) == ways.end()) ways.push_back(address);
+  }
+  return ways;
+}
+
+// One attempt goes by every way that is known, each begun a moment after the one before it: a cable
+// that was pulled costs that moment and not the time limit of a dial.
+bool Election::dial_next_way(const NodeId& node, Peer& peer, Instant now) {
+  std::vector<Address> ways = ways_to(peer);
+  if (peer.next_way >= ways.size()) return false;
+  peer.way_since = now;
+  ++peer.ways_open;
+  act(DialAction{node, ways[peer.next_way++]});
+  return true;
+}
+
+// The session with our hub is silent. By another way it is dialled beside it, and the one that
+// works stays; if our own addresses changed, the same way is worth a new session too.
+void Election::redial_hub(Peer& hub, Instant now) {
+  if (now - tried_way_ < kWayInterval) return;
+  std::vector<Address> ways = ways_to(hub);
+  if (ways.size() > 1) {
+    tried_way_ = now;
+    for (std::size_t i = 1; i < ways.size(); ++i) act(DialAction{hub_, ways[i]});
+  } else if (now < moved_until_) {
+    tried_way_ = now;
+    hub.in_session = hub.mine = false;
+    hub.closed_by_us = true;
+    act(CloseAction{hub_, "moved"});
+    hub.dial_after = now;
+    hub.dialled_once = false;
+    dial(hub_, hub, now);
+  }
+}
+
+void Election::on_moved(const NodeId& node, const std::vector<Address>& addresses, Instant now) {
+  now_ = std::max(now_, now);
+  Peer* peer = find(node);
+  if (peer == nullptr || addresses.empty()) return;
+  peer->heard_at = addresses;
+  // A session goes by the way it goes until that falls silent.
+  if (!peer->in_session) peer->facts.address = addresses.front();
+}
+
+std::vector<SilentNode> Election::silent(Instant now) const {
+  std::vector<SilentNode> found;
+  for (const auto& [node, peer] : peers_) {
+    if (peer.in_session || peer.refused || peer.unanswered == 0 || peer.heard == Instant{})
+      continue;
+    if (now - peer.heard >= kHeardLife) continue;
+    found.push_back({name_of(node), peer.facts.address, peer.hears_us, is_hub(peer.facts.role)});
+  }
+  std::stable_sort(found.begin(), found.end(),
+                   [](const SilentNode& a, const SilentNode& b) { return a.is_hub > b.is_hub; });
+  return found;
 }
 
 void Election::dial_static(Instant now) {
@@ -183,9 +256,12 @@ void Election::dial_static(Instant now) {
 
 void Election::expire_dials(Instant now) {
   for (auto& [node, peer] : peers_) {
-    if (!peer.dialling || now - peer.last_dial < kDialTimeout) continue;
+    if (!peer.dialling) continue;
+    if (now - peer.way_since >= kWayPatience && dial_next_way(node, peer, now)) continue;
+    if (now - peer.last_dial < kDialTimeout) continue;
     peer.dialling = false;
     peer.failures++;
+    peer.unanswered++;
     peer.dial_after = now + backoff(DialFailure::kNoAnswer, peer.failures, trusted(peer));
   }
 }
@@ -196,8 +272,14 @@ void Election::on_dial_failed(const NodeId& node, const Address& address, DialFa
   for (auto& [id, peer] : peers_) {
     bool same = node.is_zero() ? peer.facts.address == address : id == node;
     if (!same || peer.in_session) continue;
+    // One way of several: the attempt has failed when the last of them has.
+    bool no_answer = failure == DialFailure::kNoAnswer;
+    if (peer.dialling && no_answer && peer.ways_open > 0) --peer.ways_open;
+    if (peer.dialling && no_answer && dial_next_way(id, peer, now)) continue;
+    if (peer.dialling && no_answer && peer.ways_open > 0) continue;
     peer.dialling = false;
     peer.failures++;
+    peer.unanswered++;
     peer.dial_after = now + backoff(failure, peer.failures, trusted(peer));
     if (failure == DialFailure::kWrongPassword || failure == DialFailure::kProtocol ||
         failure == DialFailure::kSelf) {

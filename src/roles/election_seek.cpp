@@ -101,14 +101,14 @@ bool Election::hub_is_heard(Instant now) {
     silent = node;
     if (dialled < kHubsDialled && dial(node, peer, now)) ++dialled;
   }
-  if (held && now - seek_.started >= options_.hub_answer)
-    refuse(str(name_of(silent),
-               " is the hub and is heard here, but does not answer: what we send (UDP ",
-               options_.port,
-               ") does not reach it, or its answers do not come back; check both "
-               "firewalls (UDP ",
-               options_.port, " and ", options_.beacon_port, ")"));
+  if (held && now - seek_.started >= options_.hub_answer) refuse_silent(silent);
   return held;
+}
+
+void Election::refuse_silent(const NodeId& node) {
+  const Peer& peer = *find(node);
+  SilentNode hub{name_of(node), peer.facts.address, peer.hears_us, true};
+  refuse(str(why_silent(hub, ports()), ": ", silence_advice(hub, ports())));
 }
 
 // Rule 4: nobody claims while a node that it reaches has a live session with the hub.

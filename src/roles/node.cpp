@@ -9,6 +9,8 @@ namespace lansync {
 namespace {
 
 constexpr Duration kHousekeeping = 1h;
+// So long without us and the others have chosen another hub (Election::Options::hub_silence).
+constexpr Duration kAway = 2s;
 constexpr std::int64_t kLongAwayNs = 365LL * 24 * 3600 * 1'000'000'000;
 
 std::uint64_t number(const std::string& text) {
@@ -38,8 +40,8 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
       fresh_(identity.fresh),
       identity_meta_(identity.meta) {
   discovery_ = std::make_unique<Discovery>(
-      Discovery::Options{group_tag(config.group), node_, boot, config.protocol}, parts.beacons,
-      parts.random, parts.log);
+      Discovery::Options{group_tag(config.group), node_, boot, config.protocol, &parts.clock},
+      parts.beacons, parts.random, parts.log);
   FetcherOptions fetching;
   fetching.reserve_bytes = config.reserve_bytes;
   fetcher_ = std::make_unique<Fetcher>(parts.files, parts.executor, parts.clock, fetching);
@@ -71,7 +73,8 @@ Node::~Node() = default;
 
 bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant now) {
   transport_ = &transport;
-  now_ = now;
+  now_ = alone_since_ = now;
+  if (!network_.problem.empty()) parts_.log.warn(network_.problem);
   outbox_ = std::make_unique<Outbox>(transport);
   hub_ = std::make_unique<Hub>(*replica_, *outbox_, parts_.log);
   client_ = std::make_unique<Client>(*replica_, *outbox_, parts_.log);
@@ -184,6 +187,13 @@ void Node::take_discovery_events(Instant now) {
       case DiscoveryEvent::Kind::kExpired:
         election_->on_expired(event.node, now);
         break;
+      case DiscoveryEvent::Kind::kMoved: {
+        if (!neighbour) break;
+        std::vector<Address> addresses;
+        for (const NeighbourPath& path : neighbour->paths) addresses.push_back(path.address);
+        election_->on_moved(event.node, addresses, now);
+        break;
+      }
     }
   }
   if (discovery_->take_clone_heard()) {
@@ -400,8 +410,8 @@ void Node::take_new_identity(const std::string& reason, Instant now) {
 // ---- what the outside tells
 // -------------------------------------------------------------------------
 
-void Node::on_beacon(const Address& from, ByteView datagram, Instant now) {
-  discovery_->on_datagram(from, datagram, now);
+void Node::on_beacon(const Address& from, ByteView datagram, Instant now, std::uint32_t interface) {
+  discovery_->on_datagram(from, datagram, now, interface);
 }
 
 void Node::on_watch_overflow(Instant now) {
@@ -409,14 +419,42 @@ void Node::on_watch_overflow(Instant now) {
   replica_->rescan(now);
 }
 
-void Node::on_stall(Instant now) {
+void Node::on_stall(Instant now, Duration slept) {
+  now_ = now;
   look_at_networks(now);
-  election_->on_stall(now);
+  election_->on_stall(now, slept);
+  if (slept < kAway) return;
+  run_elections(now);
+  update_self(now);
+  discovery_->restart_burst(now);
 }
 
-void Node::on_interfaces_changed(Instant now) {
+void Node::on_network(const NetworkFacts& network, Instant now) {
+  NetworkFacts before = std::exchange(network_, network);
+  if (!election_) return;
+  now_ = now;
+  bool back = network.lan && !before.lan;
+  if (!network.lan && before.lan) network_lost_ = now;
+  if (!network.problem.empty() && network.problem != before.problem)
+    parts_.log.warn(network.problem);
+  if (network.problem.empty() && !before.problem.empty()) parts_.log.info("the network is back");
+  if (network.interfaces == before.interfaces && network.addresses == before.addresses) return;
   look_at_networks(now);
+  discovery_->set_interfaces(network.interfaces);
+  // A cable that was out for a moment is no absence: the sessions have not noticed.
+  election_->on_network(back && now - network_lost_ >= kAway, reached(), now);
+  take_discovery_events(now);
+  run_elections(now);
+  update_self(now);
   discovery_->restart_burst(now);
+}
+
+// Those who said something within the time after which silence counts.
+std::set<NodeId> Node::reached() const {
+  std::set<NodeId> nodes;
+  for (const auto& [id, peer] : sessions_)
+    if (now_ - transport_->last_heard(id) < kAway) nodes.insert(peer.info.node);
+  return nodes;
 }
 
 void Node::on_settled(const std::string& path) { hub_->on_settled(path); }

@@ -56,6 +56,14 @@ struct NodeConfig {
   std::string folder;                        // for people
 };
 
+// What the machine's network looks like, told by the outside.
+struct NetworkFacts {
+  bool lan = true;      // an interface in use leads to others (or to loopback, as was asked)
+  std::string problem;  // if not, or if nothing comes in: what is wrong and what to do, one line
+  std::vector<std::uint32_t> interfaces;  // in use
+  std::vector<std::uint32_t> addresses;   // ours on them
+};
+
 // What only the outside can do. Implemented by app and by the simulator.
 class NodeHost {
  public:
@@ -65,7 +73,8 @@ class NodeHost {
   virtual bool place_marker(const std::string& name) = 0;
   virtual void on_new_identity(const NodeId& node) = 0;  // the endpoint has to know
   virtual void stop() = 0;                               // a person asked for it
-  virtual DoctorFacts doctor() = 0;
+  // Looks at the machine, perhaps for a second or two; answers on the control thread.
+  virtual void doctor(std::function<void(DoctorFacts)> done) = 0;
   // What this machine is on now, of the interfaces in use.
   virtual std::vector<Network> networks() { return {}; }
 };
@@ -99,14 +108,15 @@ class Node final : public SessionEvents,
   void turn(Instant now);
   Instant deadline() const;
 
-  void on_beacon(const Address& from, ByteView datagram, Instant now);
+  void on_beacon(const Address& from, ByteView datagram, Instant now, std::uint32_t interface = 0);
   void on_hint(const ChangeHint& hint, Instant now) { replica_->on_hint(hint, now); }
   void on_marker(const std::string& name);
   // A directory appeared by a rename: everything below it has another path now.
   void on_directory_moved(const std::string& path, Instant now) { replica_->look_below(path, now); }
   void on_watch_overflow(Instant now);
-  void on_stall(Instant now);
-  void on_interfaces_changed(Instant now);
+  void on_stall(Instant now, Duration slept);
+  // Before start() too. What is sent goes out on the new interfaces from here on.
+  void on_network(const NetworkFacts& network, Instant now);
   // Goodbye. Then turn() until stopped() (or the caller's patience ends).
   void begin_stop(Instant now);
   bool stopped() const;
@@ -140,7 +150,7 @@ class Node final : public SessionEvents,
   std::vector<ConflictReport> conflicts() override;
   std::vector<TrashReport> trash(std::optional<WallTime> since) override;
   std::vector<PlanReport> plan() override;
-  DoctorFacts doctor() override;
+  Token doctor(Callback<DoctorFacts> done) override;
   Result<ActionReport> confirm() override;
   Result<ActionReport> reject() override;
   Result<ActionReport> pause() override;
@@ -228,6 +238,9 @@ class Node final : public SessionEvents,
   void check_waits(Instant now);
   void housekeeping(Instant now);
   NodeState state_and_reason(std::string& reason) const;
+  std::string lonely_reason() const;
+  void add_findings(DoctorFacts& facts) const;
+  std::set<NodeId> reached() const;
 
   // node_peers.cpp
   static constexpr std::size_t kMaxSameHost = 64;
@@ -282,6 +295,10 @@ class Node final : public SessionEvents,
   std::uint32_t durable_term_ = 0;  // term whose persistence was answered by the index
   std::vector<std::uint32_t> durable_terms_;
   std::vector<Wait> waits_;
+  std::map<Token, Callback<DoctorFacts>> examinations_;
+  NetworkFacts network_;
+  Instant network_lost_{};  // when `lan` was last seen go
+  Instant alone_since_{};   // no session since
   Token next_token_ = 1;
   std::uint64_t next_mark_ = 1;
   std::map<SessionId, std::vector<TransferEnd>> ends_;

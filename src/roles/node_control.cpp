@@ -93,8 +93,16 @@ NodeState Node::state_and_reason(std::string& reason) const {
     reason = "paused by a person: `lansync resume` goes on";
     return NodeState::kPaused;
   }
+  // Said at once, whatever else is waited for: this is what a person can mend.
+  if (!network_.lan && reached().empty()) {
+    reason = network_.problem;
+    if (election_->seeking()) return NodeState::kSeeking;
+    return in_sync() ? NodeState::kInSync : NodeState::kSyncing;
+  }
   if (election_->seeking()) {
-    reason = roles_refused_.empty() ? election_->seek_reason(now_) : roles_refused_;
+    reason = !network_.problem.empty() && sessions_.empty() ? network_.problem
+             : roles_refused_.empty()                       ? election_->seek_reason(now_)
+                                                            : roles_refused_;
     if (std::string notice = version_notice(); !notice.empty()) reason += str("; ", notice);
     return NodeState::kSeeking;
   }
@@ -118,13 +126,13 @@ NodeState Node::state_and_reason(std::string& reason) const {
     return NodeState::kSyncing;
   }
   if (hub_->acting() && sessions_.empty()) {
-    reason = "nobody else was heard yet; if another node runs, `lansync doctor` says why";
+    reason = lonely_reason();
   }
   if (std::string notice = version_notice(); !notice.empty()) {
     reason = notice;
   } else if (std::string twin = same_host_notice(); !twin.empty()) {
     reason = twin;
-  } else if (!replica_->problems().empty()) {
+  } else if (reason.empty() && !replica_->problems().empty()) {
     const auto& [path, problem] = *replica_->problems().begin();
     reason = str(replica_->problems().size(), " not synced, the first: ", printable(path), ": ",
                  printable(problem));
@@ -228,31 +236,6 @@ std::vector<PlanReport> Node::plan() {
     out.push_back(std::move(report));
   }
   return out;
-}
-
-DoctorFacts Node::doctor() {
-  DoctorFacts facts = parts_.host.doctor();
-  if (election_->seeking()) {
-    facts.findings.push_back({true, election_->seek_reason(now_), ""});
-  }
-  for (const Carriage::Trouble& trouble : carriage_->troubles()) {
-    auto at = sessions_.find(trouble.session);
-    if (at == sessions_.end() || !at->second.hello) continue;
-    const bool lane = trouble.via == kViaLane;
-    const char* transport = lane ? "/udp" : "/tcp";
-    facts.findings.push_back(
-        {true,
-         str("the ", via_name(trouble.via), " to ", printable(at->second.hello->name), " (",
-             ip_to_string(at->second.info.address.ip), ", port ", trouble.port, transport,
-             ") does not get through: ", trouble.why, "; content goes by enet, more slowly"),
-         str("let ", trouble.own_port, transport, " in here and ", trouble.port, transport,
-             " there, e.g. `ufw allow ", trouble.own_port, transport, "`")});
-  }
-  for (const auto& [path, reason] : replica_->problems()) {
-    if (facts.findings.size() >= 100) break;
-    facts.findings.push_back({false, str(printable(path), ": ", printable(reason)), ""});
-  }
-  return facts;
 }
 
 Result<ActionReport> Node::confirm() {
@@ -366,6 +349,7 @@ NodeControl::Token Node::wait(std::uint32_t peers, Callback<StatusReport> done) 
 }
 
 void Node::cancel(Token token) {
+  examinations_.erase(token);
   std::erase_if(waits_, [&](const Wait& wait) { return wait.token == token; });
 }
 

@@ -139,6 +139,8 @@ struct InterfaceFacts {
   std::uint64_t beacons_heard = 0;  // from others, of any group
   std::uint64_t members_heard = 0;  // nodes of our group heard here lately
   std::string send_error;           // the last one; "" if none
+  std::uint64_t own_heard = 0;      // our own beacons, given back by the kernel
+  std::uint32_t index = 0;          // the kernel's; not shown
 };
 
 struct DoctorFinding {
@@ -156,6 +158,8 @@ struct DoctorFacts {
   std::uint64_t watches_used = 0;
   std::uint64_t watches_limit = 0;  // 0: not known
   std::vector<DoctorFinding> findings;
+  std::uint64_t instances_limit = 0;  // of inotify, for one user; 0: not known
+  std::string firewall;               // what of the packet filter could be read
 };
 
 class NodeControl {
@@ -173,7 +177,6 @@ class NodeControl {
   virtual std::vector<ConflictReport> conflicts() = 0;
   virtual std::vector<TrashReport> trash(std::optional<WallTime> since) = 0;
   virtual std::vector<PlanReport> plan() = 0;
-  virtual DoctorFacts doctor() = 0;
 
   // Errors are for the person who asked: "nothing is held".
   virtual Result<ActionReport> confirm() = 0;
@@ -190,6 +193,8 @@ class NodeControl {
   // Answers with the status at the moment when `peers` other nodes are known and this node is in
   // sync, every change made on its disk before this call included (CONTRACT, wait).
   virtual Token wait(std::uint32_t peers, Callback<StatusReport> done) = 0;
+  // Looks at the machine too, which takes a second or two at most.
+  virtual Token doctor(Callback<DoctorFacts> done) = 0;
   // An unknown or finished token is fine.
   virtual void cancel(Token token) = 0;
 };

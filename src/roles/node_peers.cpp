@@ -185,6 +185,9 @@ void Node::hear(const Neighbour& neighbour, Instant now) {
   facts.boot = beacon.boot;
   facts.name = beacon.name;
   facts.address = neighbour.address;
+  for (std::size_t i = 1; i < neighbour.paths.size(); ++i)
+    facts.others.push_back(neighbour.paths[i].address);
+  facts.hears_us = hears(beacon.heard, node_);
   facts.role = beacon.role;
   election_->on_beacon(facts, beacon.tag_valid, (beacon.flags & Beacon::kSeek) != 0, now);
 }

@@ -40,6 +40,7 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
   if (at == sessions_.end()) return;
   Peer peer = std::move(at->second);
   sessions_.erase(at);
+  if (sessions_.empty()) alone_since_ = now_;
   outbox_->forget(id);
   ends_.erase(id);
   provider_->on_source_down(id);

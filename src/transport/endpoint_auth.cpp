@@ -14,6 +14,9 @@ namespace {
 
 // M3 is due 5 s after CONNECT (reliability.md §4, Limits).
 constexpr Duration kHandshakeTimeout = 5s;
+// Both sides of a session say something each 500 ms. One that was silent for longer may have lost
+// its way, and must not keep out the session that comes by another.
+constexpr Duration kSilentSession = 600ms;
 
 DialFailure to_dial_failure(HandshakeFailure failure) {
   switch (failure) {
@@ -218,7 +221,7 @@ bool EnetEndpoint::yields_to_other(Link& link) {
   auto it = by_node_.find(link.info.node);
   if (it == by_node_.end()) return false;
   const Link& other = *links_.at(it->second);
-  const bool stays = other.info.boot == link.info.boot &&
+  const bool stays = other.info.boot == link.info.boot && now_ - other.heard < kSilentSession &&
                      other.info.outgoing != link.info.outgoing && other.opener() < link.opener();
   if (!stays) return false;
   settle_charge(link, true);  // it proved the password

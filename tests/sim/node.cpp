@@ -325,7 +325,7 @@ void SimNode::turn() {
   last_turn_ = now;
   ++turns_;
   Running& running = *running_;
-  if (now - expected_ > kStallLimit) running.node->on_stall(now);
+  if (now - expected_ > kStallLimit) running.node->on_stall(now, now - expected_);
   for (const auto& [from, bytes] : std::exchange(running.beacons, {})) {
     running.node->on_beacon(from, bytes, now);
   }

@@ -336,6 +336,8 @@ Fields describe(const Beacon& b) {
                          {"term", b.term},
                          {"index_seq", b.index_seq},
                          {"port", b.port},
+                         {"heard", b.heard},
+                         {"clock", b.time},
                          {"name", b.name},
                          {"tagged", !b.tag.is_zero()},
                          {"tag", hex(b.tag)}});

@@ -59,7 +59,10 @@ class FakeNode final : public NodeControl {
     return {{"x1", "gone.txt", WallTime{1'000'000'000}, 5}};
   }
   std::vector<PlanReport> plan() override { return {{"push", "new.txt", "only here", 9}}; }
-  DoctorFacts doctor() override { return {}; }
+  Token doctor(Callback<DoctorFacts> done) override {
+    done(DoctorFacts{});
+    return 0;
+  }
   Result<ActionReport> confirm() override {
     return Error{ErrorCode::kNotFound, "nothing is held: `lansync status` shows the state"};
   }

@@ -56,14 +56,16 @@ TEST_CASE("every document reads back as it was written") {
   check(node.trash({}));
   check(node.plan());
   check(ActionReport{"done", 3});
-  DoctorFacts facts{{{"eth7", "1.2.3.4/24", true, "", 1, 2, 3, "no route"}},
+  DoctorFacts facts{{{"eth7", "1.2.3.4/24", true, "", 1, 2, 3, "no route", 4}},
                     1,
                     2,
                     3,
                     4,
                     5,
                     6,
-                    {{true, "what", "do"}}};
+                    {{true, "what", "do"}},
+                    7,
+                    "nftables"};
   check(facts);
 }
 

@@ -20,6 +20,8 @@ Beacon sample() {
   beacon.term = 7;
   beacon.index_seq = 300;
   beacon.port = 27801;
+  beacon.heard = 0x8000000000000401;
+  beacon.time = 0x6920A5D0;
   beacon.name = "alice";
   return beacon;
 }
@@ -55,14 +57,16 @@ TEST_CASE("a beacon's bytes are those of docs/protocol.md") {
         "00000007"
         "000000000000012c"
         "6c99"
+        "8000000000000401"
+        "6920a5d0"
         "05"
         "616c696365"
         "00000000000000000000000000000000");
   // The tag: HMAC-SHA256 over all before it, cut to 16 bytes.
   Bytes tagged = encode_beacon(sample(), key_of(0x11));
   REQUIRE(tagged.size() == bytes.size());
-  CHECK(to_hex(ByteView(tagged).last(16)) == "5c754ce98e9ec48a379298b311401a53");
-  CHECK(to_hex(ByteView(tagged).first(70)) == to_hex(ByteView(bytes).first(70)));
+  CHECK(to_hex(ByteView(tagged).last(16)) == "a6f504ec88ba5aeef50fb2eed1b3b565");
+  CHECK(to_hex(ByteView(tagged).first(82)) == to_hex(ByteView(bytes).first(82)));
 }
 
 TEST_CASE("a beacon comes back as it was") {
@@ -77,6 +81,8 @@ TEST_CASE("a beacon comes back as it was") {
   CHECK(back->term == 7);
   CHECK(back->index_seq == 300);
   CHECK(back->disk_log2 == 9);
+  CHECK(back->heard == 0x8000000000000401);
+  CHECK(back->time == 0x6920A5D0);
   CHECK(encode_beacon(*back, key_of(1)) == bytes);
 }
 
@@ -126,8 +132,8 @@ TEST_CASE("values that no node sends are refused") {
   CHECK(refused(47, 4));    // manual role
   CHECK(refused(48, 2));    // full replica
   CHECK(refused(49, 64));   // log2 of GiB
-  CHECK(refused(64, 33));   // name length
-  CHECK(refused(64, 4));    // a length that is not the name's
+  CHECK(refused(76, 33));   // name length
+  CHECK(refused(76, 4));    // a length that is not the name's
   Beacon no_port = sample();
   no_port.port = 0;
   CHECK_FALSE(decode_beacon(encode_beacon(no_port, std::nullopt)));

@@ -89,8 +89,8 @@ struct Fixture {
     now = end;
   }
   void hear(const Beacon& beacon, const std::optional<BeaconKey>& key = std::nullopt,
-            std::uint32_t ip = 0x0A000002) {
-    discovery.on_datagram({ip, kBeaconPort}, encode_beacon(beacon, key), now);
+            std::uint32_t ip = 0x0A000002, std::uint32_t interface = 0) {
+    discovery.on_datagram({ip, kBeaconPort}, encode_beacon(beacon, key), now, interface);
     note_sent();
   }
   int events(DiscoveryEvent::Kind kind) {
@@ -376,6 +376,48 @@ TEST_CASE("one node heard on two paths is one neighbour and keeps its address") 
   // The cable is pulled: the other path takes over.
   f.hear(other(2, 6), group_key(), radio);
   CHECK(f.discovery.find(node_id(2))->address.ip == radio);
+}
+
+TEST_CASE("the ways to a neighbour are bounded, and those that went quiet are dropped") {
+  Fixture f;
+  f.discovery.set_key(group_key());
+  for (std::uint32_t ip = 1; ip <= 9; ++ip) f.hear(other(2, 1), group_key(), ip, ip);
+  CHECK(f.discovery.find(node_id(2))->paths.size() == Discovery::kMaxPaths);
+  CHECK(f.discovery.find(node_id(2))->address.ip == 1);
+  // A new address (DHCP): it is the one to dial from its first beacon on.
+  f.hear(other(2, 2), group_key(), 77, 1);
+  CHECK(f.discovery.find(node_id(2))->address.ip == 77);
+  f.hear(other(2, 3), group_key(), 77, 1);
+  f.hear(other(2, 4), group_key(), 77, 1);
+  CHECK(f.discovery.find(node_id(2))->paths.size() == 1);
+}
+
+TEST_CASE("when an interface goes, the ways over it are forgotten at once, but never the last") {
+  Fixture f;
+  f.discovery.set_key(group_key());
+  f.hear(other(2, 1), group_key(), 100, 1);
+  f.hear(other(2, 1), group_key(), 200, 2);
+  CHECK(f.discovery.find(node_id(2))->address.ip == 100);
+  f.discovery.take_events();
+  f.discovery.set_interfaces({2});
+  CHECK(f.events(DiscoveryEvent::Kind::kMoved) == 1);
+  CHECK(f.discovery.find(node_id(2))->address.ip == 200);
+  f.discovery.set_interfaces({});
+  CHECK(f.discovery.find(node_id(2))->address.ip == 200);
+}
+
+TEST_CASE("a beacon tells whom its sender hears, so that who is not heard can know") {
+  Fixture f;
+  f.discovery.start(f.now);
+  CHECK(decode_beacon(f.air.sent.back())->heard == 0);
+  f.hear(other(2));
+  f.run_until(f.now + 1s);
+  const std::uint64_t filter = decode_beacon(f.air.sent.back())->heard;
+  CHECK(hears(filter, node_id(2)) == true);
+  CHECK(hears(filter, node_id(0x05060000)) == false);
+  CHECK_FALSE(hears(~std::uint64_t{0}, node_id(9)).has_value());
+  f.run_until(f.now + 3min);
+  CHECK(decode_beacon(f.air.sent.back())->heard == 0);
 }
 
 TEST_CASE("foreign groups, garbage and other versions are told apart") {

@@ -452,10 +452,10 @@ void ElectionNetwork::sleep(int number, Duration duration) {
   node.asleep_until = now_ + duration;
   // The first thing that a woken node does, before anything that waited for it.
   std::uint64_t life = node.life;
-  after(duration, [this, number, life] {
+  after(duration, [this, number, life, duration] {
     Node& n = *nodes_[number];
     if (!n.alive || n.life != life) return;
-    n.election->on_stall(now_);
+    n.election->on_stall(now_, duration);
     take(number);
   });
 }

@@ -364,7 +364,7 @@ TEST_CASE("a hub that slept counts itself alone until it knows better") {
   for (int i = 60; i < 66; ++i) f.facts(f.member(i));
   REQUIRE(f.election.members() == 7);
   f.now += 600s;
-  f.election.on_stall(f.now);
+  f.election.on_stall(f.now, 600s);
   PeerFacts other = peer(70, Role::kServer);
   other.members = 6;
   f.facts(other);
@@ -377,7 +377,7 @@ TEST_CASE("after a stall the silence of the hub counts anew") {
   Fixture f;
   f.join(20, {50});
   f.now += 60s;
-  f.election.on_stall(f.now);
+  f.election.on_stall(f.now, 60s);
   f.election.tick(f.now);
   f.take();
   REQUIRE(f.election.hub() == node_id(20));
@@ -572,7 +572,7 @@ TEST_CASE("every input is legal in every state") {
                                f.now);
           break;
         case 11:
-          f.election.on_stall(f.now);
+          f.election.on_stall(f.now, 1s * static_cast<std::int64_t>(random.below(20)));
           break;
         case 12:
           f.election.on_in_sync(random.chance(1, 2), f.now);

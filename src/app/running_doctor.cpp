@@ -1,0 +1,229 @@
+// What RunningNode knows of the machine: which interfaces lead anywhere, and `doctor`.
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "app/firewall.h"
+#include "app/running_node.h"
+#include "platform/child_process.h"
+#include "platform/machine_facts.h"
+
+namespace lansync {
+namespace {
+
+// CONTRACT: commands answer at once; a firewall with 10,000 rules is listed within this.
+constexpr Duration kToolsLimit = 1500ms;
+constexpr std::uint64_t kGoodBuffer = 1024 * 1024;
+constexpr std::uint64_t kGoodWatches = 65536;
+constexpr std::size_t kNamesShown = 12;
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < kNamesShown; ++i)
+    text += str(i == 0 ? "" : ", ", printable(names[i], 32));
+  return text.empty() ? "none" : text;
+}
+
+std::uint64_t positive(std::int64_t value) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
+}
+
+std::string why_not_used(const SystemInterface& item, const std::vector<std::string>& wanted) {
+  if (!item.is_up) return "it is down, or its cable is out";
+  if (!wanted.empty()) return "not chosen with --interface";
+  if (is_virtual_name(item.interface.name))
+    return "a network of containers or virtual machines on this host";
+  return item.is_point_to_point ? "point-to-point" : "it has no broadcast";
+}
+
+ToolOutput tool_output(const ChildOutput& child) {
+  return {child.found, child.found && child.exit_code == 0, child.text};
+}
+
+// On a worker.
+FirewallTools ask_tools() {
+  std::vector<ChildOutput> outputs = run_children({{"nft", "-j", "list", "ruleset"},
+                                                   {"iptables", "-S"},
+                                                   {"firewall-cmd", "--state"},
+                                                   {"ufw", "status"}},
+                                                  kToolsLimit);
+  FirewallTools tools;
+  tools.nft = tool_output(outputs[0]);
+  tools.iptables = tool_output(outputs[1]);
+  tools.firewalld = tool_output(outputs[2]);
+  tools.ufw = tool_output(outputs[3]);
+  if (auto conf = read_small_file("/etc/ufw/ufw.conf")) tools.ufw_conf = *conf;
+  return tools;
+}
+
+void add_limits(DoctorFacts& facts, const MachineFacts& machine, bool watched) {
+  facts.receive_buffer = positive(machine.socket_receive_max);
+  facts.send_buffer = positive(machine.socket_send_max);
+  facts.watches_limit = positive(machine.inotify_watches);
+  facts.instances_limit = positive(machine.inotify_instances);
+  if (!watched) {
+    facts.findings.push_back(
+        {true,
+         str("some directories are not watched (", facts.watches_used,
+             " are, the limit for this user "
+             "is ",
+             facts.watches_limit, "): changes there are found by rescans, minutes later"),
+         "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512; the "
+         "same "
+         "lines in /etc/sysctl.d/90-lansync.conf keep them"});
+  } else if (facts.watches_limit != 0 && facts.watches_limit < kGoodWatches) {
+    facts.findings.push_back({false,
+                              str("fs.inotify.max_user_watches is ", facts.watches_limit,
+                                  ": a folder with more directories is not watched whole"),
+                              "sudo sysctl fs.inotify.max_user_watches=524288"});
+  }
+  if (facts.receive_buffer < kGoodBuffer) {
+    facts.findings.push_back({false,
+                              str("net.core.rmem_max is ", facts.receive_buffer,
+                                  " bytes: fast transfers lose datagrams"),
+                              "sudo sysctl net.core.rmem_max=4194304"});
+  }
+  if (facts.send_buffer < kGoodBuffer / 8) {
+    facts.findings.push_back({false, str("net.core.wmem_max is ", facts.send_buffer, " bytes"),
+                              "sudo sysctl net.core.wmem_max=4194304"});
+  }
+}
+
+}  // namespace
+
+void RunningNode::bind_sessions(int fd) {
+  const std::string& name = options_.interfaces[0];
+  bool bound = setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.c_str(),
+                          static_cast<socklen_t>(name.size())) == 0;
+  int error = bound ? 0 : errno;
+  // A device that is not there yet is the network's problem, and said as that.
+  if (error != 0 && error != ENODEV && error != bind_error_)
+    log_.warn(str("sessions are not bound to ", printable(name), ": ", std::strerror(error)));
+  bind_error_ = error;
+}
+
+NetworkFacts RunningNode::network_facts() const {
+  NetworkFacts facts;
+  const auto& used = interfaces_->interfaces();
+  std::size_t lan = 0;
+  for (const Interface& interface : used) {
+    facts.interfaces.push_back(interface.index);
+    facts.addresses.push_back(interface.address);
+    if (!interface.is_loopback) ++lan;
+  }
+  const auto& wanted = options_.interfaces;
+  bool loopback_asked = std::find(wanted.begin(), wanted.end(), "lo") != wanted.end();
+  facts.lan = lan > 0 || (loopback_asked && !used.empty());
+  if (!facts.lan) {
+    std::vector<std::string> there;
+    if (auto all = list_interfaces()) {
+      for (const SystemInterface& item : *all)
+        if (there.empty() || there.back() != item.interface.name)
+          there.push_back(item.interface.name);
+    }
+    facts.problem = wanted.empty()
+                        ? str("no network: no interface with IPv4 and broadcast is up (there are: ",
+                              joined(there),
+                              "): connect this machine, or start with --interface lo to sync "
+                              "nodes of this host alone")
+                        : str("no network: ", joined(interfaces_->missing()),
+                              " is not there or not up (there are: ", joined(there),
+                              "): connect it, or start with another --interface");
+    return facts;
+  }
+  std::vector<std::string> deaf = beacons_->deaf();
+  std::vector<std::string> names;
+  for (const Interface& interface : used)
+    if (!interface.is_loopback && (names.empty() || names.back() != interface.name))
+      names.push_back(interface.name);
+  if (!deaf.empty() && deaf.size() == names.size()) {
+    facts.problem = str("nothing comes in on ", joined(deaf),
+                        ", not even this node's own beacons: a "
+                        "firewall on this machine drops incoming UDP ",
+                        kBeaconPort, "; `lansync doctor` names it and the command");
+  }
+  return facts;
+}
+
+void RunningNode::update_network(Instant now) { node_->on_network(network_facts(), now); }
+
+DoctorFacts RunningNode::machine_facts() const {
+  DoctorFacts facts;
+  facts.port = endpoint_->port();
+  facts.beacon_port = kBeaconPort;
+  NetworkFacts network = network_facts();
+  if (!network.lan) facts.findings.push_back({true, network.problem, "ip address; nmcli device"});
+  auto all = list_interfaces();
+  const auto& used = interfaces_->interfaces();
+  if (all) {
+    for (const SystemInterface& item : *all) {
+      InterfaceFacts row;
+      row.name = item.interface.name;
+      row.index = item.interface.index;
+      row.address =
+          str(ip_to_string(item.interface.address), '/', std::popcount(item.interface.netmask));
+      row.used = std::find(used.begin(), used.end(), item.interface) != used.end();
+      if (!row.used) row.why_not = why_not_used(item, options_.interfaces);
+      auto counted = beacons_->counters().find(row.name);
+      if (counted != beacons_->counters().end()) {
+        const auto& counters = counted->second;
+        row.beacons_sent = counters.sent;
+        row.beacons_heard = counters.heard;
+        row.own_heard = counters.echoed;
+        if (counters.last_errno != 0) row.send_error = std::strerror(counters.last_errno);
+        if (row.used && counters.last_errno != 0) {
+          facts.findings.push_back(
+              {true, str(row.name, ": beacons cannot be sent: ", row.send_error),
+               counters.last_errno == EPERM ? "a firewall on this machine drops what goes out: let "
+                                              "outgoing UDP through"
+                                            : ""});
+        }
+      }
+      facts.interfaces.push_back(std::move(row));
+    }
+  }
+  if (!options_.port_given && facts.port != options_.port) {
+    facts.findings.push_back({false,
+                              str("port ", options_.port,
+                                  " is in use by another program (perhaps another lansync); this "
+                                  "node uses ",
+                                  facts.port, ": a firewall has to let that in"),
+                              str("ss -ulpn sport = :", options_.port, " shows which")});
+  }
+  facts.watches_used = watcher_ ? watcher_->watch_count() : 0;
+  add_limits(facts, read_machine_facts(), watcher_ && !watcher_->degraded());
+  return facts;
+}
+
+void RunningNode::doctor(std::function<void(DoctorFacts)> done) {
+  auto tools = std::make_shared<FirewallTools>();
+  workers_->submit(
+      JobClass::kBulk, [tools] { *tools = ask_tools(); },
+      [this, tools, done = std::move(done)] {
+        DoctorFacts facts = machine_facts();
+        FirewallQuestion question{{}, facts.beacon_port, facts.port};
+        for (const Interface& interface : interfaces_->interfaces()) {
+          if (!interface.is_loopback || options_.interfaces.size() == 1)
+            question.interfaces.push_back(interface.name);
+        }
+        for (const std::string& name : beacons_->deaf()) {
+          facts.findings.push_back(
+              {true,
+               str(name,
+                   ": beacons go out and nothing comes in, not even our own: a firewall on "
+                   "this machine drops incoming UDP ",
+                   kBeaconPort, ", and probably UDP ", question.port, "-", question.port + 1),
+               firewall_advice(*tools, question)});
+        }
+        FirewallReport firewall = examine_firewall(*tools, question);
+        facts.firewall = firewall.summary;
+        for (DoctorFinding& finding : firewall.findings)
+          facts.findings.push_back(std::move(finding));
+        done(std::move(facts));
+      });
+}
+
+}  // namespace lansync

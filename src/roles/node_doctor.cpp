@@ -1,0 +1,114 @@
+// Why others are not found, or do not answer: the node's part of `doctor`, and of the reason that
+// `status` shows. The machine's part (interfaces, firewall, limits) is the host's.
+#include <algorithm>
+
+#include "roles/node.h"
+
+namespace lansync {
+namespace {
+
+constexpr Duration kLonely = 10s;  // CONTRACT, The node
+constexpr Duration kHeardLately = 80s;
+constexpr std::int64_t kClockDifference = 60;  // seconds
+constexpr std::size_t kMaxFindings = 100;
+
+std::string seconds_text(std::int64_t seconds) {
+  if (seconds < 120) return str(seconds, " s");
+  if (seconds < 7200) return str(seconds / 60, " minutes");
+  return seconds < 172800 ? str(seconds / 3600, " hours") : str(seconds / 86400, " days");
+}
+
+}  // namespace
+
+// A hub without members says why it may be without them.
+std::string Node::lonely_reason() const {
+  // A firewall of this machine that lets nothing in is known at once; the rest takes its time.
+  if (!network_.problem.empty()) return network_.problem;
+  std::vector<SilentNode> silent = election_->silent(now_);
+  if (!silent.empty()) {
+    return str(why_silent(silent.front(), election_->ports()), ": ",
+               silence_advice(silent.front(), election_->ports()));
+  }
+  if (now_ - alone_since_ < kLonely) return {};
+  return "nobody else was heard for 10 s or more; if another node runs, `lansync doctor` here and "
+         "there says why";
+}
+
+NodeControl::Token Node::doctor(Callback<DoctorFacts> done) {
+  Token token = next_token_++;
+  examinations_[token] = std::move(done);
+  parts_.host.doctor([this, token](DoctorFacts facts) {
+    auto at = examinations_.find(token);
+    if (at == examinations_.end()) return;
+    Callback<DoctorFacts> answer = std::move(at->second);
+    examinations_.erase(at);
+    add_findings(facts);
+    answer(std::move(facts));
+  });
+  return token;
+}
+
+void Node::add_findings(DoctorFacts& facts) const {
+  const WallTime wall = parts_.clock.wall();
+  std::size_t heard = 0;
+  for (const auto& [node, neighbour] : discovery_->neighbours()) {
+    if (now_ - neighbour.last_heard >= kHeardLately) continue;
+    ++heard;
+    for (InterfaceFacts& row : facts.interfaces) {
+      row.members_heard += std::any_of(
+          neighbour.paths.begin(), neighbour.paths.end(),
+          [&](const NeighbourPath& path) { return path.interface == row.index && row.used; });
+    }
+    const Beacon& beacon = neighbour.beacon;
+    std::int64_t sent = wall.ns / 1'000'000'000 - (now_ - neighbour.last_heard) / 1s;
+    std::int64_t ahead = std::int64_t{beacon.time} - sent;
+    if (beacon.time != 0 && std::abs(ahead) > kClockDifference &&
+        facts.findings.size() < kMaxFindings) {
+      facts.findings.push_back(
+          {true,
+           str("the clock of ", printable(beacon.name, 64), " is ", seconds_text(std::abs(ahead)),
+               ahead > 0 ? " ahead of" : " behind",
+               ahead > 0 ? " this machine's" : " this machine's",
+               ": versions do not depend on it, but the times of files and of conflict copies do"),
+           "on the one that is wrong: sudo timedatectl set-ntp true"});
+    }
+  }
+  for (const SilentNode& silent : election_->silent(now_)) {
+    if (facts.findings.size() >= kMaxFindings) break;
+    facts.findings.push_back(
+        {true, why_silent(silent, election_->ports()), silence_advice(silent, election_->ports())});
+  }
+  if (election_->seeking() && election_->silent(now_).empty()) {
+    facts.findings.push_back({true, election_->seek_reason(now_), ""});
+  }
+  if (sessions_.empty() && heard == 0 && network_.problem.empty()) {
+    bool strangers = discovery_->counters().other_group > 0;
+    facts.findings.push_back(
+        {true,
+         str("no other node of the group ", printable(config_.group, 64), " is heard on UDP ",
+             facts.beacon_port, strangers ? ", though nodes of other groups are" : ""),
+         str("is lansync running there, on the same network, with the same --group? `lansync "
+             "doctor` there says whether it hears this node. Guest Wi-Fi and some switches keep "
+             "their users apart: then start one with --peer and the other's address, port ",
+             facts.port)});
+  }
+  for (const Carriage::Trouble& trouble : carriage_->troubles()) {
+    auto at = sessions_.find(trouble.session);
+    if (at == sessions_.end() || !at->second.hello) continue;
+    if (facts.findings.size() >= kMaxFindings) break;
+    const char* transport = trouble.via == kViaLane ? "/udp" : "/tcp";
+    facts.findings.push_back(
+        {true,
+         str("the ", via_name(trouble.via), " to ", printable(at->second.hello->name), " (",
+             ip_to_string(at->second.info.address.ip), ", port ", trouble.port, transport,
+             ") does not get through: ", trouble.why, "; content goes by enet, more slowly"),
+         str("let ", trouble.own_port, transport, " in here and ", trouble.port, transport,
+             " there, e.g. `sudo ufw allow ", trouble.own_port, transport, "`")});
+  }
+  for (const auto& [path, reason] : replica_->problems()) {
+    if (facts.findings.size() >= kMaxFindings) break;
+    facts.findings.push_back({false, str(printable(path), ": ", printable(reason)), ""});
+  }
+}
+
+}  // namespace lansync

@@ -1,0 +1,39 @@
+#include "roles/reach.h"
+
+#include "base/log.h"
+
+namespace lansync {
+
+std::string session_ports(std::uint16_t port) { return str(port, "-", port + 1); }
+
+std::string why_silent(const SilentNode& node, const OurPorts& ports) {
+  std::string who =
+      str(printable(node.name, 64), " (", ip_to_string(node.address.ip), ")",
+          node.is_hub ? " is a hub and" : "", " is heard here, but does not answer: ");
+  if (node.hears_us == false) {
+    return str(who, "it does not hear us; what this machine sends, UDP ", ports.beacon,
+               " (beacons) and UDP ", node.address.port, " (sessions), does not arrive there");
+  }
+  if (node.hears_us == true) {
+    return str(who, "it hears our beacons (UDP ", ports.beacon, "), but sessions (UDP ",
+               node.address.port, ") do not get through in one direction");
+  }
+  return str(who, "what this machine sends to it (UDP ", node.address.port,
+             ") does not arrive, or its answers do not come back");
+}
+
+std::string silence_advice(const SilentNode& node, const OurPorts& ports) {
+  std::string there = printable(node.name, 64);
+  std::string way_round =
+      str("; or start lansync on ", there, " with --peer and this machine's address, port ",
+          ports.session, ": a firewall that stops what comes in lets the answers to that pass");
+  if (node.hears_us == true) {
+    return str("let incoming UDP ", session_ports(node.address.port), " through on ", there,
+               " and UDP ", session_ports(ports.session), " here (beacons, UDP ", ports.beacon,
+               ", pass already)", way_round);
+  }
+  return str("let incoming UDP ", ports.beacon, " and ", session_ports(node.address.port),
+             " through on ", there, " (`lansync doctor` there names the command)", way_round);
+}
+
+}  // namespace lansync
