@@ -136,7 +136,7 @@ NodeState Node::state_and_reason(std::string& reason) const {
     const auto& [path, problem] = *replica_->problems().begin();
     reason = str(replica_->problems().size(), " not synced, the first: ", printable(path), ": ",
                  printable(problem));
-  } else {
+  } else if (reason.empty()) {
     reason = carriage_->fallback_reason();
   }
   return NodeState::kInSync;
