@@ -52,7 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     auto got = (*capture)->read(frame);
     if (!got || *got != sniff::Capture::Got::kFrame) break;
     for (const sniff::Item& item : decoder.on_frame(frame)) check(item);
-    FUZZ_CHECK(decoder.held_bytes() <= sniff::Connections::kMaxHeldBytes);
+    FUZZ_CHECK(decoder.held_bytes() <=
+               sniff::Connections::kMaxHeldBytes + sniff::Carriers::kMaxHeldBytes);
   }
   for (const sniff::Item& item : decoder.finish()) check(item);
   FUZZ_CHECK(decoder.held_bytes() == 0);

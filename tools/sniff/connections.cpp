@@ -277,6 +277,10 @@ Item Connections::read_record(Connection& connection, int side, std::uint8_t cha
   if (auto message = decode_message(plain, &why)) {
     item.type = message_type(*message);
     item.fields = describe(*message);
+    if (const auto* carrier = std::get_if<Carrier>(&*message))
+      if (const SessionKeys* keys =
+              keylog_.find(*connection.sides[0].random, *connection.sides[1].random))
+        carriers_.learn(*carrier, connection.address[side].ip, side == 0, *keys);
   } else {
     item.type = why.starts_with("unknown type ") ? "unknown" : "malformed";
     item.fields = {{"why", why}, {"bytes", plain.size()}};

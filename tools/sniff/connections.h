@@ -14,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "sniff/carriers.h"
 #include "sniff/item.h"
 #include "sniff/keylog.h"
 #include "sniff/reliable_stream.h"
@@ -39,7 +40,7 @@ class Connections {
   static constexpr std::size_t kTryBytes = 8 * 1024 * 1024;
   static constexpr std::uint32_t kMaxFailures = 64;  // in a row: then it is not tried any more
 
-  explicit Connections(Keylog& keylog) : keylog_(keylog) {}
+  Connections(Keylog& keylog, Carriers& carriers) : keylog_(keylog), carriers_(carriers) {}
   ~Connections();
 
   // Adds one item for each message that became complete, or one for the packet.
@@ -78,6 +79,7 @@ class Connections {
   bool find_keys(Connection& connection);
 
   Keylog& keylog_;
+  Carriers& carriers_;
   std::map<End, std::shared_ptr<Connection>> pending_;  // by what VERIFY_CONNECT will carry
   std::map<End, Found> ends_;
   std::map<std::uint64_t, std::shared_ptr<Connection>> by_age_;

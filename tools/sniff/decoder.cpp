@@ -40,7 +40,7 @@ bool Decoder::is_endpoint(const Address& address) const {
 }
 
 bool Decoder::is_lane(const Address& address) const {
-  return address.port == kDefaultPort + 1 ||
+  return address.port == kDefaultPort + 1 || carriers_.is_lane(address) ||
          (address.port != 0 &&
           endpoints_.contains({address.ip, static_cast<std::uint16_t>(address.port - 1)}));
 }
@@ -77,7 +77,9 @@ std::vector<Item> Decoder::on_frame(const Frame& frame) {
       on_udp(frame, packet, out);
       break;
     case Packet::Kind::kTcp:
-      on_tcp(packet, std::move(item), out);
+      if (is_endpoint(packet.src) || is_endpoint(packet.dst) || carriers_.is_tcp(packet.src) ||
+          carriers_.is_tcp(packet.dst))
+        carriers_.on_tcp(packet, item, out);
       break;
   }
   return out;
@@ -99,8 +101,8 @@ void Decoder::on_udp(const Frame& frame, const Packet& packet, std::vector<Item>
                              out);
     return;
   } else if (is_lane(packet.src) || is_lane(packet.dst)) {
-    item.type = "lane";
-    item.fields = {{"bytes", packet.payload.size() + packet.missing}};
+    carriers_.on_lane(packet, item, out);
+    return;
   } else {
     return;
   }
@@ -137,22 +139,10 @@ bool Decoder::on_cookie(const Packet& packet, Item& item) {
   return true;
 }
 
-void Decoder::on_tcp(const Packet& packet, Item item, std::vector<Item>& out) {
-  if (!is_endpoint(packet.src) && !is_endpoint(packet.dst)) return;
-  List flags;
-  static constexpr const char* kNames[] = {"fin", "syn", "rst", "psh", "ack"};
-  for (std::size_t i = 0; i < std::size(kNames); ++i)
-    if ((packet.tcp_flags >> i & 1) != 0) flags.push_back(kNames[i]);
-  item.type = "tcp";
-  item.fields = {{"flags", std::move(flags)},
-                 {"sequence", packet.tcp_sequence},
-                 {"bytes", packet.payload.size() + packet.missing}};
-  out.push_back(std::move(item));
-}
-
 std::vector<Item> Decoder::finish() {
   std::vector<Item> out;
   connections_.finish(out);
+  carriers_.finish();
   for (Item& item : out) item.time = last_;
   return out;
 }

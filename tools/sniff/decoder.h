@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "sniff/carriers.h"
 #include "sniff/connections.h"
 #include "sniff/frame.h"
 #include "sniff/item.h"
@@ -18,23 +19,23 @@ class Decoder {
   static constexpr std::size_t kMaxEndpoints = 4096;
   static constexpr std::uint16_t kDefaultPort = 27801;
 
-  explicit Decoder(Keylog& keylog) : connections_(keylog) {}
+  explicit Decoder(Keylog& keylog) : connections_(keylog, carriers_) {}
 
   // Empty: not lansync's.
   std::vector<Item> on_frame(const Frame& frame);
   std::vector<Item> finish();
-  std::size_t held_bytes() const { return connections_.held_bytes(); }
+  std::size_t held_bytes() const { return connections_.held_bytes() + carriers_.held_bytes(); }
 
  private:
   void on_udp(const Frame& frame, const Packet& packet, std::vector<Item>& out);
   bool on_beacon(const Packet& packet, Item& item);
   bool on_cookie(const Packet& packet, Item& item);
-  void on_tcp(const Packet& packet, Item item, std::vector<Item>& out);
   void learn(const Address& address);
   bool is_endpoint(const Address& address) const;
   bool is_lane(const Address& address) const;
   bool is_host(std::uint32_t ip) const;
 
+  Carriers carriers_;
   Connections connections_;
   std::set<Address> endpoints_;  // ENet sockets, from beacons and cookies
   WallTime last_;
