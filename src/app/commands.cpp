@@ -1,5 +1,6 @@
 #include "app/commands.h"
 
+#include <atomic>
 #include <chrono>
 #include <ostream>
 #include <thread>
@@ -7,6 +8,7 @@
 #include "app/control_client.h"
 #include "app/genpass.h"
 #include "app/render.h"
+#include "app/units.h"
 #include "base/role.h"
 
 #ifndef LANSYNC_VERSION
@@ -126,6 +128,55 @@ int run_trash(const CommandLine& command, const CommandStreams& streams) {
   });
 }
 
+// The pending bytes of a node that is asked to fetch something, told on a terminal now and then.
+class FetchProgress {
+ public:
+  FetchProgress(const CommandLine& command, const CommandStreams& streams) {
+    if (!streams.terminal || command.json) return;
+    teller_ = std::thread([this, dir = command.dir, &error = streams.error] {
+      while (!over_.load()) {
+        for (int i = 0; i < 10 && !over_.load(); ++i) std::this_thread::sleep_for(kRetry);
+        if (!over_.load()) tell(dir, error);
+      }
+      if (told_) error << "\r\x1b[K" << std::flush;
+    });
+  }
+  ~FetchProgress() {
+    over_.store(true);
+    if (teller_.joinable()) teller_.join();
+  }
+  FetchProgress(const FetchProgress&) = delete;
+  FetchProgress& operator=(const FetchProgress&) = delete;
+
+ private:
+  void tell(const std::string& dir, std::ostream& error) {
+    ControlAnswer answer = ask_node(dir, "status", Json::object(), 1s);
+    if (answer.exit_code != kExitDone || over_.load()) return;
+    auto status = from_json_text<StatusReport>(answer.result);
+    std::uint64_t rate = 0;
+    for (const TransferReport& transfer : status.transfers) {
+      if (!transfer.sending) rate += transfer.rate;
+    }
+    error << "\r\x1b[K" << counted(status.pending_files, "files") << ", "
+          << format_size(status.pending_bytes) << " to go, " << format_size(rate) << "/s"
+          << std::flush;
+    told_ = true;
+  }
+
+  std::atomic<bool> over_{false};
+  bool told_ = false;
+  std::thread teller_;
+};
+
+int run_on_names(const CommandLine& command, const CommandStreams& streams) {
+  ControlAnswer answer;
+  {
+    FetchProgress progress(command, streams);
+    answer = ask_node(command.dir, command.command, Json{{"names", command.names}}, std::nullopt);
+  }
+  return print_answer(answer, command, streams, action_text);
+}
+
 int run_version(const CommandLine& command, const CommandStreams& streams) {
   if (command.json)
     streams.out << json_line(Json{{"version", program_version()},
@@ -164,6 +215,7 @@ int run_command(const CommandLine& command, RandomSource& random, const CommandS
   if (name == "status") return run_status(command, streams);
   if (name == "wait") return run_wait(command, streams);
   if (name == "trash") return run_trash(command, streams);
+  if (name == "get" || name == "drop") return run_on_names(command, streams);
   if (name == "version") return run_version(command, streams);
   if (name == "genpass") return run_genpass(command, random, streams);
   if (name == "peers") return run_question<std::vector<PeerReport>>(command, streams, render_peers);

@@ -4,6 +4,7 @@
 
 #include "app/options.h"
 #include "base/log.h"
+#include "base/rel_path.h"
 
 namespace lansync {
 namespace {
@@ -69,6 +70,31 @@ StartedCommand examine(NodeControl& node, const Json&, const ControlReply& reply
   return {node.doctor([reply](auto result) { reply(answer_of(result)); }), false};
 }
 
+// The names in `args`; empty if there are none, or something else.
+std::vector<std::string> names_argument(const Json& args) {
+  std::vector<std::string> names;
+  auto at = args.find("names");
+  if (at == args.end() || !at->is_array()) return names;
+  for (const Json& name : *at) {
+    if (!name.is_string() || !validate_relpath(name.get<std::string>())) return {};
+    names.push_back(name.get<std::string>());
+  }
+  return names;
+}
+
+using NamesCommand = NodeControl::Token (NodeControl::*)(const std::vector<std::string>&,
+                                                         NodeControl::Callback<ActionReport>);
+
+template <NamesCommand Command>
+StartedCommand act_on_names(NodeControl& node, const Json& args, const ControlReply& reply) {
+  std::vector<std::string> names = names_argument(args);
+  if (names.empty()) {
+    reply(error_answer(kExitUsage, "takes names of files or directories in the folder"));
+    return {};
+  }
+  return {(node.*Command)(names, [reply](auto result) { reply(answer_of(result)); }), false};
+}
+
 StartedCommand stop_node(NodeControl& node, const Json&, const ControlReply& reply) {
   reply(answer_of(node.stop()));
   return {0, true};
@@ -89,6 +115,8 @@ constexpr std::pair<std::string_view, Handler> kHandlers[] = {
     {"trash", list_trash},
     {"trash-restore", restore_trash},
     {"wait", wait_in_sync},
+    {"get", act_on_names<&NodeControl::get>},
+    {"drop", act_on_names<&NodeControl::drop>},
     {"confirm", act<&NodeControl::confirm>},
     {"reject", act<&NodeControl::reject>},
     {"pause", act<&NodeControl::pause>},

@@ -7,6 +7,7 @@
 #include <deque>
 
 #include "base/log.h"
+#include "base/rel_path.h"
 
 namespace lansync {
 namespace {
@@ -21,6 +22,7 @@ struct RawOptions {
   std::string timeout;
   std::string restore;
   std::string since;
+  std::vector<std::string> names;
   bool force_dir = false;
   bool on_demand = false;
   std::deque<std::vector<std::string>> values;  // one for each entry of settings(); stable places
@@ -72,6 +74,12 @@ void build_trash(CLI::App& app, RawOptions& raw) {
       ->type_name("T");
 }
 
+void build_names(CLI::App& app, RawOptions& raw) {
+  app.add_option("NAME", raw.names, "files or directories, relative to the folder")
+      ->required()
+      ->take_all();
+}
+
 const std::vector<Command>& commands() {
   static const std::vector<Command> kCommands{
       {"run", "keep DIR in sync with the group, in the foreground (the default command)",
@@ -86,6 +94,10 @@ const std::vector<Command>& commands() {
        build_nothing},
       {"trash", "what sync deleted or replaced; bring it back",
        "lansync trash --restore notes/todo.txt", true, build_trash},
+      {"get", "fetch the content of files on an on-demand node; returns when it is verified",
+       "lansync get photos/2026 notes.txt", true, build_names},
+      {"drop", "free the space of files that other nodes keep; they stay known",
+       "lansync drop photos/2026", true, build_names},
       {"plan", "what a sync would do now; nothing is done", "lansync plan", true, build_nothing},
       {"confirm", "let held things through", "lansync confirm", true, build_nothing},
       {"reject", "undo held deletes: the files come back", "lansync reject", true, build_nothing},
@@ -105,9 +117,9 @@ const std::vector<Command>& commands() {
 
 // Commands of CONTRACT that this version has not: never taken for a folder to create.
 constexpr std::string_view kReserved[] = {
-    "index", "hash",  "download", "upload",       "uploads",   "search",   "put",
-    "get",   "drop",  "copies",   "where",        "history",   "IndexGet", "FileHash",
-    "help",  "sniff", "sim",      "FileDownload", "FileUpload"};
+    "index", "hash",   "download", "upload",       "uploads",   "search",
+    "put",   "copies", "where",    "history",      "IndexGet",  "FileHash",
+    "help",  "sniff",  "sim",      "FileDownload", "FileUpload"};
 
 const Command* find_command(std::string_view name) {
   for (const Command& command : commands())
@@ -226,6 +238,19 @@ void split_restore(const std::string& text, CommandLine& out) {
   }
 }
 
+// NAME as people and shells write it: ./a/b/ is a/b.
+Result<std::string> name_argument(const std::string& text) {
+  std::string name = text;
+  while (name.size() > 1 && name.ends_with('/')) name.pop_back();
+  while (name.starts_with("./")) name.erase(0, 2);
+  if (Status valid = validate_relpath(name); !valid) {
+    return Error{ErrorCode::kRefused,
+                 str("'", printable(text, 200), "' is no name in the folder (",
+                     valid.error().detail, "): give a path relative to it, / between parts")};
+  }
+  return name;
+}
+
 // The options of a command to a node, from texts to values. The error line, or "".
 std::string take_values(const CLI::App& app, const RawOptions& raw, CommandLine& out) {
   auto given = [&app](const char* option) {
@@ -251,6 +276,11 @@ std::string take_values(const CLI::App& app, const RawOptions& raw, CommandLine&
     split_restore(raw.restore, out);
   }
   if (given("--restore") && given("--since")) return "--restore and --since do not go together";
+  for (const std::string& name : raw.names) {
+    Result<std::string> path = name_argument(name);
+    if (!path) return path.error().detail;
+    out.names.push_back(std::move(*path));
+  }
   if (out.watch && out.json) return "--watch and --json do not go together: --json is one document";
   return "";
 }

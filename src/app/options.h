@@ -32,6 +32,7 @@ struct CommandLine {
   std::string restore;                   // trash: a path; "" = list
   std::optional<WallTime> restore_time;  // trash
   std::optional<WallTime> since;         // trash
+  std::vector<std::string> names;        // get, drop: paths relative to the folder
   RunOptions run;                        // run
 };
 

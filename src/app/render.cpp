@@ -62,6 +62,13 @@ Rows peer_rows(const std::vector<PeerReport>& peers) {
   return rows;
 }
 
+// What is known and not here: to be fetched by a person's word, or on its way.
+std::string absent_text(const StatusReport& report) {
+  std::string text = str(counted(report.absent_files, "files"), ", ",
+                         format_size(report.absent_bytes), " more are known, their content is ");
+  return text + (report.on_demand ? "elsewhere: `lansync get NAME` fetches it" : "not here yet");
+}
+
 void append_attention(const StatusReport& report, Rows& rows) {
   if (report.held_deletes != 0)
     rows.push_back({"held", str(counted(report.held_deletes, "deletes"),
@@ -183,6 +190,7 @@ std::string render_status(const StatusReport& report) {
   rows.push_back(
       {"folder", str(printable(report.folder), ": ", counted(report.files, "files"), ", ",
                      counted(report.directories, "directories"), ", ", format_size(report.bytes))});
+  if (report.on_demand || report.absent_files != 0) rows.push_back({"absent", absent_text(report)});
   rows.push_back(
       {"group", str(printable(report.group, 200),
                     report.open ? " (OPEN: anyone on this network can join; to close "

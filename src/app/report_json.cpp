@@ -117,7 +117,10 @@ Json to_json_document(const StatusReport& report) {
   json["folder"] = {{"path", report.folder},
                     {"files", report.files},
                     {"directories", report.directories},
-                    {"bytes", report.bytes}};
+                    {"bytes", report.bytes},
+                    {"absent_files", report.absent_files},
+                    {"absent_bytes", report.absent_bytes},
+                    {"on_demand", report.on_demand}};
   json["pending"] = {{"files", report.pending_files}, {"bytes", report.pending_bytes}};
   json["held_deletes"] = report.held_deletes;
   json["conflicts"] = report.conflicts;
@@ -215,6 +218,9 @@ void from_json_document(const Json& json, StatusReport& out) {
   out.files = number_of(folder, "files");
   out.directories = number_of(folder, "directories");
   out.bytes = number_of(folder, "bytes");
+  out.absent_files = number_of(folder, "absent_files");
+  out.absent_bytes = number_of(folder, "absent_bytes");
+  out.on_demand = flag_of(folder, "on_demand");
   const Json& pending = part_of(json, "pending");
   out.pending_files = number_of(pending, "files");
   out.pending_bytes = number_of(pending, "bytes");

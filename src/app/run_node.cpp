@@ -22,10 +22,6 @@ int fail(const Error& error) {
 
 int run_node(const RunOptions& options) {
   Environment environment = process_environment();
-  if (options.on_demand) {
-    return fail(
-        {ErrorCode::kUnsupported, "--on-demand is not in this version yet: start without it"});
-  }
   auto log = SpdlogLog::create(options.log_level, options.log_file);
   if (!log) return fail(log.error());
   for (const std::string& warning : options.warnings) (*log)->warn(warning);

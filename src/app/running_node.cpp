@@ -179,6 +179,7 @@ Status RunningNode::open_node() {
   config.settle = options_.settle;
   config.settle_max = options_.settle_max;
   config.rescan = options_.rescan;
+  config.on_demand = options_.on_demand;
   config.max_deletes.count = options_.max_deletes.files;
   config.max_deletes.percent = options_.max_deletes.percent;
   if (options_.max_deletes.percent == 0) config.max_deletes.percent.reset();

@@ -101,7 +101,13 @@ void add_head(const StatusReport& report, Frame& frame) {
   frame.line(str("hub     ", hub, "   group ", printable(report.group, 100),
                  report.open ? " (OPEN): close it with --password-file" : ""),
              report.open ? "\x1b[33m" : "");
-  frame.line(str("folder  ", counted(report.files, "files"), ", ", format_size(report.bytes)));
+  std::string folder =
+      str("folder  ", counted(report.files, "files"), ", ", format_size(report.bytes));
+  if (report.on_demand) {
+    folder += str("; ", counted(report.absent_files, "files"), ", ",
+                  format_size(report.absent_bytes), " known and not here");
+  }
+  frame.line(folder);
   if (report.held_deletes != 0)
     frame.line(str("HELD    ", counted(report.held_deletes, "deletes"),
                    ": lansync confirm, or lansync reject"),

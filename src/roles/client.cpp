@@ -45,7 +45,7 @@ void Client::begin_join() {
   replica_.freeze_versions(true);
   std::vector<std::pair<const std::string*, const Entry*>> tree;
   for (const auto& [path, record] : replica_.index().paths()) {
-    const EntryPtr& entry = replica_.is_held(path) ? record.synced : record.local;
+    const EntryPtr& entry = replica_.is_held(path) ? record.synced : record.known();
     if (entry) tree.emplace_back(&path, entry.get());
   }
   bucket_count_ = bucket_count_for(tree.size());
@@ -92,7 +92,7 @@ void Client::end_join(Instant now) {
   std::vector<std::pair<std::string, EntryPtr>> remotes;
   for (const auto& [path, record] : index.paths()) {
     if (differing_[bucket_of(path, bucket_count_)]) continue;
-    remotes.emplace_back(path, replica_.is_held(path) ? record.synced : record.local);
+    remotes.emplace_back(path, replica_.is_held(path) ? record.synced : record.known());
   }
   for (auto& [path, entry] : remotes) {
     if (!entry) continue;

@@ -206,7 +206,8 @@ void Election::settle_role(Instant now) {
 }
 
 // A person's word (or the need for a proxy) comes before who was here first, once the better node
-// has all that we have. True if we stepped down.
+// has all that we have; so does a full replica before an on-demand node, which lacks the content
+// that members ask their hub for. True if we stepped down.
 bool Election::hand_over(Instant now) {
   if (bridging_ || pending_term_ != 0 || damped(now)) return false;
   Context group = context(false, true);
@@ -215,7 +216,9 @@ bool Election::hand_over(Instant now) {
   const Rank* best = nullptr;
   for (const auto& [node, peer] : peers_) {
     if (!peer.in_session || peer.facts.hub != self_.node || !peer.facts.in_sync) continue;
-    if (standing(peer.facts.rank.manual, group) <= ours) continue;
+    int theirs = standing(peer.facts.rank.manual, group);
+    bool keeps_more = peer.facts.rank.full_replica && !self_.full_replica;
+    if (theirs < ours || (theirs == ours && !keeps_more)) continue;
     if (best == nullptr || better(peer.facts.rank, *best, group)) best = &peer.facts.rank;
   }
   if (best == nullptr) return false;

@@ -29,7 +29,7 @@ void Hub::start(std::uint32_t term, std::uint64_t seq, Instant now) {
   for (const auto& [path, record] : replica_.index().paths()) {
     // A held delete goes nowhere: the group still has the version before it.
     bool held = record.local && record.local->is_tombstone() && replica_.is_held(path);
-    tree.emplace_back(path, held ? record.synced : record.local);
+    tree.emplace_back(path, held ? record.synced : record.known());
   }
   for (auto& [path, entry] : tree) {
     if (!entry) continue;
@@ -272,6 +272,11 @@ void Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
     replica_.clear_path_source(path);
   }
   replica_.set_remote(path, entry);
+  // Bytes that nobody but the pusher has: they are not the group's before they are here, whatever
+  // this node wants for itself.
+  bool new_bytes = entry->is_file() && offer.session != 0 &&
+                   !(candidate.before && same_content(*entry, *candidate.before));
+  if (new_bytes) replica_.keep_for_group(path);
   // The disk may have had it since before a withdrawal: then nothing is left to do that would say
   // so.
   replica_.settle_if_agreed(path);
@@ -295,7 +300,7 @@ void Hub::on_settled(const std::string& path) {
   auto at = candidates_.find(path);
   if (at == candidates_.end() || !at->second.entry) return;
   const PathRecord* record = replica_.index().find(path);
-  if (!record || !record->local || record->local->version != at->second.entry->version) return;
+  if (!record || !record->known() || record->known()->version != at->second.entry->version) return;
   publish(path);
 }
 
@@ -304,7 +309,7 @@ void Hub::publish(const std::string& path) {
   candidates_.erase(path);
   replica_.clear_path_source(path);
   ++seq_;
-  EntryPtr entry = replica_.index().find(path)->local;
+  EntryPtr entry = replica_.index().find(path)->known();
   auto member = members_.find(candidate.offer.session);
   bool told = false;
   if (member != members_.end() && candidate.offer.item.name == path) {
@@ -338,6 +343,7 @@ std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
   Candidate candidate = std::move(at->second);
   candidates_.erase(at);
   replica_.clear_path_source(path);
+  replica_.unkeep(path);
   replica_.set_remote(path, candidate.before);
   std::deque<Offer> queue = std::move(candidate.queue);
   if (requeue && candidate.offer.item.name == path) queue.push_front(candidate.offer);

@@ -53,6 +53,7 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
   options.rescan = config.rescan;
   options.max_deletes = config.max_deletes;
   options.max_file_size = config.max_file_size;
+  options.on_demand = config.on_demand;
   replica_ = std::make_unique<Replica>(options, parts.files, parts.store, parts.executor, *fetcher_,
                                        parts.random, parts.clock, parts.log);
   provider_ =
@@ -78,12 +79,14 @@ bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   outbox_ = std::make_unique<Outbox>(transport);
   hub_ = std::make_unique<Hub>(*replica_, *outbox_, parts_.log);
   client_ = std::make_unique<Client>(*replica_, *outbox_, parts_.log);
+  demand_ = std::make_unique<Demand>(*replica_, *outbox_, parts_.log);
   fetcher_->load_partials();
   if (!replica_->start(loaded, fresh_, now)) return false;
   Index& index = replica_->index();
   for (const auto& [key, value] : identity_meta_) index.set_meta(key, value);
   Election::Options options;
   options.self.manual = config_.manual;
+  options.self.full_replica = !config_.on_demand;
   options.self.node = node_;
   options.self.disk_log2 = config_.disk_log2;
   options.self.has_data = index.totals().files > 0;
@@ -144,6 +147,8 @@ void Node::pump(Instant now) {
   replica_->pump(now);
   hub_->pump();
   client_->pump(now);
+  demand_->set_view(demand_view());
+  demand_->pump(now);
   // What hub and client decided may be carried out at once: a turn later would be a network turn
   // later.
   replica_->pump(now);
@@ -165,6 +170,7 @@ Instant Node::deadline() const {
   next = std::min(next, carriage_->deadline());
   next = std::min({next, next_networks_, guard_->deadline()});
   if (!told_held_) next = std::min(next, guard_->held_at());
+  next = std::min(next, demand_->deadline());
   if (!sessions_.empty()) next = std::min(next, next_ping_);
   if (limited_) next = std::min(next, allowance_at_ + 5ms);
   for (const Wait& wait : waits_) {
@@ -320,6 +326,7 @@ void Node::update_self(Instant now) {
   Beacon self;
   self.role = election_->role();
   self.manual = config_.manual;
+  self.full_replica = !config_.on_demand;
   self.disk_log2 = config_.disk_log2;
   self.term = rank.term;
   self.index_seq = rank.seq;
@@ -349,6 +356,22 @@ void Node::update_sources() {
     sources.push_back(client_->hub());
   }
   replica_->set_sources(std::move(sources));
+}
+
+DemandView Node::demand_view() const {
+  DemandView view;
+  view.hub = hub_->acting();
+  view.hub_session = client_->joined() ? client_->hub() : 0;
+  view.in_sync = last_in_sync_;
+  view.sources = view.hub_session != 0;
+  for (const auto& [id, peer] : sessions_) {
+    if (!peer.hello) continue;
+    if (id == view.hub_session) view.hub_is_full = peer.hello->full_replica;
+    if (!view.hub || !hub_->is_member(id)) continue;
+    view.sources = true;
+    if (peer.hello->full_replica && peer.hello->in_sync) view.full_replicas.push_back(id);
+  }
+  return view;
 }
 
 bool Node::in_sync() const {
@@ -457,10 +480,14 @@ std::set<NodeId> Node::reached() const {
   return nodes;
 }
 
-void Node::on_settled(const std::string& path) { hub_->on_settled(path); }
+void Node::on_settled(const std::string& path) {
+  hub_->on_settled(path);
+  demand_->on_settled(path);
+}
 
 void Node::on_fetch_failed(const std::string& path, const std::string& reason) {
   if (hub_->acting()) hub_->on_fetch_failed(path, reason);
+  demand_->on_fetch_failed(path, reason, now_);
 }
 
 void Node::begin_stop(Instant now) {

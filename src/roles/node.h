@@ -21,6 +21,7 @@
 #include "discovery/discovery.h"
 #include "roles/carriage.h"
 #include "roles/client.h"
+#include "roles/demand.h"
 #include "roles/election.h"
 #include "roles/hub.h"
 #include "roles/identity.h"
@@ -44,6 +45,7 @@ struct NodeConfig {
   Duration settle = 2s;
   Duration settle_max = 60s;
   Duration rescan = 10min;
+  bool on_demand = false;
   MaxDeletes max_deletes = default_max_deletes();
   std::uint64_t max_file_size = 0;
   std::uint64_t reserve_bytes = 0;  // stay free on the disk (CONTRACT, Guards)
@@ -158,6 +160,8 @@ class Node final : public SessionEvents,
   Result<ActionReport> rescan() override;
   Result<ActionReport> stop() override;
   Token trash_restore(const TrashRestore& what, Callback<std::vector<TrashReport>> done) override;
+  Token get(const std::vector<std::string>& names, Callback<ActionReport> done) override;
+  Token drop(const std::vector<std::string>& names, Callback<ActionReport> done) override;
   Token wait(std::uint32_t peers, Callback<StatusReport> done) override;
   void cancel(Token token) override;
 
@@ -232,6 +236,7 @@ class Node final : public SessionEvents,
   void use_beacon_key(const BeaconKey& key, bool store);
   void update_self(Instant now);
   void update_sources();
+  DemandView demand_view() const;
   void note_sync(Instant now);
   void check_identity(Instant now);
   void take_new_identity(const std::string& reason, Instant now);
@@ -276,6 +281,7 @@ class Node final : public SessionEvents,
   std::unique_ptr<Hub> hub_;
   std::unique_ptr<Client> client_;
   std::unique_ptr<NetworkGuard> guard_;
+  std::unique_ptr<Demand> demand_;
 
   std::map<SessionId, Peer> sessions_;
   std::map<Address, NodeId> dials_;

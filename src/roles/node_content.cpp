@@ -32,6 +32,7 @@ bool Node::on_request(SessionId id, const Request& request) {
     wanted.name = item.name;
     wanted.size = item.size;
     for (const WireRange& range : item.ranges) wanted.ranges.push_back({range.begin, range.end});
+    demand_->on_request(item.name, item.hash, now_);
     if (!provider_->on_request(id, wanted)) return false;
     if (item.size > Provider::kSmallBytes)
       carriage_->on_request(id, item.transfer, request.carrier);

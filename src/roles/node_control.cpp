@@ -159,6 +159,10 @@ StatusReport Node::status() {
   report.files = totals.files;
   report.directories = totals.directories;
   report.bytes = totals.bytes;
+  report.on_demand = config_.on_demand;
+  const Replica::Absent absent = replica_->absent();
+  report.absent_files = absent.files;
+  report.absent_bytes = absent.bytes;
   Replica::Pending pending = replica_->pending();
   report.pending_files = pending.files;
   report.pending_bytes = pending.bytes;
@@ -348,8 +352,21 @@ NodeControl::Token Node::wait(std::uint32_t peers, Callback<StatusReport> done) 
   return waits_.back().token;
 }
 
+NodeControl::Token Node::get(const std::vector<std::string>& names, Callback<ActionReport> done) {
+  const Token token = next_token_++;
+  demand_->get(token, names, now_, std::move(done));
+  return token;
+}
+
+NodeControl::Token Node::drop(const std::vector<std::string>& names, Callback<ActionReport> done) {
+  const Token token = next_token_++;
+  demand_->drop(token, names, now_, std::move(done));
+  return token;
+}
+
 void Node::cancel(Token token) {
   examinations_.erase(token);
+  demand_->cancel(token);
   std::erase_if(waits_, [&](const Wait& wait) { return wait.token == token; });
 }
 

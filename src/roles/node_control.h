@@ -86,6 +86,9 @@ struct StatusReport {
   std::uint64_t files = 0;
   std::uint64_t directories = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t absent_files = 0;  // known, their content not on this disk
+  std::uint64_t absent_bytes = 0;
+  bool on_demand = false;
   std::uint64_t pending_files = 0;
   std::uint64_t pending_bytes = 0;
   std::uint64_t held_deletes = 0;
@@ -190,6 +193,11 @@ class NodeControl {
   // Files move on workers: answers with what was brought back.
   virtual Token trash_restore(const TrashRestore& what,
                               Callback<std::vector<TrashReport>> done) = 0;
+  // Fetches the content of the group's files at or below `names`; answers when it is here,
+  // verified.
+  virtual Token get(const std::vector<std::string>& names, Callback<ActionReport> done) = 0;
+  // Frees the space of those that a full replica in sync says that it keeps.
+  virtual Token drop(const std::vector<std::string>& names, Callback<ActionReport> done) = 0;
   // Answers with the status at the moment when `peers` other nodes are known and this node is in
   // sync, every change made on its disk before this call included (CONTRACT, wait).
   virtual Token wait(std::uint32_t peers, Callback<StatusReport> done) = 0;

@@ -47,6 +47,7 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
   fetcher_->remove_source(id);
   carriage_->session_down(id);
   hub_->on_member_down(id);
+  demand_->on_session_down(id, now_);
   if (client_->hub() == id) client_->leave();
   if (peer.hello) {
     RosterRow row{peer.info.node, peer.info.boot, peer.hello->name, peer.info.address,
@@ -107,6 +108,7 @@ Hello Node::make_hello(bool answer) const {
   hello.program = config_.program_version;
   hello.role = election_->role();
   hello.manual = config_.manual;
+  hello.full_replica = !config_.on_demand;
   hello.has_data = last_rank_.has_data;
   hello.disk_log2 = config_.disk_log2;
   hello.term = election_->highest_term();
@@ -239,6 +241,9 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
   }
   if (const auto* request = std::get_if<Request>(&message)) return on_request(id, *request);
   if (const auto* download = std::get_if<Download>(&message)) return on_download(id, *download);
+  if (const auto* holds = std::get_if<Holds>(&message)) {
+    return demand_->on_holds(id, *holds, now_);
+  }
   if (const auto* hole = std::get_if<Hole>(&message)) {
     return fetcher_->on_hole(id, hole->transfer, {hole->begin, hole->end});
   }

@@ -18,10 +18,10 @@ std::uint64_t content_key(const ContentId& content) {
 }
 
 std::string encode_local(const PathRecord& record) {
-  if (!record.local) return {};
+  if (!record.local && record.wanted == PathRecord::kNotAsked) return {};
   ByteWriter out;
   out.u8(kRecordVersion);
-  out.u8(record.held ? 1 : 0);
+  out.u8(static_cast<std::uint8_t>((record.held ? 1 : 0) | record.wanted << 1));
   out.u8(static_cast<std::uint8_t>(record.stat.kind));
   out.u16(record.stat.mode);
   out.u64(record.stat.size);
@@ -29,14 +29,17 @@ std::string encode_local(const PathRecord& record) {
   out.i64(record.stat.ctime_ns);
   out.u64(record.stat.inode);
   out.u64(record.stat.device);
-  out.raw(as_bytes(encode_entry(*record.local)));
+  if (record.local) out.raw(as_bytes(encode_entry(*record.local)));
   return std::string(as_text(out.bytes()));
 }
 
 bool decode_local(std::string_view bytes, PathRecord& record) {
   ByteReader in(as_bytes(bytes));
   if (in.u8() != kRecordVersion) return false;
-  record.held = in.u8() != 0;
+  std::uint8_t flags = in.u8();
+  record.held = (flags & 1) != 0;
+  if (flags >> 1 > PathRecord::kHubKeeps) return false;
+  record.wanted = static_cast<PathRecord::Wanted>(flags >> 1);
   std::uint8_t kind = in.u8();
   if (kind > static_cast<std::uint8_t>(FileKind::kOther)) return false;
   record.stat.kind = static_cast<FileKind>(kind);
@@ -47,6 +50,8 @@ bool decode_local(std::string_view bytes, PathRecord& record) {
   record.stat.inode = in.u64();
   record.stat.device = in.u64();
   if (!in.ok()) return false;
+  // Asked for and not here yet.
+  if (in.left() == 0) return record.wanted != PathRecord::kNotAsked;
   record.local = decode_entry(as_text(in.raw(in.left())));
   return record.local != nullptr;
 }
@@ -124,9 +129,9 @@ void Index::unindex_content(const std::string& path, const PathRecord& record) {
 void Index::set_remote(const std::string& path, EntryPtr entry) {
   PathRecord& record = touch(path);
   // Share the object where the version is the same: see the class comment.
-  if (entry && record.local && entry->version == record.local->version &&
-      same_on_disk(*entry, *record.local)) {
-    entry = record.local;
+  const EntryPtr& known = record.known();
+  if (entry && known && entry->version == known->version && same_on_disk(*entry, *known)) {
+    entry = known;
   }
   record.remote = std::move(entry);
   drop_if_empty(path);
@@ -140,6 +145,7 @@ void Index::set_local(const std::string& path, EntryPtr entry, const FileStat& s
   record.local = std::move(entry);
   record.stat = stat;
   record.held = held;
+  if (record.local) record.wanted = PathRecord::kNotAsked;
   count(record, 1);
   index_content(at->first, record);
   dirty_.insert(path);
@@ -152,6 +158,14 @@ void Index::set_synced(const std::string& path, EntryPtr entry) {
   record.synced = std::move(entry);
   dirty_.insert(path);
   drop_if_empty(path);
+}
+
+void Index::set_wanted(const std::string& path, PathRecord::Wanted wanted) {
+  auto at = paths_.find(path);
+  LS_ASSERT(at != paths_.end());
+  if (at->second.wanted == wanted) return;
+  at->second.wanted = wanted;
+  dirty_.insert(path);
 }
 
 void Index::set_stat(const std::string& path, const FileStat& stat) {
@@ -276,6 +290,10 @@ std::vector<std::string> Index::live_below(const std::string& directory) const {
 }
 
 bool Index::in_agreement(const PathRecord& record) const {
+  // Known, and its content is not wanted here: there is nothing to do.
+  if (record.absent() && record.remote && record.synced && !wants(record)) {
+    return record.synced == record.remote || record.synced->version == record.remote->version;
+  }
   if (!record.local || !record.remote) return !record.local == !record.remote;
   return record.local == record.remote || record.local->version == record.remote->version;
 }

@@ -21,14 +21,32 @@
 namespace lansync {
 
 struct PathRecord {
-  EntryPtr local;  // null: this disk never held it (or forgot); a tombstone: it was deleted here
+  // Why the content of a path belongs here though this node does not want all. Says nothing about a
+  // file that is on the disk: that one is kept up to date anyway.
+  enum Wanted : std::uint8_t {
+    kNotAsked = 0,
+    kAskedFor = 1,  // by a person
+    kHubKeeps = 2,  // pushed to this node while it is hub: published only once it is here
+  };
+
+  // Null: this disk never held it, or its content is not kept here (then `synced` is what is known
+  // of it); a tombstone: it was deleted here.
+  EntryPtr local;
   EntryPtr synced;
   EntryPtr remote;
   FileStat stat;      // of the disk when `local` was last verified; kOther for tombstones
   bool held = false;  // local is a tombstone of a run of deletes that waits for confirm
+  Wanted wanted = kNotAsked;
 
   bool empty() const { return !local && !synced && !remote; }
   bool live() const { return local && !local->is_tombstone(); }
+  // A file of the group whose content is not on this disk.
+  bool absent() const {
+    const EntryPtr& entry = remote ? remote : synced;
+    return !local && entry && entry->is_file();
+  }
+  // What this node would say of the path: its own version, or of absent content what was agreed.
+  const EntryPtr& known() const { return local ? local : synced; }
 };
 
 struct TrashItem {
@@ -54,6 +72,14 @@ class Index {
   // Only the stat changed: the same version was verified again.
   void set_stat(const std::string& path, const FileStat& stat);
   void clear_remote();
+  // The content of each path belongs here (the default), or only that of those that were asked for.
+  void set_wants_all(bool all) { wants_all_ = all; }
+  bool wants_all() const { return wants_all_; }
+  bool wants(const PathRecord& record) const {
+    return wants_all_ || record.wanted != PathRecord::kNotAsked;
+  }
+  // Requires: the path is known.
+  void set_wanted(const std::string& path, PathRecord::Wanted wanted);
 
   // A path whose local file has that content; `hint` first if it does.
   std::optional<std::string> find_content(const ContentId& content, const std::string& hint) const;
@@ -105,6 +131,7 @@ class Index {
   std::set<std::string> trash_added_;
   std::vector<std::string> trash_removed_;
   Totals totals_;
+  bool wants_all_ = true;
 };
 
 }  // namespace lansync

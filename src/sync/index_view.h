@@ -16,7 +16,7 @@ class IndexView final : public TreeView {
   PathState state(const std::string& path) const override {
     const PathRecord* record = index_.find(path);
     if (!record) return {};
-    return {record->local, record->remote, record->synced, true};
+    return {record->local, record->remote, record->synced, index_.wants(*record)};
   }
   void local_below(const std::string& directory,
                    const std::function<bool(const std::string&)>& visit) const override {

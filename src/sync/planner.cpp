@@ -67,7 +67,13 @@ Operation apply_newer(const std::string& path, const PathState& s) {
 }
 
 Operation push_unknown(const std::string& path, const PathState& s, const PlanOptions& options) {
-  if (!s.local) return operation(OperationKind::kNone, path, nullptr);
+  // The content is not here and the group does not know the file (any more): whoever holds it
+  // pushes it anew. Kept, the entry would one day be published by us, a name without bytes
+  // anywhere.
+  if (!s.local) {
+    bool absent = s.synced && s.synced->is_file();
+    return operation(absent ? OperationKind::kForget : OperationKind::kNone, path, nullptr);
+  }
   if (s.local->is_tombstone()) {
     return operation(s.synced ? OperationKind::kPush : OperationKind::kForget, path, s.local);
   }

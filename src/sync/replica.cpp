@@ -21,7 +21,9 @@ Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, E
       rules_(std::make_shared<const IgnoreRules>()),
       timer_(QuietTimer::Options{options.settle, options.settle_max}),
       guard_(options.max_deletes),
-      incoming_guard_(options.max_deletes) {}
+      incoming_guard_(options.max_deletes) {
+  index_.set_wants_all(!options.on_demand);
+}
 
 bool Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
   if (!index_.load(loaded)) return false;
@@ -106,7 +108,8 @@ void Replica::remote_known(Instant) {
   retry_.clear();
   for (const auto& [path, record] : index_.paths()) {
     // Equal and agreed already: with 100,000 files in sync nothing is planned.
-    if (record.local && record.local == record.remote && record.local == record.synced) continue;
+    bool held_here = record.local || (record.absent() && !index_.wants(record));
+    if (held_here && record.known() == record.remote && record.synced == record.remote) continue;
     plan_.insert(path);
   }
 }
@@ -119,11 +122,12 @@ void Replica::set_remote(const std::string& path, EntryPtr entry) {
 
 void Replica::settle_if_agreed(const std::string& path) {
   const PathRecord* record = index_.find(path);
-  if (!record || !record->local || !record->remote || !record->synced) return;
+  if (!record || !record->known() || !record->remote || !record->synced) return;
+  if (record->absent() && index_.wants(*record)) return;
   // As the planner judges it: see agree() there.
-  bool agreed = record->local->version == record->remote->version &&
+  bool agreed = record->known()->version == record->remote->version &&
                 record->synced->version == record->remote->version &&
-                same_on_disk(*record->local, *record->remote) &&
+                same_on_disk(*record->known(), *record->remote) &&
                 same_on_disk(*record->synced, *record->remote);
   if (agreed) settled_.push_back(path);
 }
@@ -257,6 +261,8 @@ void Replica::reject(Instant) {
     index_.set_local(path, nullptr, FileStat{});
     index_.set_synced(path, nullptr);
     if (!index_.find(path) && before) index_.set_remote(path, before);
+    // Nor is it absent because nobody asked for it: a person wants it back.
+    if (before && before->is_file() && !index_.wants_all()) ask_for(path);
     plan_.insert(path);
   }
   for (const std::string& path : incoming_guard_.reject()) {

@@ -42,6 +42,11 @@ struct ChangeHint {
   FileEvent event = FileEvent::kModify;
 };
 
+struct NamedContent {
+  std::string path;  // where it probably is
+  ContentId content;
+};
+
 // Implemented by roles.
 class ReplicaEvents {
  public:
@@ -63,6 +68,7 @@ class Replica final : public ContentLocator {
     Duration rescan = 10min;
     MaxDeletes max_deletes = default_max_deletes();
     std::uint64_t max_file_size = 0;  // 0: none
+    bool on_demand = false;           // content only when asked for
   };
 
   Replica(const Options& options, FileSystem& files, IndexStore& store, Executor& executor,
@@ -146,6 +152,35 @@ class Replica final : public ContentLocator {
   void use_counts(std::uint64_t n);
   // A new node id: counts start anew; vectors and synced tree stay (DESIGN, Identity).
   void change_identity(const NodeId& node);
+
+  // ---- content on demand (replica_demand.cpp)
+  // -------------------------------------------------------------------------------
+  // The group's files at or below `name`, whose content is here or not.
+  std::vector<std::string> files_at(const std::string& name) const;
+  // The content of `path` is wanted from now on, until it is dropped: durable with the next commit.
+  void ask_for(const std::string& path);
+  // Not any more; what is on the disk stays.
+  void unask(const std::string& path);
+  // Pushed to this node as hub: published only once it is here (or withdrawn).
+  void keep_for_group(const std::string& path);
+  void unkeep(const std::string& path);
+  // The content of the group's version of `path` is on this disk, under that name.
+  bool is_here(const std::string& path) const;
+  // The group's version of it is larger than --max-file-size.
+  bool too_large(const std::string& path) const;
+  // Ok if `path` is a file of the group's version that nothing waits for: no edit of it is on its
+  // way.
+  Status may_drop(const std::string& path) const;
+  // Frees its space and keeps the entry. Requires: may_drop(path), and another node that holds the
+  // content. A file that is edited at this very moment stays and syncs.
+  void drop(const std::string& path, std::function<void(Status)> done);
+  struct Absent {
+    std::uint64_t files = 0;
+    std::uint64_t bytes = 0;
+  };
+  Absent absent() const;
+  // Whether each of these contents stands unchanged on this disk: the disk is asked, on a worker.
+  void look_for(std::vector<NamedContent> contents, std::function<void(std::vector<bool>)> done);
 
   // ---- what others ask
   // -------------------------------------------------------------------------------

@@ -394,6 +394,12 @@ void Replica::on_present(const Observation& seen, Instant now) {
     timer_.on_event(seen.path, FileEvent::kScanFound, now);
   }
   const PathRecord* record = index_.find(seen.path);
+  // The very file whose content was absent: a copy that a person brought, or one that was to be
+  // dropped when the power failed. No edit.
+  if (record && !record->local && record->synced && same_on_disk(entry, *record->synced)) {
+    index_.set_local(seen.path, record->synced, stat);
+    return;
+  }
   if (record && record->live()) {
     // A directory whose children changed has another mtime and ctime; that is no edit of it.
     if (same_on_disk(entry, *record->local)) {

@@ -153,8 +153,12 @@ void Replica::carry_out(const Operation& operation, Instant now) {
   if (operation.kind != OperationKind::kFetch) drop_interest(path);
   switch (operation.kind) {
     case OperationKind::kNone:
-    case OperationKind::kNote:
     case OperationKind::kHold:
+      break;
+    case OperationKind::kNote:
+      index_.set_local(path, nullptr, FileStat{});
+      index_.set_synced(path, operation.entry);
+      settled_.push_back(path);
       break;
     case OperationKind::kPush:
       // A held delete stays where it was found; so does one whose file may be back in a moment.

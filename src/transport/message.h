@@ -116,6 +116,15 @@ struct Mark {
   bool answer = false;
 };
 
+// "Which of these contents do you keep?", asked before a copy is dropped. A full replica that is in
+// sync answers with those that stand on its disk at this moment; an on-demand hub for the full
+// replicas among its members; others with none.
+struct Holds {
+  std::uint64_t token = 0;
+  bool answer = false;
+  std::vector<ContentId> hashes;
+};
+
 struct NamedEntry {
   std::string name;
   EntryPtr entry;  // never null after decode
@@ -246,15 +255,16 @@ struct Done {
   std::vector<NamedEntry> published;
 };
 
-using Message = std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, IndexGet, Update,
-                             Push, Verdict, Request, Download, Hole, Done, Carrier, Where, Holders,
-                             IndexQuery, IndexPage, FileHash, FileHashes, Search, Found, NotFound, Working, Failed, Cancel,
-                             FileUpload, FileUploadAllow, FileUploadDeny>;
+using Message =
+    std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, Holds, IndexGet, Update, Push,
+                 Verdict, Request, Download, Hole, Done, Carrier, Where, Holders, IndexQuery,
+                 IndexPage, FileHash, FileHashes, Search, Found, NotFound, Working, Failed, Cancel,
+                 FileUpload, FileUploadAllow, FileUploadDeny>;
 
-// The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, index_get, update,
-// push, accept, have, conflict, refuse, request, download, hole, done, carrier, where, holders, index_query, index_page,
-// file_hash, file_hashes, search, found, not_found, working, failed, cancel, file_upload,
-// file_upload_allow, file_upload_deny.
+// The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, holds, index_get,
+// update, push, accept, have, conflict, refuse, request, download, hole, done, carrier, where,
+// holders, index_query, index_page, file_hash, file_hashes, search, found, not_found, working,
+// failed, cancel, file_upload, file_upload_allow, file_upload_deny.
 std::string_view message_type(const Message& message);
 
 // Names, reasons and program versions of our own that are too long are cut, so that a long host

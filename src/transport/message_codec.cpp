@@ -13,6 +13,7 @@ std::string_view message_type(const Message& message) {
     std::string_view operator()(const Ping&) { return "ping"; }
     std::string_view operator()(const HubHeard&) { return "hub_heard"; }
     std::string_view operator()(const Mark&) { return "mark"; }
+    std::string_view operator()(const Holds&) { return "holds"; }
     std::string_view operator()(const Hole&) { return "hole"; }
     std::string_view operator()(const IndexGet&) { return "index_get"; }
     std::string_view operator()(const Update&) { return "update"; }

@@ -253,6 +253,24 @@ constexpr std::array<std::string_view, 3> kMarkNames = {"type", "token", "answer
 
 Message read_mark(Fields& in) { return Mark{in.number<std::uint64_t>(1), in.flag(2)}; }
 
+constexpr std::array<std::string_view, 4> kHoldsNames = {"type", "token", "answer", "hashes"};
+
+Message read_holds(Fields& in, Fault& fault) {
+  Holds m;
+  m.token = in.number<std::uint64_t>(1);
+  m.answer = in.flag(2);
+  std::span<const Object> list = in.list(3, kMaxEntriesPerMessage);
+  m.hashes.reserve(list.size());
+  for (const Object& object : list) {
+    if (object.type != msgpack::type::BIN || object.via.bin.size != ContentId::kSize) {
+      fault.set("a hash that is not one");
+      return m;
+    }
+    std::memcpy(m.hashes.emplace_back().bytes.data(), object.via.bin.ptr, ContentId::kSize);
+  }
+  return m;
+}
+
 constexpr std::array<std::string_view, 5> kIndexGetNames = {"type", "buckets", "digests", "high",
                                                             "round"};
 
@@ -530,6 +548,7 @@ std::optional<Message> read_message(const Object& object, Fault& fault) {
     return with(kRosterNames, [&](Fields& in) { return read_roster(in, fault); });
   if (type == "hub_heard") return with(kHubHeardNames, read_hub_heard);
   if (type == "mark") return with(kMarkNames, read_mark);
+  if (type == "holds") return with(kHoldsNames, [&](Fields& in) { return read_holds(in, fault); });
   if (type == "hole") return with(kHoleNames, [&](Fields& in) { return read_hole(in, fault); });
   if (type == "bye") return with(kByeNames, read_bye);
   if (type == "carrier")

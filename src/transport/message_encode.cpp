@@ -103,6 +103,14 @@ class Encoder {
     flag("answer", m.answer);
   }
 
+  void operator()(const Holds& m) {
+    begin("holds", 3);
+    number("token", m.token);
+    flag("answer", m.answer);
+    list("hashes", m.hashes.size(), kMaxEntriesPerMessage);
+    for (const ContentId& hash : m.hashes) raw(hash.bytes);
+  }
+
   void operator()(const IndexGet& m) {
     begin("index_get", 4);
     number("buckets", m.bucket_count);

@@ -82,6 +82,7 @@ void SimNode::start() {
   config.settle_max = options_.settle_max;
   config.rescan = options_.rescan;
   config.max_deletes = options_.max_deletes;
+  config.on_demand = options_.on_demand;
   config.disk_log2 = options_.disk_log2;
   config.port = kPort;
   config.protocol = options_.protocol;
@@ -239,6 +240,30 @@ bool SimNode::link(const std::string& path, const std::string& target) {
   if (!disk_.link(path, target)) return false;
   trace_.line(name_, str("a person links ", path, " to ", target));
   return true;
+}
+
+namespace {
+
+NodeControl::Callback<ActionReport> as_callback(SimNode::Answer done) {
+  return [done = std::move(done)](const Result<ActionReport>& result) {
+    if (done) done(result ? std::string() : result.error().detail);
+  };
+}
+
+}  // namespace
+
+void SimNode::get(const std::string& path, Answer done) {
+  if (!running()) return;
+  trace_.line(name_, str("a person asks for ", path));
+  running_->node->get({path}, as_callback(std::move(done)));
+  wake(queue_.now());
+}
+
+void SimNode::drop(const std::string& path, Answer done) {
+  if (!running()) return;
+  trace_.line(name_, str("a person drops ", path));
+  running_->node->drop({path}, as_callback(std::move(done)));
+  wake(queue_.now());
 }
 
 std::string SimNode::text(const std::string& path) const {

@@ -33,6 +33,7 @@ struct NodeOptions {
   Duration settle_max = 4s;
   Duration rescan = 30s;
   MaxDeletes max_deletes = default_max_deletes();
+  bool on_demand = false;
   std::uint8_t disk_log2 = 5;
   // Of a million events of the watcher so many are lost without a word.
   std::uint32_t lost_hints = 0;
@@ -92,6 +93,10 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   bool make_folder(const std::string& path);
   bool chmod(const std::string& path, std::uint16_t mode);
   bool link(const std::string& path, const std::string& target);
+  // Commands; `done` gets "" or why not, perhaps never (the node dies first).
+  using Answer = std::function<void(const std::string& why_not)>;
+  void get(const std::string& path, Answer done = {});
+  void drop(const std::string& path, Answer done = {});
   std::string text(const std::string& path) const;  // "" if there is none
   bool has(const std::string& path) const;
 

@@ -19,7 +19,9 @@ constexpr Duration kBound = 240s;
 class Scenario {
  public:
   Scenario(std::uint64_t seed, const std::function<void(const std::string&)>& trace, bool datagrams)
-      : world_(seed), random_(seed * 0x9e3779b97f4a7c15u + 1) {
+      // Not drawn: the seeds that were pinned before there were on-demand nodes have other
+      // remainders, and so keep their scenarios.
+      : world_(seed), random_(seed * 0x9e3779b97f4a7c15u + 1), on_demand_(seed % 7 >= 5) {
     if (trace) world_.trace().set_sink(trace);
     world_.trace().tell_datagrams(datagrams);
   }
@@ -43,6 +45,7 @@ class Scenario {
 
   World world_;
   Prng random_;
+  const bool on_demand_;
   std::vector<std::string> names_;
   std::uint64_t texts_ = 0;
   // What this seed does at all: each seed leaves most things out, so that what remains gets far
@@ -94,6 +97,8 @@ void Scenario::add_nodes() {
   for (std::uint64_t i = 0; i < count; ++i) {
     names_.push_back(std::string(1, static_cast<char>('a' + i)));
     options.disk_log2 = static_cast<std::uint8_t>(random_.below(8));
+    // One full replica at least: what nobody keeps may be lost with one disk.
+    options.on_demand = on_demand_ && i > 0 && random_.chance(1, 2);
     SimNode& node = world_.add(names_.back(), options);
     if (clocks_) {
       node.clock().set_drift_ppm(static_cast<std::int64_t>(random_.below(400)) - 200);
@@ -143,6 +148,15 @@ std::string Scenario::existing(SimNode& node) {
 
 void Scenario::edit() {
   SimNode& node = any_node();
+  if (node.options().on_demand && random_.chance(1, 2)) {
+    SimNode& other = any_node();
+    if (random_.chance(2, 3)) {
+      node.get(random_.chance(1, 5) ? "d" : existing(other));
+    } else {
+      node.drop(random_.chance(1, 5) ? "d" : existing(node));
+    }
+    return;
+  }
   switch (random_.below(12)) {
     case 0:
     case 1:
@@ -186,8 +200,12 @@ void Scenario::edit() {
 }
 
 void Scenario::restart_later(SimNode& node) {
-  world_.schedule(within(10ms, 10s), [&node] {
-    if (!node.running()) node.start();
+  world_.schedule(within(10ms, 10s), [this, &node] {
+    if (node.running()) return;
+    // A person may change their mind about what a folder is for.
+    bool changes = on_demand_ && node.name() != names_.front() && random_.chance(1, 4);
+    if (changes) node.options().on_demand = !node.options().on_demand;
+    node.start();
   });
 }
 

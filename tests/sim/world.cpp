@@ -85,6 +85,15 @@ std::string first_difference(const SeenTree& a, const SeenTree& b) {
   return {};
 }
 
+// What an on-demand node may lack of a full tree.
+SeenTree without_absent_files(const SeenTree& full, const SeenTree& some) {
+  SeenTree out;
+  for (const auto& [path, seen] : full) {
+    if (seen.kind != FileKind::kFile || some.contains(path)) out.emplace(path, seen);
+  }
+  return out;
+}
+
 }  // namespace
 
 World::World(std::uint64_t seed)
@@ -170,9 +179,17 @@ bool World::converged() {
   const auto hubs =
       std::count_if(all.begin(), all.end(), [](const SimNode* one) { return is_hub(one->role()); });
   if (hubs != 1) return false;
-  const SeenTree first = all.front()->disk().tree();
-  return std::all_of(all.begin() + 1, all.end(),
-                     [&](const SimNode* one) { return one->disk().tree() == first; });
+  const SeenTree full = reference(all)->disk().tree();
+  return std::all_of(all.begin(), all.end(), [&](SimNode* one) {
+    const SeenTree tree = one->disk().tree();
+    return tree == (one->options().on_demand ? without_absent_files(full, tree) : full);
+  });
+}
+
+SimNode* World::reference(const std::vector<SimNode*>& all) {
+  auto full =
+      std::find_if(all.begin(), all.end(), [](SimNode* one) { return !one->options().on_demand; });
+  return full == all.end() ? all.front() : *full;
 }
 
 std::string World::difference() {
@@ -186,10 +203,15 @@ std::string World::difference() {
                one->in_sync() ? "" : "; not in_sync()", "\n");
     if (!one->in_sync()) out += open_paths(*one);
   }
-  for (std::size_t i = 1; i < all.size(); ++i) {
-    const std::string differs = first_difference(all.front()->disk().tree(), all[i]->disk().tree());
+  if (all.empty()) return out;
+  SimNode* first = reference(all);
+  for (SimNode* one : all) {
+    const SeenTree tree = one->disk().tree();
+    SeenTree full = first->disk().tree();
+    if (one->options().on_demand) full = without_absent_files(full, tree);
+    const std::string differs = first_difference(full, tree);
     if (!differs.empty()) {
-      out += str("on ", all.front()->name(), " and ", all[i]->name(), ": ", differs, "\n");
+      out += str("on ", first->name(), " and ", one->name(), ": ", differs, "\n");
     }
   }
   return out;
@@ -223,7 +245,7 @@ bool World::converge(Duration limit) {
     }
     oracle_.check_whole(one->name(), one->disk().tree());
   }
-  if (!running().empty()) oracle_.check_final(running().front()->disk().tree());
+  if (!running().empty()) oracle_.check_final(reference(running())->disk().tree());
   return oracle_.violations().empty();
 }
 

@@ -54,7 +54,8 @@ class World {
     queue_.after(delay, std::move(what));
   }
 
-  // All that run show the same tree and say that they are in sync, and one of them is hub.
+  // All that run show the same tree (on-demand nodes: but for files that they do not hold) and say
+  // that they are in sync, and one of them is hub.
   bool converged();
   // Why not, for the message of a test.
   std::string difference();
@@ -65,6 +66,8 @@ class World {
   std::string verdict();
 
  private:
+  // A full replica, if there is one: it shows the group's tree.
+  static SimNode* reference(const std::vector<SimNode*>& all);
   void make_current() { network_.make_current(); }
   std::uint64_t payload_sent();
 

@@ -157,6 +157,11 @@ struct Describer {
     return {{"items", std::move(items)}};
   }
   Fields operator()(const Mark& m) const { return {{"token", m.token}, {"answer", m.answer}}; }
+  Fields operator()(const Holds& m) const {
+    List hashes;
+    for (const ContentId& hash : m.hashes) hashes.push_back(hex(hash));
+    return {{"token", m.token}, {"answer", m.answer}, {"hashes", std::move(hashes)}};
+  }
   Fields operator()(const IndexGet& m) const {
     return {{"buckets", m.bucket_count}, {"digests", to_hex(m.digests)}, {"high", m.count_high}};
   }

@@ -27,6 +27,9 @@ inline StatusReport sample_status() {
   report.files = 11;
   report.directories = 12;
   report.bytes = 13;
+  report.absent_files = 18;
+  report.absent_bytes = 19;
+  report.on_demand = true;
   report.pending_files = 3;
   report.pending_bytes = 14;
   report.held_deletes = 15;
@@ -89,6 +92,16 @@ class FakeNode final : public NodeControl {
     waiting.emplace(++last_token, std::move(done));
     return last_token;
   }
+  Token get(const std::vector<std::string>& names, Callback<ActionReport> done) override {
+    named = names;
+    done(ActionReport{"here", names.size()});
+    return 0;
+  }
+  Token drop(const std::vector<std::string>& names, Callback<ActionReport> done) override {
+    named = names;
+    done(Error{ErrorCode::kNotFound, "nobody else holds it"});
+    return 0;
+  }
   void cancel(Token token) override { cancelled += waiting.erase(token); }
 
   StatusReport report = sample_status();
@@ -99,6 +112,7 @@ class FakeNode final : public NodeControl {
   std::map<Token, Callback<StatusReport>> waiting;
   Token last_token = 0;
   std::size_t cancelled = 0;
+  std::vector<std::string> named;
   int stops = 0;
   std::function<void()> on_stop;
 };

@@ -14,7 +14,9 @@ TEST_CASE("status is the document of the contract, field by field and in its ord
             "\"why_role\":\"nobody else was heard\",\"hub\":{\"id\":\"aa" +
             zeros +
             "\",\"name\":\"alice\"},\"term\":7,\"state\":\"syncing\",\"reason\":\"3 files to go\","
-            "\"folder\":{\"path\":\"/home/a/Shared\",\"files\":11,\"directories\":12,\"bytes\":13},"
+            "\"folder\":{\"path\":\"/home/a/"
+            "Shared\",\"files\":11,\"directories\":12,\"bytes\":13,\"absent_files\":18,\"absent_"
+            "bytes\":19,\"on_demand\":true},"
             "\"pending\":{\"files\":3,\"bytes\":14},\"held_deletes\":15,\"conflicts\":16,"
             "\"under_replicated\":17,\"peers\":[{\"id\":\"bb" +
             zeros +

@@ -190,7 +190,7 @@ Message random_question(Prng& random) {
 Message random_message(Prng& random) {
   auto u32 = [&] { return static_cast<std::uint32_t>(random_number(random)); };
   if (random.chance(1, 3)) return random_question(random);
-  switch (random.below(18)) {
+  switch (random.below(19)) {
     case 0:
       return random_hello(random);
     case 1:
@@ -238,12 +238,19 @@ Message random_message(Prng& random) {
       return HubHeard{random.id<NodeId>(), {u32(), 27801}};
     case 12:
       return Mark{random_number(random), random.chance(1, 2)};
+    case 18: {
+      Holds m{random_number(random), random.chance(1, 2), {}};
+      for (std::uint64_t i = random.below(5); i > 0; --i)
+        m.hashes.push_back(random.id<ContentId>());
+      return m;
+    }
     case 13: {
       std::uint64_t begin = random.below(1u << 20) * 1000;
       return Hole{u32(), begin, begin + 1 + random.below(1u << 20)};
     }
     case 15: {
-      Carrier m{random.chance(1, 2), random.chance(1, 2), static_cast<std::uint16_t>(random.next()), {}};
+      Carrier m{
+          random.chance(1, 2), random.chance(1, 2), static_cast<std::uint16_t>(random.next()), {}};
       random.fill(m.id);
       return m;
     }
