@@ -54,6 +54,7 @@ struct NodeConfig {
   std::uint8_t disk_log2 = 0;
   std::uint16_t port = 27801;
   std::uint8_t protocol = kProtocolVersion;  // another one in tests only
+  Duration session_life = 24h;               // then it gets new keys (reliability.md §4.1, step 4)
   std::vector<Address> peers;                // --peer
   std::string folder;                        // for people
 };
@@ -178,6 +179,7 @@ class Node final : public SessionEvents,
     SessionInfo info;
     std::optional<Hello> hello;  // its last; none yet: not a member in our eyes
     bool greeted = false;        // our hello or hi went out
+    Instant renew_at = kNever;   // when a session that we opened gets new keys
     Instant content_at{};        // when content was asked of it, or came from it, last
   };
   struct Wait {
@@ -213,6 +215,7 @@ class Node final : public SessionEvents,
   PeerFacts facts_of(const Peer& peer) const;
   SessionId session_of(const NodeId& node) const;
   void ping(Instant now);
+  void renew_sessions(Instant now);
   void send_requests();
   void send_roster();
   void queue_end(SourceId source, const TransferResult& result);

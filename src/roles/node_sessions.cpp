@@ -9,6 +9,8 @@ namespace lansync {
 namespace {
 
 constexpr Duration kPingInterval = 500ms;
+constexpr int kRenewJitterPercent = 2;
+constexpr Duration kRenewQuiet = 2s;
 
 }  // namespace
 
@@ -30,6 +32,9 @@ void Node::on_session_up(const SessionInfo& session) {
   }
   Peer peer;
   peer.info = session;
+  // Spread, so that a hub of a thousand does not shake hands with all of them in one second.
+  if (session.outgoing)
+    peer.renew_at = now_ + parts_.random.jitter(config_.session_life, kRenewJitterPercent);
   sessions_[session.id] = std::move(peer);
   refusals_.erase(session.address);
   if (session.outgoing) send_hello(session.id, false);
@@ -68,7 +73,10 @@ void Node::on_dial_failed(const Address& address, DialFailure failure, int peer_
   if (failure == DialFailure::kWrongPassword || failure == DialFailure::kProtocol) {
     on_refused(address, failure, peer_version);
   }
-  election_->on_dial_failed(node, address, failure, now_);
+  // A renewal that failed: the session that it was for goes on, and it is tried again later.
+  bool renewal = std::any_of(sessions_.begin(), sessions_.end(),
+                             [&](const auto& item) { return item.second.info.address == address; });
+  if (!renewal) election_->on_dial_failed(node, address, failure, now_);
 }
 
 void Node::on_refused(const Address& address, DialFailure failure, int peer_version) {
@@ -291,9 +299,21 @@ void Node::ping(Instant now) {
   if (now < next_ping_) return;
   next_ping_ = now + kPingInterval;
   look_for_stuck();
+  renew_sessions(now);
   for (const auto& [id, peer] : sessions_) {
     if (!peer.greeted) continue;
     outbox_->send_urgent(id, Ping{hub_->acting() ? hub_->seq() : client_->seq()});
+  }
+}
+
+// A quiet moment is better: what is on its way begins anew.
+void Node::renew_sessions(Instant now) {
+  for (auto& [id, peer] : sessions_) {
+    if (now < peer.renew_at) continue;
+    bool busy = transport_->queued(id) > 0 || now - peer.content_at < kRenewQuiet;
+    if (busy && now - peer.renew_at < config_.session_life / 24) continue;
+    peer.renew_at += config_.session_life / 24;
+    transport_->renew(id);
   }
 }
 

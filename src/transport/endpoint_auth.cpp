@@ -41,6 +41,12 @@ void EnetEndpoint::dial(const Address& address) {
   dirty_ = true;
 }
 
+void EnetEndpoint::renew(SessionId id) {
+  const Link* link = up_link(id);
+  if (link == nullptr || !link->info.outgoing) return;
+  if (dialer_.start(link->info.address)) dirty_ = true;
+}
+
 void EnetEndpoint::set_beacon_key(const BeaconKey& key) { filter_.set_beacon_key(key); }
 
 void EnetEndpoint::service_dials() {

@@ -81,6 +81,7 @@ class EnetEndpoint final : public SessionTransport {
   void set_node(const NodeId& node) { options_.node = node; }
 
   void dial(const Address& address) override;
+  void renew(SessionId id) override;
   bool send(SessionId id, Channel channel, ByteView bytes) override;
   std::size_t queued(SessionId id) const override;
   void close(SessionId id) override;

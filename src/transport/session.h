@@ -81,6 +81,10 @@ class SessionTransport {
   // Starts towards `address`; ends in on_session_up or on_dial_failed. A second dial to an address
   // under way, or to one we have a session with, does nothing. Backoff is the caller's.
   virtual void dial(const Address& address) = 0;
+  // New keys for a session that we opened: its address is dialled beside it, and the new session
+  // takes its place (on_session_down(kReplaced), on_session_up). A dial that fails leaves it as it
+  // is.
+  virtual void renew(SessionId id) = 0;
   // Seals and queues. False if there is no such session or `bytes` is too large. Never blocks, but
   // takes memory: content senders keep queued() small.
   virtual bool send(SessionId id, Channel channel, ByteView bytes) = 0;

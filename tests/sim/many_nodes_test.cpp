@@ -214,3 +214,36 @@ TEST_CASE("a machine that stood still for a while goes on as if nothing had been
   world.run_for(20s);
   require_converged(world);
 }
+
+TEST_CASE("sessions get new keys after their time, and nobody notices") {
+  World world(240);
+  NodeOptions options;
+  options.session_life = 20s;
+  for (const char* name : {"a", "b", "c"}) world.add(name, options);
+  world.node("a").write("f", "v1");
+  world.start_all();
+  REQUIRE(world.converge(60s));
+  auto hub_of_node = [](SimNode& node) { return node.node().election().hub(); };
+  const auto hub = hub_of_node(world.node("a"));
+  const std::uint32_t term = world.node("a").node().status().term;
+  auto handshakes = [&] {
+    std::uint64_t all = 0;
+    for (SimNode* node : world.nodes()) all += node->handshakes();
+    return all;
+  };
+  const std::uint64_t before = handshakes();
+  auto another_hub = [&] {
+    for (SimNode* node : world.nodes())
+      if (hub_of_node(*node) != hub) return true;
+    return false;
+  };
+  for (int turn = 0; turn < 30; ++turn) {
+    world.node(turn % 2 == 0 ? "b" : "c").write("g" + std::to_string(turn), "new");
+    CHECK_FALSE(world.run_until(another_hub, 4s));
+  }
+  // Two sessions, some five lives, both ends of each.
+  CHECK(handshakes() - before >= 16);
+  CHECK(handshakes() - before <= 40);
+  require_converged(world);
+  CHECK(world.node("a").node().status().term == term);
+}

@@ -86,6 +86,7 @@ void SimNode::start() {
   config.disk_log2 = options_.disk_log2;
   config.port = kPort;
   config.protocol = options_.protocol;
+  config.session_life = options_.session_life;
   NodeParts parts{disk_, store_, *running_->executor, *this, *running_->random, clock_,
                   *this, *this};
   running_->node = std::make_unique<Node>(config, identity, boot, parts);
@@ -101,6 +102,7 @@ void SimNode::start() {
   endpoint.key = PasswordKey(scalar);
   endpoint.max_peers = 64;
   endpoint.version = options_.protocol;
+  endpoint.on_keylog = [this](const std::string&) { ++handshakes_; };
   auto opened = EnetEndpoint::open(endpoint, *running_->node, *running_->random, *this);
   LS_ASSERT(opened.has_value());
   running_->endpoint = std::move(*opened);

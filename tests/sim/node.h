@@ -41,6 +41,7 @@ struct NodeOptions {
   // has its original's.
   std::string place;
   std::uint8_t protocol = kProtocolVersion;
+  Duration session_life = 24h;
 };
 
 class SimNode final : public NodeHost, private Log, private BeaconSocket {
@@ -106,6 +107,8 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   Role role() const { return running() ? running_->node->election().role() : Role::kNone; }
   std::uint64_t payload_sent() const;
   std::uint64_t turns() const { return turns_; }
+  // Handshakes that were completed, since the first start.
+  std::uint64_t handshakes() const { return handshakes_; }
   void set_on_operation(std::function<void(const std::string&, const std::string&)> hook) {
     on_operation_ = std::move(hook);
   }
@@ -155,6 +158,7 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   std::uint64_t starts_ = 0;
   std::uint64_t place_ = 0;
   std::uint64_t turns_ = 0;
+  std::uint64_t handshakes_ = 0;
   Instant wake_at_ = kNever;
   std::uint64_t wake_number_ = 0;
   Instant last_turn_{};

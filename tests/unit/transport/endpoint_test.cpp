@@ -175,6 +175,40 @@ TEST_CASE("a second dial to a session's address does nothing") {
   CHECK(b.failed.empty());
 }
 
+TEST_CASE("a renewed session has new keys and takes the old one's place on both sides") {
+  Node a(1), b(2);
+  REQUIRE(join(a, b));
+  for (int turn = 1; turn <= 3; ++turn) {
+    const SessionId old = a.session();
+    a.endpoint->renew(old);
+    REQUIRE(drive({&a, &b}, [&] { return a.ups == turn + 1 && b.ups == turn + 1; }));
+    REQUIRE(drive({&a, &b}, [&] { return a.connected() && b.connected(); }));
+    CHECK(a.session() != old);
+    CHECK(a.downs.back() == CloseReason::kReplaced);
+    CHECK(b.downs.back() == CloseReason::kReplaced);
+    CHECK(a.keylog.size() == static_cast<std::size_t>(turn) + 1);
+    CHECK(a.keylog.back() != a.keylog.front());
+    CHECK(carries(a, b));
+  }
+  // Only who opened it renews it.
+  b.endpoint->renew(b.session());
+  run_for({&a, &b}, 300ms);
+  CHECK(b.ups == 4);
+  CHECK(a.failed.empty());
+  CHECK(b.failed.empty());
+}
+
+TEST_CASE("a renewal that nobody answers leaves the session as it is") {
+  Node a(1), b(2);
+  REQUIRE(join(a, b));
+  const SessionId old = a.session();
+  a.endpoint->renew(old);
+  // The dial's own time is 1.5 s; the other side stands still for longer than that.
+  REQUIRE(drive({&a}, [&] { return !a.failed.empty(); }));
+  CHECK(a.session() == old);
+  CHECK(carries(a, b));
+}
+
 TEST_CASE("closing sends what was queued before, and both sides hear of it") {
   Node a(1), b(2);
   REQUIRE(join(a, b));

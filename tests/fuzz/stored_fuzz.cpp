@@ -1,0 +1,80 @@
+// What index.db holds in its values: whatever the bytes, they are refused or mean something that is
+// written back the same. The first byte says which.
+#include <string>
+
+#include "fuzz/fuzz_check.h"
+#include "roles/network_guard.h"
+#include "sync/delete_guard.h"
+#include "sync/edit_counter.h"
+#include "sync/entry_codec.h"
+
+using namespace lansync;
+
+namespace {
+
+void entry(std::string_view bytes) {
+  EntryPtr decoded = decode_entry(bytes);
+  if (!decoded) return;
+  const std::string once = encode_entry(*decoded);
+  EntryPtr again = decode_entry(once);
+  FUZZ_CHECK(again != nullptr);
+  FUZZ_CHECK(encode_entry(*again) == once);
+  FUZZ_CHECK(entry_digest("a/b", *again) == entry_digest("a/b", *decoded));
+}
+
+void held_deletes(std::string_view bytes) {
+  DeleteGuard guard(default_max_deletes());
+  if (!guard.restore(bytes)) {
+    FUZZ_CHECK(guard.held().empty());
+    return;
+  }
+  const std::string once = guard.serialize();
+  DeleteGuard again(default_max_deletes());
+  FUZZ_CHECK(again.restore(once));
+  FUZZ_CHECK(again.serialize() == once);
+  FUZZ_CHECK(again.held() == guard.held());
+  FUZZ_CHECK(again.held_count() <= again.held().size());
+  (void)again.reject();
+  FUZZ_CHECK(again.held().empty());
+}
+
+void networks(std::string_view bytes) {
+  const std::string text(bytes);
+  NetworkGuard guard(true, text, text);
+  NetworkGuard again(true, guard.networks_text(), guard.members_text());
+  FUZZ_CHECK(again.networks_text() == guard.networks_text());
+  FUZZ_CHECK(again.members_text() == guard.members_text());
+}
+
+void counts(std::string_view bytes) {
+  const std::string text(bytes.substr(0, 4096));
+  Prng random(1);
+  EditCounter counter;
+  counter.start({"1000000", "7", "0", text, text}, random);
+  FUZZ_CHECK(!counter.forgot(7));
+  FUZZ_CHECK(counter.forgot(counter.last() + 1));
+  EditCounter again;
+  again.start({"1000000", "7", "0", counter.runs_text(), ""}, random);
+  FUZZ_CHECK(!again.forgot(7));
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const std::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);
+  switch (data[0] % 4) {
+    case 0:
+      entry(rest);
+      break;
+    case 1:
+      held_deletes(rest);
+      break;
+    case 2:
+      networks(rest);
+      break;
+    default:
+      counts(rest);
+  }
+  return 0;
+}
