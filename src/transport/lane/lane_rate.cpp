@@ -70,7 +70,11 @@ LaneRateMark LaneRate::on_sent(std::int64_t now, std::uint64_t in_flight) {
   return {delivered_, delivered_us_, first_sent_us_};
 }
 
-double LaneRate::roomy_bytes() const { return std::min(kRoomyInFlight, bandwidth() * kRoomyUs); }
+double LaneRate::roomy_bytes() const {
+  // At first what is measured is little, and a neighbour's queue is to be outgrown.
+  double span = phase_ == Phase::kStartup ? 3 * kRoomyUs : kRoomyUs;
+  return std::min(kRoomyInFlight, bandwidth() * span);
+}
 
 void LaneRate::on_idle(std::uint64_t in_flight) {
   // Waiting for credit with a full pipe is not idle.
