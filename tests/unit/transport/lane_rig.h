@@ -5,7 +5,9 @@
 // benchmark.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
@@ -128,11 +130,11 @@ class Pipe {
   double busy_until_ = 0;
 };
 
-// What stands at a place of a file: no two chunks are equal.
+// What stands at a place of a file: no two chunks are equal, and a run of words is quick to make.
 inline void fill_pattern(std::uint32_t transfer, std::uint64_t first, Bytes& data) {
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    std::uint64_t at = first * 1000 + i;
-    data[i] = static_cast<std::uint8_t>(at * 131 + (at / 1000) * 7 + (at >> 20) + transfer);
+  for (std::size_t at = 0; at < data.size(); at += 8) {
+    std::uint64_t word = (first * 125 + at / 8) * 0x9E3779B97F4A7C15U + transfer;
+    std::memcpy(data.data() + at, &word, std::min<std::size_t>(8, data.size() - at));
   }
 }
 
