@@ -11,10 +11,17 @@ namespace {
 constexpr double kPacket = kLaneMaxDatagram;
 // 2 / ln 2: the least gain with which the rate doubles each round.
 constexpr double kStartupGain = 2.89;
+constexpr double kShortStartupGain = 2;  // where samples are longer than round trips
+constexpr std::int64_t kSampleUs = 10'000;
+constexpr int kGenerationSamples = 6;
 constexpr double kDrainGain = 0.35;
 // One phase above the measured rate finds more if there is more; the next gives back what queued.
 constexpr std::array<double, 8> kCycle = {1.25, 0.75, 1, 1, 1, 1, 1, 1};
+constexpr int kProbing = 0;
 constexpr int kEmptying = 1;
+// What a probe may add to a queue; a slow flow may probe for longer, and has to, to see anything.
+constexpr double kProbePackets = 24;
+constexpr std::int64_t kMaxProbeUs = 60'000;
 constexpr double kEmptyingGain = 0.5;
 constexpr std::int64_t kEmptyingUs = 4000;
 // A neighbour's queue is shared by a window that grows and is cut like theirs, for so long.
@@ -62,12 +69,13 @@ double LaneRate::low_limit() const {
 }
 
 LaneRateMark LaneRate::on_sent(std::int64_t now, std::uint64_t in_flight) {
-  if (in_flight == 0) {
-    first_sent_us_ = now;
-    delivered_us_ = now;
+  if (in_flight == 0 && now - newest_sent_us_ > kSampleUs) {  // it begins, or begins anew
+    sample_us_ = now;
+    sample_sent_us_ = now;
+    sample_delivered_ = delivered_;
   }
   round_peak_ = std::max(round_peak_, in_flight);
-  return {delivered_, delivered_us_, first_sent_us_};
+  return delivered_;
 }
 
 double LaneRate::roomy_bytes() const {
@@ -82,10 +90,8 @@ void LaneRate::on_idle(std::uint64_t in_flight) {
     idle_until_ = delivered_ + in_flight;
 }
 
-void LaneRate::on_delivered(const LaneRateMark& mark, std::int64_t sent_us, std::uint64_t bytes,
-                            std::int64_t now) {
+void LaneRate::on_delivered(LaneRateMark mark, std::int64_t sent_us, std::uint64_t bytes) {
   delivered_ += bytes;
-  delivered_us_ = now;
   ++round_delivered_;
   ++window_delivered_;
   if (!sampled_ || sent_us >= newest_sent_us_) {
@@ -105,20 +111,28 @@ void LaneRate::end_report(std::int64_t now, std::int64_t rtt_us, std::uint64_t i
   if (rtt_us >= 0) take_rtt(now, rtt_us);
   if (sampled_) {
     sampled_ = false;
-    std::int64_t sending = newest_sent_us_ - newest_.first_sent_us;
-    std::int64_t coming = now - newest_.delivered_us;
-    first_sent_us_ = newest_sent_us_;
-    std::int64_t interval = std::max(sending, coming);
-    // Shorter than the round trip: reports that waited and came together.
-    if (interval > 0 && interval >= min_rtt_us_) {
-      double sample =
-          static_cast<double>(delivered_ - newest_.delivered) / static_cast<double>(interval);
-      bool idle = newest_.delivered < idle_until_;
-      if (!idle || sample > bandwidth()) take_bandwidth(now, sample);
-    }
-    if (newest_.delivered >= round_end_) end_round(now, in_flight);
+    take_sample(now);
+    if (newest_ >= round_end_) end_round(now, in_flight);
   }
   turn_cycle(now, in_flight);
+}
+
+// A token bucket lets through 100 KB and more at the speed of the machine, and reports that waited
+// come together: over less than some milliseconds a rate says nothing of the path. The longer one
+// of the time that sending took and that the reports took leaves out the second.
+void LaneRate::take_sample(std::int64_t now) {
+  std::int64_t coming = now - sample_us_;
+  if (coming < std::max(min_rtt_us_, kSampleUs)) return;
+  std::int64_t interval = std::max(coming, newest_sent_us_ - sample_sent_us_);
+  double sample =
+      static_cast<double>(delivered_ - sample_delivered_) / static_cast<double>(interval);
+  bool idle = sample_us_ == 0 || sample_delivered_ < idle_until_;
+  sample_us_ = now;
+  sample_sent_us_ = newest_sent_us_;
+  sample_delivered_ = delivered_;
+  if (idle && sample <= bandwidth()) return;
+  take_bandwidth(sample);
+  if (!idle && phase_ == Phase::kStartup) check_startup();
 }
 
 void LaneRate::take_rtt(std::int64_t now, std::int64_t rtt_us) {
@@ -147,24 +161,17 @@ void LaneRate::take_rtt(std::int64_t now, std::int64_t rtt_us) {
   drained_until_us_ = 0;
 }
 
-void LaneRate::take_bandwidth(std::int64_t now, double sample) {
-  if (generation_us_ == 0) generation_us_ = now;
-  // Two generations of 5 rounds, and of 50 ms at least: a loop that stood still for some
-  // milliseconds says nothing of the path.
-  if (generation_rounds_ >= 5 && now - generation_us_ >= 50'000) {
+void LaneRate::take_bandwidth(double sample) {
+  if (++generation_samples_ > kGenerationSamples) {
     best_before_ = best_;
     best_ = 0;
-    generation_us_ = now;
-    generation_rounds_ = 0;
+    generation_samples_ = 1;
   }
   best_ = std::max(best_, sample);
 }
 
 void LaneRate::end_round(std::int64_t now, std::uint64_t in_flight) {
   round_end_ = delivered_;
-  ++generation_rounds_;
-  bool idle = newest_.delivered < idle_until_;
-  if (phase_ == Phase::kStartup && !idle) check_startup();
   take_losses(now, in_flight);
   round_peak_ = in_flight;
 }
@@ -173,8 +180,8 @@ void LaneRate::check_startup() {
   bool overrun = round_lost_ * 8 > round_delivered_;
   if (bandwidth() > full_rate_ * 1.25) {
     full_rate_ = bandwidth();
-    full_rounds_ = 0;
-  } else if ((full_rounds_ += overrun ? 2 : 1) >= 3) {
+    full_samples_ = 0;
+  } else if ((full_samples_ += overrun ? 3 : 1) >= 3) {
     phase_ = Phase::kDrain;
     // What startup overran is not what the path loses.
     window_delivered_ = window_lost_ = spurious_ = 0;
@@ -240,7 +247,7 @@ void LaneRate::turn_cycle(std::int64_t now, std::uint64_t in_flight) {
   std::int64_t span = now - cycle_us_;
   if (cycle_ == kEmptying && !drained && !(competing_ && now < compete_until_us_)) {
     // What queued is ours, and goes when we send less; or it is another's, and stays.
-    if (span < std::max(min_rtt_us_, kEmptyingUs)) return;
+    if (span < std::max({min_rtt_us_, kEmptyingUs, probe_us()})) return;
     competing_ = true;
     compete_until_us_ = now + kCompeteUs;
     if (ceiling_ == 0) {
@@ -249,11 +256,21 @@ void LaneRate::turn_cycle(std::int64_t now, std::uint64_t in_flight) {
     }
   } else if (cycle_ == kEmptying && drained) {
     competing_ = false;
-    span = kEmptyingUs + min_rtt_us_;  // over
+    span = kMaxProbeUs + min_rtt_us_;  // over
   }
-  if (span < std::max(min_rtt_us_, kMinPhaseUs)) return;
+  if (span < std::max(min_rtt_us_, cycle_ == kProbing ? probe_us() : kMinPhaseUs)) return;
   cycle_ = (cycle_ + 1) % static_cast<int>(kCycle.size());
   cycle_us_ = now;
+}
+
+std::int64_t LaneRate::probe_us() const {
+  double packets = kProbePackets * kPacket / (kCycle[kProbing] - 1);
+  double span = packets / std::max(bandwidth(), 0.1);
+  return std::clamp(static_cast<std::int64_t>(span), kMinPhaseUs, kMaxProbeUs);
+}
+
+double LaneRate::startup_gain() const {
+  return min_rtt_us_ < kSampleUs / 2 ? kShortStartupGain : kStartupGain;
 }
 
 double LaneRate::rate() const {
@@ -261,7 +278,7 @@ double LaneRate::rate() const {
   if (measured == 0) {
     return kInitialPackets * kPacket / std::max(static_cast<double>(srtt_us_), kInitialUs);
   }
-  if (phase_ == Phase::kStartup) return measured * kStartupGain;
+  if (phase_ == Phase::kStartup) return measured * startup_gain();
   if (phase_ == Phase::kDrain) return measured * kDrainGain;
   double gain = kCycle[static_cast<std::size_t>(cycle_)];
   if (cycle_ == kEmptying && !competing_) gain = kEmptyingGain;
@@ -273,7 +290,7 @@ double LaneRate::rate() const {
 std::uint64_t LaneRate::in_flight_limit() const {
   double limit = kInitialPackets * kPacket;
   if (bandwidth() > 0) {
-    double gain = phase_ == Phase::kStartup ? kStartupGain : 2;
+    double gain = phase_ == Phase::kStartup ? startup_gain() : 2;
     limit = std::max({gain * pipe_bytes() + overhead_bytes(), roomy_bytes(), kMinInFlight});
     if (ceiling_ > 0) {
       double shared = std::max(ceiling_, low_limit());

@@ -13,12 +13,8 @@
 
 namespace lansync {
 
-// What is remembered with a packet when it is sent.
-struct LaneRateMark {
-  std::uint64_t delivered = 0;  // bytes, at that time
-  std::int64_t delivered_us = 0;
-  std::int64_t first_sent_us = 0;
-};
+// What is remembered with a packet when it is sent: the bytes delivered at that time.
+using LaneRateMark = std::uint64_t;
 
 class LaneRate {
  public:
@@ -27,8 +23,7 @@ class LaneRate {
   void on_idle(std::uint64_t in_flight);
 
   // For each packet newly reported, then for those found lost, then end_report() once.
-  void on_delivered(const LaneRateMark& mark, std::int64_t sent_us, std::uint64_t bytes,
-                    std::int64_t now);
+  void on_delivered(LaneRateMark mark, std::int64_t sent_us, std::uint64_t bytes);
   void on_lost(std::int64_t sent_us);
   void on_spurious() { spurious_ += 1; }
   // `rtt_us`: below 0 if this report gave none. `in_flight`: what is so after it.
@@ -51,7 +46,10 @@ class LaneRate {
   double low_limit() const;
   double roomy_bytes() const;
   void take_rtt(std::int64_t now, std::int64_t rtt_us);
-  void take_bandwidth(std::int64_t now, double sample);
+  void take_sample(std::int64_t now);
+  void take_bandwidth(double sample);
+  double startup_gain() const;
+  std::int64_t probe_us() const;
   void take_losses(std::int64_t now, std::uint64_t in_flight);
   void end_round(std::int64_t now, std::uint64_t in_flight);
   void learn_path_loss();
@@ -60,19 +58,20 @@ class LaneRate {
 
   // Delivery.
   std::uint64_t delivered_ = 0;
-  std::int64_t delivered_us_ = 0;
-  std::int64_t first_sent_us_ = 0;
   std::uint64_t idle_until_ = 0;  // samples that began before so much was delivered are too low
   // Of the report under way: its newest packet.
   bool sampled_ = false;
-  LaneRateMark newest_;
+  LaneRateMark newest_ = 0;
   std::int64_t newest_sent_us_ = 0;
+  // Where the sample of the delivery rate under way began.
+  std::int64_t sample_us_ = 0;
+  std::int64_t sample_sent_us_ = 0;
+  std::uint64_t sample_delivered_ = 0;
 
-  // The highest rate of this generation of rounds and of the one before.
+  // The highest rate of this generation of samples and of the one before.
   double best_ = 0;
   double best_before_ = 0;
-  std::int64_t generation_us_ = 0;
-  int generation_rounds_ = 0;
+  int generation_samples_ = 0;
 
   std::int64_t min_rtt_us_ = 0;  // 0: none yet
   std::int64_t min_rtt_at_us_ = 0;
@@ -84,7 +83,7 @@ class LaneRate {
   std::uint64_t round_end_ = 0;  // the round ends with a packet that was sent after this delivery
   Phase phase_ = Phase::kStartup;
   double full_rate_ = 0;
-  int full_rounds_ = 0;
+  int full_samples_ = 0;
   int cycle_ = 0;
   std::int64_t cycle_us_ = 0;
   bool competing_ = false;  // for the queue of the narrowest place, with others

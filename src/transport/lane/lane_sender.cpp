@@ -157,7 +157,7 @@ void LaneSender::take_packet(std::uint64_t number, std::int64_t now,
     if (sent.kind == Kind::kData) rate_.on_spurious();
   } else if (sent.kind == Kind::kData) {
     in_flight_ -= sent.bytes;
-    rate_.on_delivered(sent.mark, sent.sent_us, sent.bytes, now);
+    rate_.on_delivered(sent.mark, sent.sent_us, sent.bytes);
   }
   sent.fate = Fate::kReported;
   if (sent.kind == Kind::kData) take_chunk(sent, delivered);

@@ -73,7 +73,7 @@ class LaneSender {
   enum class Fate : std::uint8_t { kFlying, kLost, kReported };
   struct Packet {
     std::int64_t sent_us = 0;
-    LaneRateMark mark;
+    LaneRateMark mark = 0;
     std::uint16_t block = 0;
     std::uint16_t bytes = 0;
     std::uint8_t index = 0;
