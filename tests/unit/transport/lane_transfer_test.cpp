@@ -91,7 +91,7 @@ TEST_CASE("slow lines are filled, and their queue is not") {
     double got = measure(world, pair, 1s, 4s, 16'000);
     INFO(rate << " bytes/us: " << got);
     CHECK(got >= 0.9 * rate * 1000 / (kLaneMaxDatagram + 42));
-    CHECK(pair.a->lane->status().rtt_us < 12'000);
+    CHECK(pair.a->lane->status().rtt_us < 20'000);
   }
 }
 
