@@ -1,5 +1,6 @@
 #include "platform/sqlite_index_store.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <xxhash.h>
 
@@ -9,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "platform/posix.h"
 
 namespace lansync {
 namespace {
@@ -189,6 +191,10 @@ Result<std::unique_ptr<SqliteIndexStore>> SqliteIndexStore::open(const std::stri
 }
 
 Status SqliteIndexStore::open_database() {
+  // It holds the group's beacon key and every name in the folder. A copy of .lansync may lie where
+  // the directory's own mode does not keep others out; the write-ahead log gets the same mode.
+  UniqueFd made(::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  made.reset();
   sqlite3* raw = nullptr;
   int code = sqlite3_open_v2(
       path_.c_str(), &raw,

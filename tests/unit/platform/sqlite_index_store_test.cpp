@@ -275,6 +275,16 @@ TEST_CASE("history is kept in order, by time and by number, and survives") {
   CHECK_FALSE(store->rebuilt());
 }
 
+TEST_CASE("a new index is nobody else's to read") {
+  TempFolder dir;
+  auto store = open_store(dir / "index.db");
+  REQUIRE(store->commit(rows(0, 3)));
+  for (const char* name : {"index.db", "index.db-wal"}) {
+    CHECK((fs::status(dir / name).permissions() & fs::perms::all) ==
+          (fs::perms::owner_read | fs::perms::owner_write));
+  }
+}
+
 TEST_CASE("history is bounded") {
   TempFolder dir;
   auto store = open_store(dir / "index.db");
