@@ -56,9 +56,9 @@ void LaneEngine::touch(Line& line) {
 void LaneEngine::open(const CarrierPeer& peer, Instant now) {
   LS_ASSERT(!lines_.contains(peer.session));
   auto line = std::make_unique<Line>(peer, now);
-  // Two tags of 32 bits that are equal by chance: the later one is heard, the other takes it for a
-  // lane that is blocked, and is opened anew with other ids.
-  by_tag_[line->connection.receive_tag()] = line.get();
+  // The other side chose the tag. Of two that are equal the first is heard; the later one finds its
+  // lane blocked, and opens it anew with another id. So no member can take a lane from another.
+  by_tag_.try_emplace(line->connection.receive_tag(), line.get());
   touch(*line);
   lines_[peer.session] = std::move(line);
 }

@@ -246,6 +246,21 @@ TEST_CASE("lane carrier: what does not fit into the MTU is blocked, and the reas
   }
 }
 
+TEST_CASE("lane carrier: a member cannot take another's lane by choosing the same id") {
+  CarrierPair pair(open_lane_carrier);
+  pair.open();
+  REQUIRE(pair.up());
+  CarrierPeer thief = carrier_peer(false, {0x7f000001, 9});
+  thief.session = 33;
+  thief.own.fill(0x77);
+  pair.b.carrier->open(thief);  // says of itself what a says
+  REQUIRE(pair.stream(4'000'000, 256'000));
+  REQUIRE(run_ends(pair.a, pair.b,
+                   [&] { return pair.b.carrier->status(33).state == CarrierState::kBlocked; }));
+  pair.b.carrier->close(33);
+  REQUIRE(pair.stream(4'000'000, 256'000));
+}
+
 TEST_CASE("lane carrier: what the sockets and the thread take stays bounded by what is in use") {
   CarrierPair pair(open_lane_carrier);
   // Many sessions that nobody answers: each is probed, told of, and closed again.
@@ -254,6 +269,8 @@ TEST_CASE("lane carrier: what the sockets and the thread take stays bounded by w
     CarrierPeer peer = carrier_peer(true, {0x7f000001, wall.port});
     peer.session = id;
     peer.own.fill(static_cast<std::uint8_t>(id));
+    peer.theirs.fill(0x33);
+    peer.theirs[0] = static_cast<std::uint8_t>(id);
     pair.a.carrier->open(peer);
   }
   pair.open();
