@@ -251,8 +251,10 @@ void Election::drop_sessions(const std::set<NodeId>& but, Instant now) {
   if (hub != nullptr && !hub->in_session) dial(hub_, *hub, now);
 }
 
-void Election::on_network(bool was_away, const std::set<NodeId>& alive, Instant now) {
+void Election::on_network(bool connected, bool was_away, const std::set<NodeId>& alive,
+                          Instant now) {
   now_ = std::max(now_, now);
+  connected_ = connected;
   moved_until_ = now + kMovedTime;
   for (auto& [node, peer] : peers_) {
     if (peer.in_session || peer.refused) continue;

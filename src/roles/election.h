@@ -151,7 +151,7 @@ class Election {
   void on_stall(Instant now, Duration slept);
   // Our interfaces or addresses changed. `was_away`: we were without a network for so long that the
   // others went on without us; `alive`: with whom sessions work all the same (nodes of this host).
-  void on_network(bool was_away, const std::set<NodeId>& alive, Instant now);
+  void on_network(bool connected, bool was_away, const std::set<NodeId>& alive, Instant now);
   // A node is heard at these addresses now, best first.
   void on_moved(const NodeId& node, const std::vector<Address>& addresses, Instant now);
   // We are in sync with the hub we follow, or are caught up after a join (handing over waits for
@@ -324,6 +324,7 @@ class Election {
   std::vector<Instant> untagged_dials_;      // of the last second
   std::vector<Instant> hub_changes_;         // of the last minute
   Instant listen_until_{};                   // after a stall: neither claim nor count as lost
+  bool connected_ = true;                    // some interface leads to others
   Instant moved_until_{};              // our addresses changed: a session may have lost its way
   Instant tried_way_{};                // last dial to a hub with whom we have a session
   Instant woken_until_{};              // hub: our count of members is not to be trusted

@@ -236,7 +236,8 @@ void Election::claim(std::uint32_t above, Instant now) {
 }
 
 void Election::refuse(std::string reason) {
-  if (reason == refusal_) return;
+  // Without a network the others' silence has a reason that is known.
+  if (reason == refusal_ || !connected_) return;
   refusal_ = std::move(reason);
   log_.info(str("seeking: ", refusal_));
   act(RefuseRolesAction{refusal_});

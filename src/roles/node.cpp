@@ -465,7 +465,7 @@ void Node::on_network(const NetworkFacts& network, Instant now) {
   look_at_networks(now);
   discovery_->set_interfaces(network.interfaces);
   // A cable that was out for a moment is no absence: the sessions have not noticed.
-  election_->on_network(back && now - network_lost_ >= kAway, reached(), now);
+  election_->on_network(network.lan, back && now - network_lost_ >= kAway, reached(), now);
   take_discovery_events(now);
   run_elections(now);
   update_self(now);

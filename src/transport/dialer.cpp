@@ -6,7 +6,10 @@ namespace lansync {
 
 namespace {
 constexpr Duration kAskInterval = 100ms;
-constexpr int kAskTimes = 5;
+// Quickly at first, for a datagram that got lost; then on to the end of the dial, for a cable that
+// is put in meanwhile.
+constexpr int kQuickAsks = 5;
+constexpr Duration kSlowAskInterval = 200ms;
 }  // namespace
 
 bool Dialer::start(const Address& address) {
@@ -54,11 +57,11 @@ std::vector<Dialer::Over> Dialer::service(Instant now, const Send& send) {
         // Nobody acknowledges it, and without it the CONNECT that follows is dropped in silence.
         send(it->first, dial.shown);
         dial.next_send = now + kAskInterval;
-      } else if (dial.asked < kAskTimes) {
+      } else {
         const Bytes packet = filter_->begin_dial(it->first, now);
         if (!packet.empty()) send(it->first, packet);
         ++dial.asked;
-        dial.next_send = now + kAskInterval;
+        dial.next_send = now + (dial.asked < kQuickAsks ? kAskInterval : kSlowAskInterval);
       }
     }
     ++it;
@@ -70,8 +73,7 @@ Instant Dialer::deadline() const {
   Instant next = kNever;
   for (const auto& [address, dial] : dials_) {
     if (!dial.begun) return Instant{};
-    const bool sends = !dial.quiet && (!dial.shown.empty() || dial.asked < kAskTimes);
-    next = std::min(next, sends ? std::min(dial.next_send, dial.ends) : dial.ends);
+    next = std::min(next, dial.quiet ? dial.ends : std::min(dial.next_send, dial.ends));
   }
   return next;
 }

@@ -155,6 +155,16 @@ void SimNode::freeze(Duration how_long) {
   trace_.line(name_, str("stands still for ", to_string(how_long)));
 }
 
+void SimNode::tell_network(bool plugged) {
+  watch([this, plugged](Instant now) {
+    NetworkFacts facts;
+    facts.lan = plugged;
+    if (plugged) facts.interfaces.push_back(0);
+    if (!plugged) facts.problem = "no network: the cable is out; put it in";
+    running_->node->on_network(facts, now);
+  });
+}
+
 void SimNode::restore(const Backup& backup) {
   LS_ASSERT(!running());
   trace_.line(name_, "is restored from a backup");

@@ -71,6 +71,8 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   void kill_after_operations(std::uint64_t n, bool with_power);
   // The process is stopped (SIGSTOP, a laptop's lid) until that instant.
   void freeze(Duration how_long);
+  // What the kernel tells of the cable.
+  void tell_network(bool plugged);
 
   // ---- what lasts
   // --------------------------------------------------------------------------------

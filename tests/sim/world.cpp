@@ -149,6 +149,17 @@ void World::partition(const std::set<std::string>& some, const std::set<std::str
   }
 }
 
+void World::set_plugged(const std::string& name, bool plugged) {
+  SimNode& one = node(name);
+  trace_.line(name, plugged ? "its cable is in" : "its cable is out");
+  for (const auto& [other, there] : nodes_) {
+    if (other == name) continue;
+    network_.faults(one.ip(), there->ip()).cut = !plugged;
+    network_.faults(there->ip(), one.ip()).cut = !plugged;
+  }
+  one.tell_network(plugged);
+}
+
 void World::heal() {
   trace_.line("world", "every link is whole");
   network_.heal_all();

@@ -43,6 +43,10 @@ class World {
   // Nothing passes between the two sets; one-way: nothing from the first to the second.
   void partition(const std::set<std::string>& some, const std::set<std::string>& others,
                  bool one_way = false);
+  // The cable of that machine is out, or in again: it is told, as by its kernel, and reaches
+  // nobody, or everybody.
+  void unplug(const std::string& name) { set_plugged(name, false); }
+  void plug(const std::string& name) { set_plugged(name, true); }
   // Every link is whole and fast again.
   void heal();
 
@@ -68,6 +72,7 @@ class World {
  private:
   // A full replica, if there is one: it shows the group's tree.
   static SimNode* reference(const std::vector<SimNode*>& all);
+  void set_plugged(const std::string& name, bool plugged);
   void make_current() { network_.make_current(); }
   std::uint64_t payload_sent();
 
