@@ -50,7 +50,7 @@ bool is_back(World& world, SimNode& node, SimNode& hub) {
 }  // namespace
 
 TEST_CASE("a client that slept for hours is in sync within seconds, and the hub stays") {
-  for (const Duration slept : {Duration(15s), Duration(20min), Duration(5h)}) {
+  for (const Duration slept : {Duration(15s), Duration(20min), Duration(2h)}) {
     World world(300);
     start_group(world, 3);
     SimNode& hub = hub_of(world);
@@ -70,7 +70,7 @@ TEST_CASE("a client that slept for hours is in sync within seconds, and the hub 
 }
 
 TEST_CASE("a hub that slept listens first: the group that went on keeps its hub and its term") {
-  for (const Duration slept : {Duration(4s), Duration(30s), Duration(20min), Duration(5h)}) {
+  for (const Duration slept : {Duration(4s), Duration(30s), Duration(20min), Duration(2h)}) {
     World world(310);
     start_group(world, 4);
     SimNode& old_hub = hub_of(world);
