@@ -25,9 +25,6 @@ int run_node(const RunOptions& options) {
   auto log = SpdlogLog::create(options.log_level, options.log_file);
   if (!log) return fail(log.error());
   for (const std::string& warning : options.warnings) (*log)->warn(warning);
-  if (options.carrier == CarrierChoice::kLane || options.carrier == CarrierChoice::kTcp) {
-    (*log)->warn("this version has the enet carrier only: --carrier is taken as enet");
-  }
   auto running = RunningNode::open(options, environment, **log);
   if (!running) return fail(running.error());
   std::cerr << first_screen(options) << std::flush;

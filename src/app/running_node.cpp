@@ -13,8 +13,10 @@
 #include <cstring>
 
 #include "app/commands.h"
+#include "platform/lane_carrier.h"
 #include "platform/machine_facts.h"
 #include "platform/network_facts.h"
+#include "platform/tcp_carrier.h"
 #include "transport/password.h"
 
 namespace lansync {
@@ -148,20 +150,44 @@ Result<std::unique_ptr<EnetEndpoint>> RunningNode::open_endpoint(const Identity&
       if (::write(*file, text.data(), text.size()) < 0) return;
     };
   }
-  // Default busy: the next free pair (N+1 is the lane's). Given and busy: an error.
+  // Default busy: the next pair whose three sockets are free. Given and busy: an error.
   Error last{ErrorCode::kBusy, ""};
   for (int attempt = 0; attempt < (options_.port_given ? 1 : kPortTries); ++attempt) {
     endpoint.port = static_cast<std::uint16_t>(options_.port + 2 * attempt);
-    auto opened = EnetEndpoint::open(endpoint, *node_, random_, log_);
+    auto opened = open_sockets(endpoint);
     if (opened) return opened;
     last = opened.error();
     if (last.code != ErrorCode::kBusy) return last;
   }
-  if (options_.port_given) {
-    last.detail =
-        str("port ", options_.port, "/udp is in use: stop what uses it, or give another --port");
-  }
   return last;
+}
+
+// N/udp for sessions, N/tcp and (N+1)/udp for content. All three or none.
+Result<std::unique_ptr<EnetEndpoint>> RunningNode::open_sockets(const EndpointOptions& options) {
+  auto busy = [](Error error, int port, const char* transport) {
+    if (error.code == ErrorCode::kBusy) {
+      error.detail =
+          str("port ", port, transport, " is in use: stop what uses it, or give another --port");
+    }
+    return error;
+  };
+  auto endpoint = EnetEndpoint::open(options, *node_, random_, log_);
+  if (!endpoint) return busy(endpoint.error(), options.port, "/udp");
+  const int port = (*endpoint)->port();
+  CarrierOptions carrier;
+  carrier.bind_ip = options.bind_ip;
+  carrier.on_socket = options.on_socket;
+  // The carrier's thread says that there is something; the turn that follows takes it.
+  carrier.wakeup = [loop = loop_.get()] { loop->post([] {}); };
+  carrier.port = static_cast<std::uint16_t>(port + 1);
+  auto lane = open_lane_carrier(carrier);
+  if (!lane) return busy(lane.error(), port + 1, "/udp");
+  carrier.port = static_cast<std::uint16_t>(port);
+  auto tcp = open_tcp_carrier(carrier);
+  if (!tcp) return busy(tcp.error(), port, "/tcp");
+  carriers_.push_back(std::move(*lane));
+  carriers_.push_back(std::move(*tcp));
+  return endpoint;
 }
 
 Status RunningNode::open_node() {
@@ -186,6 +212,7 @@ Status RunningNode::open_node() {
   if (options_.max_deletes.files == 0) config.max_deletes.count.reset();
   config.max_file_size = options_.max_file_size.value_or(0);
   config.limit = options_.limit.value_or(0);
+  config.carrier = options_.carrier;
   if (auto total = files_->total_bytes()) {
     config.reserve_bytes = std::min<std::uint64_t>(*total / 100, std::uint64_t{1} << 30);
   }
@@ -201,6 +228,7 @@ Status RunningNode::open_node() {
   if (!endpoint) return endpoint.error();
   endpoint_ = std::move(*endpoint);
   node_->set_port(endpoint_->port());
+  for (const auto& carrier : carriers_) node_->add_carrier(*carrier);
   open_watcher();
   update_network(clock_.now());
   if (!node_->start(*endpoint_, loaded_, clock_.now())) {

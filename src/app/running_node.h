@@ -25,6 +25,7 @@
 #include "platform/system_clock.h"
 #include "platform/worker_pool.h"
 #include "roles/node.h"
+#include "transport/content_carrier.h"
 #include "transport/enet_endpoint.h"
 
 namespace lansync {
@@ -53,6 +54,7 @@ class RunningNode final : public NodeHost {
   Status open_control(const Environment& environment);
   void open_watcher();
   Result<std::unique_ptr<EnetEndpoint>> open_endpoint(const Identity& identity, const BootId& boot);
+  Result<std::unique_ptr<EnetEndpoint>> open_sockets(const EndpointOptions& options);
   std::vector<Address> resolve_peers();
   void bind_sessions(int fd);
   // Tells the node what the network looks like, if that changed (running_doctor.cpp).
@@ -74,6 +76,7 @@ class RunningNode final : public NodeHost {
   std::unique_ptr<UdpBeaconSocket> beacons_;
   std::unique_ptr<InotifyWatcher> watcher_;
   std::unique_ptr<WorkerPool> workers_;
+  std::vector<std::unique_ptr<ContentCarrier>> carriers_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<EnetEndpoint> endpoint_;
   std::unique_ptr<ControlServer> control_;

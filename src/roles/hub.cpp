@@ -10,6 +10,7 @@
 namespace lansync {
 namespace {
 
+constexpr std::size_t kMaxPublishedAt = 100'000;
 constexpr std::size_t kMaxQueuedOffers = 64;  // a path; each member has one push a path under way
 
 }  // namespace
@@ -21,6 +22,8 @@ void Hub::start(std::uint32_t term, std::uint64_t seq, Instant now) {
   acting_ = true;
   term_ = term;
   seq_ = seq;
+  published_at_.clear();
+  published_before_ = 0;
   members_.clear();
   candidates_.clear();
   copy_for_.clear();
@@ -37,6 +40,16 @@ void Hub::start(std::uint32_t term, std::uint64_t seq, Instant now) {
     if (!replica_.is_held(path)) replica_.index().set_synced(path, entry);
   }
   replica_.remote_known(now);
+}
+
+std::uint64_t Hub::published_at(const std::string& path) const {
+  auto at = published_at_.find(path);
+  return at == published_at_.end() ? published_before_ : at->second.seq;
+}
+
+SessionId Hub::published_by(const std::string& path) const {
+  auto at = published_at_.find(path);
+  return at == published_at_.end() ? 0 : at->second.by;
 }
 
 void Hub::stop() {
@@ -309,6 +322,11 @@ void Hub::publish(const std::string& path) {
   candidates_.erase(path);
   replica_.clear_path_source(path);
   ++seq_;
+  if (published_at_.size() >= kMaxPublishedAt) {
+    published_at_.clear();
+    published_before_ = seq_;
+  }
+  published_at_[path] = {seq_, candidate.offer.session};
   EntryPtr entry = replica_.index().find(path)->known();
   auto member = members_.find(candidate.offer.session);
   bool told = false;

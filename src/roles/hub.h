@@ -33,6 +33,11 @@ class Hub {
   void set_term(std::uint32_t term) { term_ = term; }
   bool acting() const { return acting_; }
   std::uint64_t seq() const { return seq_; }
+  // The sequence at which `path` was published, as far as this reign knows: who is in sync at it or
+  // later has it.
+  std::uint64_t published_at(const std::string& path) const;
+  // Whose push it was, if it still has its session; 0: not known, or our own.
+  SessionId published_by(const std::string& path) const;
 
   void on_index_get(SessionId session, const NodeId& node, const IndexGet& message);
   void on_push(SessionId session, const Push& message);
@@ -92,6 +97,12 @@ class Hub {
   std::uint64_t seq_ = 0;
   std::map<SessionId, Member> members_;
   std::map<std::string, Candidate> candidates_;
+  struct Published {
+    std::uint64_t seq = 0;
+    SessionId by = 0;
+  };
+  std::map<std::string, Published> published_at_;
+  std::uint64_t published_before_ = 0;  // of what is not in published_at_
   // A conflict copy that was proposed for the sake of the offer on another path.
   std::map<std::string, std::string> copy_for_;
 };

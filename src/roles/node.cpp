@@ -61,6 +61,8 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
   Carriage::Options carrying;
   carrying.choice = config.carrier;
   carriage_ = std::make_unique<Carriage>(carrying, parts.random, parts.log);
+  provider_->set_partials([this](const ContentId& hash) { return fetcher_->on_disk(hash); },
+                          [this](const ContentId& hash) { return fetcher_->is_coming(hash); });
   provider_->set_on_changed(
       [this](const std::string& path) { replica_->on_content_changed(path); });
   replica_->set_events(this);
@@ -292,7 +294,10 @@ void Node::follow(const FollowAction& action, Instant) {
   SessionId session = session_of(action.hub);
   if (session == 0) return;  // it went down in this very turn: the election hears of that
   hub_->stop();
-  if (client_->hub() != session) client_->follow(session, action.term);
+  if (client_->hub() != session) {
+    synced_at_.reset();
+    client_->follow(session, action.term);
+  }
   const Peer& peer = sessions_.at(session);
   if (peer.hello && peer.hello->beacon_key) use_beacon_key(*peer.hello->beacon_key, true);
   replica_->index().set_meta("term", std::to_string(action.term));
@@ -394,6 +399,7 @@ void Node::note_sync(Instant now) {
   if (shared) replica_->note_shared();
   Index& index = replica_->index();
   std::uint64_t seq = hub_->acting() ? hub_->seq() : client_->seq();
+  if (!hub_->acting()) synced_at_ = seq;
   std::string term = std::to_string(election_->term());
   if (index.meta("sync_seq") == std::to_string(seq) && index.meta("sync_term") == term) return;
   index.set_meta("sync_seq", std::to_string(seq));

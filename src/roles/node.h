@@ -29,6 +29,7 @@
 #include "roles/node_control.h"
 #include "roles/outbox.h"
 #include "roles/peer_names.h"
+#include "roles/source_finder.h"
 #include "sync/fetcher.h"
 #include "sync/provider.h"
 #include "sync/replica.h"
@@ -181,6 +182,8 @@ class Node final : public SessionEvents,
     bool greeted = false;        // our hello or hi went out
     Instant renew_at = kNever;   // when a session that we opened gets new keys
     Instant content_at{};        // when content was asked of it, or came from it, last
+    Instant since{};             // when its session came up
+    std::optional<std::uint64_t> synced_at;  // the hub's sequence at which it said to be in sync
   };
   struct Wait {
     Token token = 0;
@@ -228,6 +231,16 @@ class Node final : public SessionEvents,
   void send_returned();
   void give_credit();
   void look_for_stuck();
+  // node_sources.cpp
+  void find_sources();
+  void use_holders();
+  void close_idle_content();
+  void on_where(SessionId id, const Where& where);
+  void name_holders(SessionId asker, const std::optional<std::string>& path,
+                    HolderItem& item) const;
+  void on_holders(SessionId id, const Holders& holders);
+  void note_asker(SessionId id, const ContentId& content);
+  void forget_askers();
 
   // node.cpp
   void pump(Instant now);
@@ -280,6 +293,13 @@ class Node final : public SessionEvents,
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<Provider> provider_;
   std::unique_ptr<Carriage> carriage_;
+  SourceFinder finder_;
+  std::map<Address, NodeId> content_dials_;
+  std::set<SessionId> content_sessions_;                   // dialled for content alone
+  std::set<std::pair<SessionId, ContentId>> parts_known_;  // sources that have part of it
+  // Hub: who asks for a content lately, and so has part of it.
+  std::map<ContentId, std::map<SessionId, Instant>> fetching_;
+  std::optional<std::uint64_t> synced_at_;  // the hub's sequence at which we were in sync, if ever
   std::unique_ptr<Outbox> outbox_;
   std::unique_ptr<Hub> hub_;
   std::unique_ptr<Client> client_;

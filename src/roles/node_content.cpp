@@ -34,6 +34,7 @@ bool Node::on_request(SessionId id, const Request& request) {
     for (const WireRange& range : item.ranges) wanted.ranges.push_back({range.begin, range.end});
     demand_->on_request(item.name, item.hash, now_);
     if (!provider_->on_request(id, wanted)) return false;
+    if (item.size > Provider::kSmallBytes) note_asker(id, item.hash);
     if (item.size > Provider::kSmallBytes)
       carriage_->on_request(id, item.transfer, request.carrier);
   }
@@ -224,6 +225,12 @@ void Node::give_credit() {
 
 // Content that was asked for and does not come at all: another way is tried.
 void Node::look_for_stuck() {
+  for (const auto& [id, name] : fetcher_->take_liars()) {
+    auto at = sessions_.find(id);
+    if (at == sessions_.end() || !at->second.hello) continue;
+    parts_.log.warn(str(printable(at->second.hello->name), " sent other bytes than those of ",
+                        printable(name), ": it is not asked for them while anybody else has them"));
+  }
   for (const auto& [id, peer] : sessions_) {
     if (fetcher_->charged_bytes(id) == 0 || now_ - peer.content_at < kStuck) continue;
     carriage_->stuck(id, now_);

@@ -35,7 +35,10 @@ void Node::on_session_up(const SessionInfo& session) {
   // Spread, so that a hub of a thousand does not shake hands with all of them in one second.
   if (session.outgoing)
     peer.renew_at = now_ + parts_.random.jitter(config_.session_life, kRenewJitterPercent);
+  peer.since = now_;
   sessions_[session.id] = std::move(peer);
+  if (content_dials_.erase(session.address) > 0 && session.outgoing)
+    content_sessions_.insert(session.id);
   refusals_.erase(session.address);
   if (session.outgoing) send_hello(session.id, false);
 }
@@ -66,6 +69,12 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
 
 void Node::on_dial_failed(const Address& address, DialFailure failure, int peer_version) {
   NodeId node;
+  if (auto at = content_dials_.find(address); at != content_dials_.end()) {
+    finder_.on_dial_failed(at->second, now_);
+    content_dials_.erase(at);
+    // It says nothing about who can be hub: a holder's port may be shut to all but the hub.
+    if (!dials_.contains(address)) return;
+  }
   if (auto at = dials_.find(address); at != dials_.end()) {
     node = at->second;
     dials_.erase(at);
@@ -213,7 +222,10 @@ void Node::dispatch(SessionId id, Peer& peer, Channel, ByteView bytes) {
 
 bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
   const NodeId& node = peer.info.node;
-  if (std::get_if<Ping>(&message)) return true;
+  if (const auto* ping = std::get_if<Ping>(&message)) {
+    if (ping->seq > 0) peer.synced_at = ping->seq - 1;
+    return true;
+  }
   if (const auto* claim = std::get_if<Claim>(&message)) {
     election_->on_claim(node, claim->term, claim->members, now_);
     return true;
@@ -248,6 +260,14 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
     return true;
   }
   if (const auto* request = std::get_if<Request>(&message)) return on_request(id, *request);
+  if (const auto* where = std::get_if<Where>(&message)) {
+    on_where(id, *where);
+    return true;
+  }
+  if (const auto* holders = std::get_if<Holders>(&message)) {
+    on_holders(id, *holders);
+    return true;
+  }
   if (const auto* download = std::get_if<Download>(&message)) return on_download(id, *download);
   if (const auto* holds = std::get_if<Holds>(&message)) {
     return demand_->on_holds(id, *holds, now_);
@@ -300,9 +320,13 @@ void Node::ping(Instant now) {
   next_ping_ = now + kPingInterval;
   look_for_stuck();
   renew_sessions(now);
+  find_sources();
+  if (hub_->acting()) forget_askers();
   for (const auto& [id, peer] : sessions_) {
     if (!peer.greeted) continue;
-    outbox_->send_urgent(id, Ping{hub_->acting() ? hub_->seq() : client_->seq()});
+    // Of the hub alone is it known what its sequence means.
+    const bool to_hub = id == client_->hub();
+    outbox_->send_urgent(id, Ping{to_hub && synced_at_ ? *synced_at_ + 1 : 0});
   }
 }
 

@@ -205,6 +205,7 @@ void Fetcher::submit_open(const ItemPtr& item) {
         item->on_disk = true;
         item->fresh = false;
         item->have = item->file->written();
+        item->on_disk_ranges = item->have;
         item->resumed = !item->have.empty();
         item->hash_more = item->resumed;
         item->missing = item->have.missing_of(item->wanted.size);
@@ -262,6 +263,7 @@ void Fetcher::write_done(const ItemPtr& item, LargeJob& job) {
   for (std::size_t i = 0; i < job.writes.size(); ++i) {
     PendingWrite& write = job.writes[i];
     if (i < job.written) {
+      for (const ByteRange& run : write.runs) item->on_disk_ranges.add(run.begin, run.end);
       credit(write);
     } else {
       const std::uint64_t first = write.runs.front().begin;
@@ -333,6 +335,7 @@ void Fetcher::submit_remove(const ItemPtr& item) {
         item->job_running = false;
         item->on_disk = false;
         item->have.clear();
+        item->on_disk_ranges.clear();
         leave_active(*item);
         if (item->dropped) {
           forget(item);

@@ -84,21 +84,49 @@ bool Fetcher::ask_large(SourceId id, Source& source,
   const std::uint64_t window = window_of(source);
   const std::uint64_t step = std::min(kRequestBytes, window / 2);
   if (source.charged + step > window) return false;
-  ItemPtr item;
   // The next one after the last, in both queues; then from the start again.
-  for (const std::uint64_t after : {source.last_large, std::uint64_t{0}}) {
-    for (const auto* queue : {&source.own.large, &common_.large}) {
-      auto at = queue->upper_bound(after);
-      if (at != queue->end() && (!item || at->first < item->order)) item = at->second;
+  std::uint64_t after = source.last_large;
+  bool wrapped = after == 0;
+  for (std::size_t tries = active_.size() + 1; tries > 0; --tries) {
+    ItemPtr item = next_large(id, source, after);
+    if (!item && wrapped) return false;
+    if (!item) {
+      wrapped = true;
+      after = 0;
+      continue;
     }
-    if (item) break;
+    after = item->order;
+    RangeSet ranges = take_missing(*item, id, step);
+    if (ranges.empty()) continue;
+    source.last_large = item->order;
+    if (item->missing.empty()) dequeue(item);
+    requests.emplace_back(id, make_request(id, source, item, std::move(ranges)));
+    return true;
   }
-  if (!item) return false;
-  source.last_large = item->order;
-  RangeSet ranges = item->missing.take_front(step, kRangesPerRequest, kBlockBytes);
-  if (item->missing.empty()) dequeue(item);
-  requests.emplace_back(id, make_request(id, source, item, std::move(ranges)));
-  return true;
+  return false;
+}
+
+Fetcher::ItemPtr Fetcher::next_large(SourceId, const Source& source, std::uint64_t after) const {
+  ItemPtr item;
+  for (const auto* queue : {&source.own.large, &common_.large}) {
+    auto at = queue->upper_bound(after);
+    if (at != queue->end() && (!item || at->first < item->order)) item = at->second;
+  }
+  return item;
+}
+
+// Of what is missing, what is asked of this source next: from where the item begins, round the end.
+RangeSet Fetcher::take_missing(Item& item, SourceId source, std::uint64_t bytes) {
+  auto limited = item.available.find(source);
+  if (limited == item.available.end() && item.start == 0)
+    return item.missing.take_front(bytes, kRangesPerRequest, kBlockBytes);
+  RangeSet open =
+      limited == item.available.end() ? item.missing : item.missing.intersection(limited->second);
+  RangeSet behind = open.within(item.start, item.wanted.size);
+  RangeSet& from = behind.empty() ? open : behind;
+  RangeSet taken = from.take_front(bytes, kRangesPerRequest, kBlockBytes);
+  item.missing.remove(taken);
+  return taken;
 }
 
 RangeRequest Fetcher::make_request(SourceId id, Source& source, const ItemPtr& item,
@@ -166,8 +194,59 @@ std::vector<CarriedBytes> Fetcher::take_carried() {
   return out;
 }
 
+// A carried source is asked for what it brings in a third of a second, and a little more: enough
+// for the longest line of a LAN, and not so much that a slow one of several holds the last part of
+// a file for long.
 std::uint64_t Fetcher::window_of(const Source& source) const {
-  return source.window == 0 ? options_.window_bytes : source.window;
+  if (source.window == 0) return options_.window_bytes;
+  const std::uint64_t least = sources_.size() > 1 ? 2 * kRequestBytes : options_.window_bytes;
+  return std::min(source.window, least + static_cast<std::uint64_t>(source.arrival_rate / 3));
+}
+
+void Fetcher::note_arrival(SourceId id, std::uint64_t bytes) {
+  auto at = sources_.find(id);
+  if (at == sources_.end()) return;
+  Source& source = at->second;
+  const Instant now = clock_.now();
+  source.arrived += bytes;
+  if (now - source.arrival_from < 250ms) return;
+  // The first stretch after a pause says nothing about the rate.
+  if (now - source.arrival_from < 2s)
+    source.arrival_rate = static_cast<double>(source.arrived) * 1e6 /
+                          static_cast<double>((now - source.arrival_from).count());
+  source.arrival_from = now;
+  source.arrived = 0;
+}
+
+void Fetcher::set_available(const ContentId& content, SourceId source,
+                            const std::optional<RangeSet>& ranges) {
+  ItemPtr item = find_item(content);
+  if (!item) return;
+  if (ranges) {
+    item->available[source] = *ranges;
+  } else {
+    item->available.erase(source);
+  }
+}
+
+void Fetcher::set_start(const ContentId& content, std::uint64_t offset) {
+  if (ItemPtr item = find_item(content); item && offset < item->wanted.size)
+    item->start = offset / kBlockBytes * kBlockBytes;
+}
+
+const RangeSet* Fetcher::on_disk(const ContentId& content) const {
+  ItemPtr item = find_item(content);
+  if (!item || item->dropped || !item->file || item->phase != FetchPhase::kFetching) return nullptr;
+  return &item->on_disk_ranges;
+}
+
+std::vector<WantedContent> Fetcher::fetching_large(std::uint64_t least) const {
+  std::vector<WantedContent> out;
+  for (const auto& [order, item] : active_) {
+    if (!item->dropped && item->phase == FetchPhase::kFetching && item->missing.total() >= least)
+      out.push_back(item->wanted);
+  }
+  return out;
 }
 
 void Fetcher::set_carried(SourceId source, std::uint64_t window_bytes) {
@@ -245,6 +324,7 @@ bool Fetcher::on_block(SourceId source, std::uint32_t transfer, std::uint64_t fi
     open->outstanding.remove(begin, end);
     counters_.chunks_received += chunks_in(bytes);
     counters_.payload_received += bytes;
+    note_arrival(source, bytes);
     if (!item) credit(source, bytes, 0);
     if (item && take_whole_block(item, source, begin, data, via)) {
       end_if_complete(source, transfer);
@@ -395,7 +475,12 @@ void Fetcher::end_transfer(SourceId source, const TransferResult& result) {
   --item->open_transfers;
   item->missing.add(transfer.outstanding);
   if (transfer.small) ++item->charges[source].files;
-  if (!result.ok) item->refused.insert_or_assign(source, refusal(result));
+  if (!result.ok && result.reason == "not_yet") {
+    // It has less than was thought; it will say what. A part may also have gone: then it says so.
+    item->available[source].clear();
+  } else if (!result.ok) {
+    item->refused.insert_or_assign(source, refusal(result));
+  }
   if (item->small()) {
     check_small(item);
     if (item->phase == FetchPhase::kFetching && !item->missing.empty()) enqueue(item);

@@ -84,6 +84,9 @@ struct Fetcher::Item {
   std::map<std::uint64_t, OpenBlock> blocks;
   std::map<std::uint64_t, PendingWrite> pending;  // by offset: the hash follows the lowest
 
+  RangeSet on_disk_ranges;                 // written: may be read by others' requests
+  std::map<SourceId, RangeSet> available;  // these sources have no more than that yet
+  std::uint64_t start = 0;                 // where asking begins
   SourceId last_source = 0;
   Via via = 0;  // of what came last
   Instant rate_from;
@@ -132,6 +135,9 @@ struct Fetcher::Transfer {
 struct Fetcher::Source {
   std::uint64_t window = 0;  // 0: the usual one
   bool carried = false;      // blocks may come, or came once: see set_carried
+  Instant arrival_from{};    // its rate: what came of it in the last quarter of a second
+  std::uint64_t arrived = 0;
+  double arrival_rate = 0;
   std::uint64_t charged = 0;
   std::uint32_t files = 0;
   std::uint32_t next_transfer = 1;

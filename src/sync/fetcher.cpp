@@ -317,8 +317,10 @@ void Fetcher::fail(const ItemPtr& item, Error error, bool discard) {
 
 void Fetcher::mismatch(const ItemPtr& item) {
   ++counters_.mismatches;
-  if (item->contributors.size() == 1 && !item->resumed)
+  if (item->contributors.size() == 1 && !item->resumed) {
     item->blamed.insert(*item->contributors.begin());
+    liars_.emplace_back(*item->contributors.begin(), item->wanted.name);
+  }
   // Bytes of an earlier run may have been lost by a power cut, which is nobody's fault.
   if (!item->resumed) ++item->attempts;
   item->resumed = false;
@@ -335,6 +337,7 @@ void Fetcher::mismatch(const ItemPtr& item) {
 void Fetcher::restart(const ItemPtr& item) {
   clear_received(*item);
   item->have.clear();
+  item->on_disk_ranges.clear();
   item->contributors.clear();
   item->missing = RangeSet(0, item->wanted.size);
   if (item->small()) {

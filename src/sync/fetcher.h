@@ -107,6 +107,23 @@ class Fetcher {
   // this: any source.
   void set_sources(const ContentId& content, const std::vector<SourceId>& sources);
 
+  // The source has only these ranges of it yet (it is fetching it too), and is asked for no others;
+  // nullopt: it has all.
+  void set_available(const ContentId& content, SourceId source,
+                     const std::optional<RangeSet>& ranges);
+  // Where to begin to ask, for those who fetch one content from one source at the same time: each
+  // begins elsewhere, and they serve each other.
+  void set_start(const ContentId& content, std::uint64_t offset);
+  // What is on disk of a large content that is being fetched: what others may be sent of it.
+  // nullptr: nothing, or it is not being fetched.
+  const RangeSet* on_disk(const ContentId& content) const;
+  // It is being fetched, or is finished and waits to be installed.
+  bool is_coming(const ContentId& content) const {
+    return wants(content) || handed_out_.contains(content);
+  }
+  // Large contents that are being fetched now, of at least `least` bytes that are missing.
+  std::vector<WantedContent> fetching_large(std::uint64_t least) const;
+
   void add_source(SourceId source);
   // What was asked of it goes back to missing; nothing that came is lost.
   void remove_source(SourceId source);
@@ -133,6 +150,8 @@ class Fetcher {
 
   std::vector<FinishedContent> take_finished();
   std::vector<CarriedBytes> take_carried();
+  // Sources whose bytes, alone, were not those that were wanted, and the name: for the log.
+  std::vector<std::pair<SourceId, std::string>> take_liars() { return std::exchange(liars_, {}); }
 
   Instant deadline() const;
   void tick(Instant now);
@@ -206,6 +225,9 @@ class Fetcher {
   void credit(const PendingWrite& write);
   void credit_carried(SourceId source, Via via, std::uint64_t bytes);
   std::uint64_t window_of(const Source& source) const;
+  void note_arrival(SourceId source, std::uint64_t bytes);
+  RangeSet take_missing(Item& item, SourceId source, std::uint64_t bytes);
+  ItemPtr next_large(SourceId id, const Source& source, std::uint64_t after) const;
   bool take_whole_block(const ItemPtr& item, SourceId source, std::uint64_t begin, Bytes& data,
                         Via via);
   void note_rate(Item& item, std::uint64_t bytes);
@@ -261,6 +283,7 @@ class Fetcher {
   std::string pause_reason_;
   std::vector<FinishedContent> finished_;
   std::map<std::pair<SourceId, Via>, std::uint64_t> carried_;  // to be credited
+  std::vector<std::pair<SourceId, std::string>> liars_;
   // Ends that overtook their last blocks: (when they are given up, source, transfer).
   std::set<std::tuple<Instant, SourceId, std::uint32_t>> early_ends_;
   FetcherCounters counters_;

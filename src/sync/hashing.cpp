@@ -3,9 +3,11 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/assert.h"
+#include "sync/hash_blocks.h"
 
 namespace lansync {
 namespace {
@@ -50,17 +52,31 @@ Digest end(const Context& context) {
 }  // namespace
 
 struct ContentHasher::Contexts {
-  Context md5 = new_context();
-  Context sha256 = new_context();
+  // One of the two: what this processor can.
+  std::optional<DualHasher> dual;
+  Context md5;
+  Context sha256;
 };
 
-ContentHasher::ContentHasher() : contexts_(std::make_unique<Contexts>()) { reset(); }
+ContentHasher::ContentHasher() : contexts_(std::make_unique<Contexts>()) {
+  if (has_dual_hash()) {
+    contexts_->dual.emplace();
+    return;
+  }
+  contexts_->md5 = new_context();
+  contexts_->sha256 = new_context();
+  reset();
+}
 ContentHasher::~ContentHasher() = default;
 ContentHasher::ContentHasher(ContentHasher&&) noexcept = default;
 ContentHasher& ContentHasher::operator=(ContentHasher&&) noexcept = default;
 
 void ContentHasher::update(ByteView bytes) {
   LS_ASSERT(contexts_ != nullptr);
+  if (contexts_->dual) {
+    contexts_->dual->update(bytes);
+    return;
+  }
   // Slices that stay in the first-level cache, so that memory is read once for both digests.
   constexpr std::size_t kSlice = 16 * 1024;
   while (!bytes.empty()) {
@@ -73,12 +89,17 @@ void ContentHasher::update(ByteView bytes) {
 
 ContentDigests ContentHasher::finish() {
   LS_ASSERT(contexts_ != nullptr);
+  if (contexts_->dual) return contexts_->dual->finish();
   ContentDigests digests{end<Md5>(contexts_->md5), end<ContentId>(contexts_->sha256)};
   reset();
   return digests;
 }
 
 void ContentHasher::reset() {
+  if (contexts_->dual) {
+    contexts_->dual->reset();
+    return;
+  }
   begin(contexts_->md5, md5_algorithm());
   begin(contexts_->sha256, sha256_algorithm());
 }

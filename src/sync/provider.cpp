@@ -5,126 +5,10 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "sync/partial_file.h"
+#include "sync/provide_item.h"
 
 namespace lansync {
-
-namespace {
-
-constexpr std::size_t kSmallPerJob = 256;
-constexpr std::uint64_t kSmallBytesPerJob = 2 * 1024 * 1024;
-constexpr int kSmallJobs = 2;
-
-const char* reason_of(const Error& error) {
-  if (error.code == ErrorCode::kNotFound) return "gone";
-  return error.code == ErrorCode::kChanged ? "changed" : "io";
-}
-
-// The bytes of `range` in pieces that end at multiples of `cut`, if the file is the expected one
-// before and after.
-Result<std::vector<Bytes>> read_checked(ReadFile& file, const FileStat& expected, ByteRange range,
-                                        std::uint64_t cut) {
-  const Error changed{ErrorCode::kChanged, "the file is not what the index says"};
-  auto before = file.stat();
-  if (!before) return before.error();
-  if (!before->same_file_bytes(expected)) return changed;
-  std::vector<Bytes> pieces;
-  for (std::uint64_t begin = range.begin; begin < range.end;) {
-    const std::uint64_t end = std::min(range.end, (begin / cut + 1) * cut);
-    Bytes& data = pieces.emplace_back(static_cast<std::size_t>(end - begin));
-    std::size_t filled = 0;
-    while (filled < data.size()) {
-      auto got = file.read(begin + filled, std::span(data).subspan(filled));
-      if (!got) return got.error();
-      if (*got == 0) return changed;
-      filled += *got;
-    }
-    begin = end;
-  }
-  auto after = file.stat();
-  if (!after) return after.error();
-  // ctime too: a writer that sets mtime back, or goes through a map, is seen here.
-  if (!(*after == *before)) return changed;
-  return pieces;
-}
-
-}  // namespace
-
-struct Provider::Request {
-  std::uint32_t transfer = 0;
-  std::string path;
-  FileStat stat;
-  Md5 md5;
-  std::uint64_t size = 0;
-  std::vector<ByteRange> ranges;
-};
-
-// What goes out in one piece: a small file, one range of it, a block of a large one, or an end
-// alone.
-struct Provider::Unit {
-  std::uint32_t transfer = 0;
-  std::string name;  // with `begins`
-  std::uint64_t size = 0;
-  bool begins = false;
-  std::uint64_t offset = 0;  // of data in the file
-  Bytes data;
-  std::size_t sent = 0;
-  std::uint64_t reserved = 0;  // what it takes of the buffers
-  bool ends = false;
-  TransferResult result;
-  StreamPtr stream;  // of a large file
-};
-
-// A large file that one source asks for: its requests in order, one open descriptor for all.
-struct Provider::Stream {
-  ContentId content;
-  std::string path;
-  FileStat stat;
-  Md5 md5;
-  std::uint64_t size = 0;
-  std::deque<Request> requests;
-  std::size_t next_range = 0;     // of the first request
-  std::uint64_t next_offset = 0;  // in that range, from its begin
-  std::shared_ptr<ReadFile> file;
-  bool reading = false;
-  bool failed = false;
-  std::size_t ahead = 0;  // blocks read and not sent
-  std::uint64_t sent = 0;
-  Instant rate_from;
-  std::uint64_t rate_bytes = 0;
-  double rate = 0;
-  Via via = 0;
-};
-
-struct Provider::Source {
-  std::set<std::uint32_t> transfers;  // asked and not ended
-  std::size_t ranges = 0;             // in queued requests
-  std::deque<Request> small;
-  int small_jobs = 0;
-  std::vector<StreamPtr> streams;  // in turns
-  std::size_t turn = 0;
-  std::deque<Unit> small_units;
-  std::deque<Unit> units;
-  std::uint64_t buffered = 0;
-};
-
-struct Provider::SmallRead {
-  Request request;
-  std::vector<Bytes> parts;  // one for each range
-  std::optional<Error> error;
-};
-
-struct Provider::BlockRead {
-  std::uint32_t transfer = 0;
-  std::string path;
-  FileStat stat;
-  std::shared_ptr<ReadFile> file;
-  ByteRange range;
-  bool begins = false;
-  bool ends = false;
-  std::size_t count = 0;
-  std::vector<Bytes> blocks;  // cut at borders of blocks in the file
-  std::optional<Error> error;
-};
 
 Provider::Provider(FileSystem& fs, Executor& executor, const Clock& clock, ContentLocator& locator,
                    ContentSink& sink)
@@ -136,6 +20,8 @@ Provider::Provider(FileSystem& fs, Executor& executor, const Clock& clock, Conte
       alive_(std::make_shared<bool>(true)) {}
 
 Provider::~Provider() = default;
+
+bool Provider::serves(SourceId source) const { return sources_.contains(source); }
 
 bool Provider::valid(const RangeRequest& request) const {
   if (request.ranges.size() > kMaxRangesPerRequest) return false;
@@ -163,7 +49,7 @@ bool Provider::on_request(SourceId id, const RangeRequest& request) {
   }
   std::optional<LocatedContent> located = locator_.locate(request.content, request.name);
   if (!located || located->size != request.size) {
-    refuse(source.small_units, request.transfer, "gone");
+    serve_partial(source, request);
     return true;
   }
   source.ranges += request.ranges.size();
@@ -173,24 +59,54 @@ bool Provider::on_request(SourceId id, const RangeRequest& request) {
     source.small.push_back(std::move(queued));
     return true;
   }
+  queue_large(source, request.content, std::move(queued), false);
+  return true;
+}
+
+// What this node is fetching itself: ranges that are on disk here do not change any more while it
+// is being fetched, and whoever gets them verifies the whole.
+void Provider::serve_partial(Source& source, const RangeRequest& request) {
+  const RangeSet* here = on_disk_ ? on_disk_(request.content) : nullptr;
+  bool all = here != nullptr && request.size > kSmallBytes;
+  for (const ByteRange& range : request.ranges) all = all && here->contains(range.begin, range.end);
+  if (!all) {
+    const bool comes = here != nullptr || (coming_ && coming_(request.content));
+    refuse(source.small_units, request.transfer, comes ? "not_yet" : "gone");
+    return;
+  }
+  source.ranges += request.ranges.size();
+  queue_large(
+      source, request.content,
+      Request{
+          request.transfer, partial_name(request.content), {}, {}, request.size, request.ranges},
+      true);
+}
+
+void Provider::queue_large(Source& source, const ContentId& content, Request&& queued,
+                           bool partial) {
   // Behind the requests for the same content, if the index still means the same file.
   for (const StreamPtr& stream : source.streams) {
-    if (stream->failed || stream->content != request.content || stream->path != queued.path ||
-        !(stream->stat == queued.stat))
+    if (stream->failed || stream->content != content || stream->path != queued.path ||
+        stream->partial != partial || !(stream->stat == queued.stat))
       continue;
     stream->requests.push_back(std::move(queued));
-    return true;
+    return;
   }
   auto stream = std::make_shared<Stream>();
-  stream->content = request.content;
+  stream->content = content;
   stream->path = queued.path;
   stream->stat = queued.stat;
   stream->md5 = queued.md5;
   stream->size = queued.size;
+  stream->partial = partial;
   stream->rate_from = clock_.now();
   stream->requests.push_back(std::move(queued));
   source.streams.push_back(std::move(stream));
-  return true;
+}
+
+bool Provider::still_on_disk(const ContentId& content, ByteRange range) const {
+  const RangeSet* here = on_disk_ ? on_disk_(content) : nullptr;
+  return here != nullptr && here->contains(range.begin, range.end);
 }
 
 // An end that is not ok, behind what is in `queue`.
@@ -336,227 +252,6 @@ void Provider::emit_unit_end(SourceId id, Source& source, std::deque<Unit>& queu
   if (!unit.ends) return;
   source.transfers.erase(unit.transfer);
   sink_.end(id, unit.result);
-}
-
-// ---- reading -----------------------------------------------------------------------------------
-
-void Provider::read_ahead(SourceId id, Source& source) {
-  while (read_small(id, source)) {
-  }
-  // One block of each file in turn.
-  for (bool more = true; more;) {
-    more = false;
-    const std::size_t count = std::min(source.streams.size(), kOpenPerSource);
-    for (std::size_t i = 0; i < count; ++i) {
-      source.turn = (source.turn + 1) % count;
-      more |= read_block(id, source, source.streams[source.turn]);
-    }
-  }
-  std::erase_if(source.streams, [](const StreamPtr& stream) {
-    return stream->requests.empty() && !stream->reading && stream->ahead == 0;
-  });
-}
-
-bool Provider::read_small(SourceId id, Source& source) {
-  if (source.small.empty() || source.small_jobs >= kSmallJobs) return false;
-  auto reads = std::make_shared<std::vector<SmallRead>>();
-  std::uint64_t bytes = 0;
-  while (!source.small.empty() && reads->size() < kSmallPerJob && bytes < kSmallBytesPerJob) {
-    const Request& next = source.small.front();
-    std::uint64_t wanted = 0;
-    for (const ByteRange& range : next.ranges) wanted += range.end - range.begin;
-    if (source.buffered + bytes + wanted > kBufferPerSource ||
-        buffered_ + bytes + wanted > kBufferInAll)
-      break;
-    bytes += wanted;
-    source.ranges -= next.ranges.size();
-    reads->emplace_back().request = std::move(source.small.front());
-    source.small.pop_front();
-  }
-  if (reads->empty()) return false;
-  source.buffered += bytes;
-  buffered_ += bytes;
-  ++source.small_jobs;
-  executor_.submit(
-      JobClass::kDisk,
-      [&fs = fs_, reads] {
-        for (SmallRead& read : *reads) {
-          auto file = fs.open_file(read.request.path);
-          if (!file) {
-            read.error = file.error();
-            continue;
-          }
-          // An empty file is looked at too: it may have grown.
-          std::vector<ByteRange> ranges = read.request.ranges;
-          if (ranges.empty()) ranges.push_back({0, 0});
-          for (const ByteRange& range : ranges) {
-            // Small: never more than one piece.
-            auto data = read_checked(**file, read.request.stat, range, ~std::uint64_t{0});
-            if (!data) {
-              read.error = data.error();
-              break;
-            }
-            read.parts.push_back(data->empty() ? Bytes{} : std::move(data->front()));
-          }
-        }
-      },
-      [this, id, reads, bytes, alive = std::weak_ptr<bool>(alive_)] {
-        if (alive.expired()) return;
-        small_done(id, *reads, bytes);
-        if (wakeup_) wakeup_();
-      });
-  return true;
-}
-
-void Provider::small_done(SourceId id, std::vector<SmallRead>& reads, std::uint64_t reserved) {
-  auto at = sources_.find(id);
-  if (at == sources_.end()) {
-    buffered_ -= reserved;
-    return;
-  }
-  Source& source = at->second;
-  --source.small_jobs;
-  std::uint64_t used = 0;
-  for (SmallRead& read : reads) {
-    const Request& request = read.request;
-    if (read.error) {
-      const char* reason = reason_of(*read.error);
-      refuse(source.small_units, request.transfer, reason);
-      if (on_changed_ && read.error->code != ErrorCode::kIo) on_changed_(request.path);
-      continue;
-    }
-    for (std::size_t i = 0; i < read.parts.size(); ++i) {
-      Unit unit;
-      unit.transfer = request.transfer;
-      unit.begins = i == 0;
-      if (unit.begins) unit.name = request.path;
-      unit.size = request.size;
-      unit.offset = request.ranges.empty() ? 0 : request.ranges[i].begin;
-      unit.data = std::move(read.parts[i]);
-      unit.reserved = unit.data.size();
-      used += unit.reserved;
-      unit.ends = i + 1 == read.parts.size();
-      unit.result = {request.transfer, true, request.md5, ""};
-      source.small_units.push_back(std::move(unit));
-    }
-  }
-  // What could not be read needs no room.
-  LS_ASSERT(used <= reserved);
-  source.buffered -= reserved - used;
-  buffered_ -= reserved - used;
-}
-
-bool Provider::read_block(SourceId id, Source& source, const StreamPtr& stream) {
-  if (stream->reading || stream->failed || stream->requests.empty()) return false;
-  if (stream->ahead >= kBlocksAhead) return false;
-  Request& request = stream->requests.front();
-  const ByteRange range = request.ranges[stream->next_range];
-  auto read = std::make_shared<BlockRead>();
-  read->transfer = request.transfer;
-  read->path = stream->path;
-  read->stat = stream->stat;
-  read->file = stream->file;
-  read->range.begin = range.begin + stream->next_offset;
-  // Cut at borders of blocks in the file, as the receiver gathers them.
-  const std::size_t blocks =
-      source.streams.size() > 1 ? 1 : std::min(kBlocksPerRead, kBlocksAhead - stream->ahead);
-  read->range.end = std::min(range.end, (read->range.begin / kBlockBytes + blocks) * kBlockBytes);
-  const std::uint64_t bytes = read->range.end - read->range.begin;
-  read->count = static_cast<std::size_t>((read->range.end - 1) / kBlockBytes -
-                                         read->range.begin / kBlockBytes + 1);
-  if (source.buffered + bytes > kBufferPerSource || buffered_ + bytes > kBufferInAll) return false;
-  read->begins = stream->next_range == 0 && stream->next_offset == 0;
-  stream->next_offset += bytes;
-  if (read->range.end == range.end) {
-    stream->next_offset = 0;
-    read->ends = ++stream->next_range == request.ranges.size();
-  }
-  if (read->ends) {
-    source.ranges -= request.ranges.size();
-    stream->requests.pop_front();
-    stream->next_range = 0;
-  }
-  stream->reading = true;
-  stream->ahead += read->count;
-  source.buffered += bytes;
-  buffered_ += bytes;
-  executor_.submit(
-      JobClass::kDisk,
-      [&fs = fs_, read] {
-        if (!read->file) {
-          auto file = fs.open_file(read->path);
-          if (!file) {
-            read->error = file.error();
-            return;
-          }
-          read->file = std::move(*file);
-        }
-        auto data = read_checked(*read->file, read->stat, read->range, kBlockBytes);
-        if (data) {
-          read->blocks = std::move(*data);
-        } else {
-          read->error = data.error();
-        }
-      },
-      [this, id, stream, read, alive = std::weak_ptr<bool>(alive_)] {
-        if (alive.expired()) return;
-        block_done(id, stream, *read);
-        if (wakeup_) wakeup_();
-      });
-  return true;
-}
-
-void Provider::block_done(SourceId id, const StreamPtr& stream, BlockRead& read) {
-  const std::uint64_t reserved = read.range.end - read.range.begin;
-  stream->reading = false;
-  auto at = sources_.find(id);
-  if (at == sources_.end()) {
-    buffered_ -= reserved;
-    return;
-  }
-  Source& source = at->second;
-  if (read.error) {
-    source.buffered -= reserved;
-    buffered_ -= reserved;
-    stream->ahead -= read.count;
-    const char* reason = reason_of(*read.error);
-    // Its request is still the first, unless this block was its last one.
-    if (read.ends) refuse(source.units, read.transfer, reason);
-    abandon(source, *stream, reason);
-    if (on_changed_ && read.error->code != ErrorCode::kIo) on_changed_(stream->path);
-    return;
-  }
-  stream->file = read.file;
-  LS_ASSERT(read.blocks.size() == read.count);
-  std::uint64_t offset = read.range.begin;
-  for (std::size_t i = 0; i < read.count; ++i) {
-    Unit unit;
-    unit.transfer = read.transfer;
-    unit.begins = read.begins && i == 0;
-    if (unit.begins) unit.name = stream->path;
-    unit.size = stream->size;
-    unit.offset = offset;
-    unit.data = std::move(read.blocks[i]);
-    unit.reserved = unit.data.size();
-    offset += unit.reserved;
-    unit.ends = read.ends && i + 1 == read.count;
-    unit.result = {read.transfer, true, stream->md5, ""};
-    unit.stream = stream;
-    source.units.push_back(std::move(unit));
-  }
-  LS_ASSERT(offset == read.range.end);
-}
-
-// The file is not to be had any more: blocks that were read before were right and still go out, and
-// behind them every request of it ends.
-void Provider::abandon(Source& source, Stream& stream, const char* reason) {
-  stream.failed = true;
-  stream.file.reset();
-  for (const Request& request : stream.requests) {
-    source.ranges -= request.ranges.size();
-    refuse(source.units, request.transfer, reason);
-  }
-  stream.requests.clear();
 }
 
 std::vector<TransferProgress> Provider::progress() const {

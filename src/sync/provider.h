@@ -22,6 +22,7 @@
 #include "base/time.h"
 #include "sync/content.h"
 #include "sync/file_system.h"
+#include "sync/range_set.h"
 
 namespace lansync {
 
@@ -105,6 +106,14 @@ class Provider {
     on_changed_ = std::move(on_changed);
   }
 
+  // Content that is being fetched is served too, as far as it is on disk: `on_disk` gives what is
+  // there (nullptr: nothing), `coming` whether it is on its way here at all.
+  void set_partials(std::function<const RangeSet*(const ContentId&)> on_disk,
+                    std::function<bool(const ContentId&)> coming) {
+    on_disk_ = std::move(on_disk);
+    coming_ = std::move(coming);
+  }
+
   // False: the request breaks the rules (ranges out of the file, not on chunk borders, not in
   // order, too many; a transfer number in use), and roles should drop the peer.
   [[nodiscard]] bool on_request(SourceId source, const RangeRequest& request);
@@ -114,6 +123,7 @@ class Provider {
 
   // True while anything is queued, being read or waiting for room.
   bool busy() const { return !sources_.empty(); }
+  bool serves(SourceId source) const;
   std::uint64_t buffered_bytes() const { return buffered_; }
   std::vector<TransferProgress> progress() const;
   const ProviderCounters& counters() const { return counters_; }
@@ -128,6 +138,9 @@ class Provider {
   using StreamPtr = std::shared_ptr<Stream>;
 
   bool valid(const RangeRequest& request) const;
+  void serve_partial(Source& source, const RangeRequest& request);
+  void queue_large(Source& source, const ContentId& content, Request&& request, bool partial);
+  bool still_on_disk(const ContentId& content, ByteRange range) const;
   bool emit(SourceId id, Source& source);
   bool emit_block(SourceId id, Unit& unit, bool& waits);
   static std::size_t hole_at(const Unit& unit);
@@ -148,6 +161,8 @@ class Provider {
   ContentSink& sink_;
   std::function<void()> wakeup_;
   std::function<void(const std::string&)> on_changed_;
+  std::function<const RangeSet*(const ContentId&)> on_disk_;
+  std::function<bool(const ContentId&)> coming_;
   std::shared_ptr<bool> alive_;
 
   std::map<SourceId, Source> sources_;

@@ -67,6 +67,26 @@ void RangeSet::remove(std::uint64_t begin, std::uint64_t end) {
   }
 }
 
+void RangeSet::remove(const RangeSet& other) {
+  for (const ByteRange& range : other.ranges_) remove(range.begin, range.end);
+}
+
+RangeSet RangeSet::within(std::uint64_t begin, std::uint64_t end) const {
+  RangeSet part;
+  for (auto it = first_ending_from(ranges_, begin); it != ranges_.end() && it->begin < end; ++it) {
+    const std::uint64_t from = std::max(begin, it->begin);
+    const std::uint64_t to = std::min(end, it->end);
+    if (from < to) part.ranges_.push_back({from, to});
+  }
+  return part;
+}
+
+RangeSet RangeSet::intersection(const RangeSet& other) const {
+  RangeSet common;
+  for (const ByteRange& range : other.ranges_) common.add(within(range.begin, range.end));
+  return common;
+}
+
 bool RangeSet::contains(std::uint64_t begin, std::uint64_t end) const {
   if (begin >= end) return begin == end;
   auto it = first_ending_from(ranges_, end);

@@ -21,6 +21,7 @@ class RangeSet {
   void add(std::uint64_t begin, std::uint64_t end);
   void add(const RangeSet& other);
   void remove(std::uint64_t begin, std::uint64_t end);
+  void remove(const RangeSet& other);
   void clear() { ranges_.clear(); }
 
   // Every byte of [begin, end) is in the set.
@@ -31,6 +32,9 @@ class RangeSet {
   bool empty() const { return ranges_.empty(); }
   // What [0, size) has and this has not.
   RangeSet missing_of(std::uint64_t size) const;
+  RangeSet intersection(const RangeSet& other) const;
+  // The part of it in [begin, end).
+  RangeSet within(std::uint64_t begin, std::uint64_t end) const;
   // Takes the first bytes out, and gives them: at most `max_bytes` and `max_ranges`, cut only at
   // multiples of `unit` (one unit is always given, whatever max_bytes says).
   RangeSet take_front(std::uint64_t max_bytes, std::size_t max_ranges, std::uint64_t unit);

@@ -149,8 +149,22 @@ void Replica::set_agreed(const std::string& path, const EntryPtr& entry) {
 void Replica::set_sources(std::vector<SourceId> sources) {
   sources_ = std::move(sources);
   for (const auto& [content, paths] : waiting_) {
-    fetcher_.set_sources(content, sources_for(*paths.begin()));
+    fetcher_.set_sources(content, sources_of(content, *paths.begin()));
   }
+}
+
+void Replica::set_extra_sources(const ContentId& content, std::vector<SourceId> sources) {
+  auto at = waiting_.find(content);
+  if (at == waiting_.end() || at->second.empty()) return;
+  extra_sources_[content] = std::move(sources);
+  fetcher_.set_sources(content, sources_of(content, *at->second.begin()));
+}
+
+std::vector<SourceId> Replica::sources_of(const ContentId& content, const std::string& path) const {
+  std::vector<SourceId> all = sources_for(path);
+  if (auto at = extra_sources_.find(content); at != extra_sources_.end())
+    all.insert(all.end(), at->second.begin(), at->second.end());
+  return all;
 }
 
 void Replica::set_path_source(const std::string& path, SourceId source) {

@@ -116,6 +116,8 @@ class Replica final : public ContentLocator {
   void plan_again(const std::string& path) { plan_.insert(path); }
   // Where content comes from: of any path, or (a push being taken) of one path only.
   void set_sources(std::vector<SourceId> sources);
+  // Others who have a content, besides those; forgotten once it is here.
+  void set_extra_sources(const ContentId& content, std::vector<SourceId> sources);
   void set_path_source(const std::string& path, SourceId source);
   void clear_path_source(const std::string& path) { source_of_.erase(path); }
 
@@ -268,6 +270,7 @@ class Replica final : public ContentLocator {
   void judge_deletes(const std::vector<Operation>& operations, Instant now);
   void agree(const Operation& operation);
   std::vector<SourceId> sources_for(const std::string& path) const;
+  std::vector<SourceId> sources_of(const ContentId& content, const std::string& path) const;
   void keep_ready(const ContentId& content, const std::string& temp);
   void prune_ready(Instant now);
   void release_temp(const ContentId& content, const std::string& temp);
@@ -344,6 +347,7 @@ class Replica final : public ContentLocator {
   std::set<std::string> blocked_;     // planned again after the next batch
   std::vector<SourceId> sources_;
   std::map<std::string, SourceId> source_of_;
+  std::map<ContentId, std::vector<SourceId>> extra_sources_;
   std::map<std::string, Instant> incoming_counted_;  // since when
   std::vector<DiskChange> changes_;
   DeleteGuard incoming_guard_;

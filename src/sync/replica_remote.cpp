@@ -285,7 +285,7 @@ void Replica::want_content(const std::string& path, const EntryPtr& entry, Insta
     wanted.name = path;
     fetcher_.want(wanted);
   }
-  fetcher_.set_sources(content, sources_for(path));
+  fetcher_.set_sources(content, sources_of(content, path));
 }
 
 void Replica::drop_interest(const std::string& path) {
@@ -298,6 +298,7 @@ void Replica::drop_interest(const std::string& path) {
   paths->second.erase(path);
   if (!paths->second.empty()) return;
   waiting_.erase(paths);
+  extra_sources_.erase(content);
   no_copy_.erase(content);
   if (!copying_.contains(content)) fetcher_.drop(content);
 }
@@ -338,6 +339,7 @@ void Replica::start_copy(const ContentId& content, const std::string& from, bool
           waits_for_.erase(path);
           plan_.insert(path);
         }
+        extra_sources_.erase(at->first);
         waiting_.erase(at);
       });
 }
@@ -366,6 +368,7 @@ void Replica::on_content_ready(const ContentId& content, const std::string& temp
   std::vector<std::string> paths;
   if (at != waiting_.end()) paths.assign(at->second.begin(), at->second.end());
   if (at != waiting_.end()) waiting_.erase(at);
+  extra_sources_.erase(content);
   for (const std::string& path : paths) {
     waits_for_.erase(path);
     plan_.insert(path);

@@ -223,6 +223,9 @@ class Node:
         """Starts a node; with the options of the last start if none are given."""
         assert self.process is None or self.process.poll() is not None, f"{self.name} already runs"
         self.options = options or self.options
+        # The whole of a test file by one carrier (ctest's entries e2e_*_lane and so on).
+        wanted = os.environ.get("LANSYNC_CARRIER")
+        carrier = ("--carrier", wanted) if wanted and "--carrier" not in self.options else ()
         more = dict(environment or {})
         if password is not None:
             self._password = password
@@ -231,7 +234,7 @@ class Node:
         with open(self.log_path, "ab") as log:
             self.process = netns.popen(
                 self.namespace,
-                [program(), "run", self.path, "--name", self.name, *self.options],
+                [program(), "run", self.path, "--name", self.name, *carrier, *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home,
                 env=self.environment(**more))
         if wait_ready:

@@ -1,6 +1,9 @@
 #include "sync/hashing.h"
 
+#include <openssl/evp.h>
+
 #include "support/catch.h"
+#include "sync/hash_blocks.h"
 
 namespace lansync {
 namespace {
@@ -49,6 +52,32 @@ TEST_CASE("a hasher starts anew after finish, reset and move") {
   ContentHasher moved = std::move(hasher);
   moved.update(as_bytes("c"));
   CHECK(moved.finish() == abc);
+}
+
+TEST_CASE("both digests in one pass are OpenSSL's, for every length and cut") {
+  if (!has_dual_hash()) {
+    WARN("this processor has no SHA instructions: nothing to compare");
+    return;
+  }
+  const Bytes bytes = pattern(100'000);
+  std::vector<std::size_t> sizes{4096, 16'384, 99'999};
+  for (std::size_t size = 0; size <= 260; ++size) sizes.push_back(size);
+  for (const std::size_t size : sizes) {
+    const ByteView all = ByteView(bytes).first(size);
+    Md5 md5;
+    unsigned length = 0;
+    REQUIRE(EVP_Digest(all.data(), all.size(), md5.bytes.data(), &length, EVP_md5(), nullptr) == 1);
+    for (const std::size_t cut :
+         {std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{100}}) {
+      DualHasher hasher;
+      for (std::size_t at = 0; at < size; at += cut)
+        hasher.update(all.subspan(at, std::min(cut, size - at)));
+      const ContentDigests digests = hasher.finish();
+      REQUIRE(digests.md5 == md5);
+      REQUIRE(digests.content == content_id_of(all));
+      REQUIRE(hasher.finish() == DualHasher().finish());
+    }
+  }
 }
 
 }  // namespace
