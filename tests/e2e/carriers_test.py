@@ -105,18 +105,18 @@ def test_loss_and_small_mtu():
     """5 % loss each way and an MTU of 1280: the right bytes by the lane, at more than half of the line."""
     with Lan() as net:
         hub, client = pair(net, "--carrier", "lane")
-        net.rate("200mbit")
+        net.rate("80mbit")
         for name in "ab":
             netns.run("ip", "-n", net.host(name), "link", "set", "lan0", "mtu", "1280")
         net.loss(5)
-        data = tree.payload(50_000_000, "loss")
+        data = tree.payload(30_000_000, "loss")
         hub.write("large.bin", data)
         began = time.monotonic()
         seen = carriers_seen(client, lambda: client.exists("large.bin"), 90)
         rate = len(data) / (time.monotonic() - began - 0.2)
         check_equal(seen, {"lane"}, "carriers")
         check(client.read("large.bin") == data, "the content differs")
-        check(rate > 0.5 * 25e6, f"{rate / 1e6:.1f} MB/s of 25")
+        check(rate > 0.5 * 10e6, f"{rate / 1e6:.1f} MB/s of 10")
 
 
 def test_source_changes_midway():

@@ -1,0 +1,144 @@
+// Several who have a content, or part of it: who is asked for what, and what a node serves that is
+// still fetching it itself.
+#include "support/catch.h"
+#include "sync/fetcher.h"
+#include "sync/partial_file.h"
+#include "unit/sync/transfer_rig.h"
+
+namespace lansync {
+
+namespace {
+
+RangeSet asked_of(const TransferRig& rig, SourceId id) {
+  RangeSet out;
+  for (const auto& [source, request] : rig.requests)
+    if (source == id)
+      for (const ByteRange& range : request.ranges) out.add(range.begin, range.end);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a part of a set of ranges, and what two sets share") {
+  RangeSet set(0, 100);
+  set.add(200, 300);
+  CHECK(set.within(50, 250).ranges() == std::vector<ByteRange>{{50, 100}, {200, 250}});
+  CHECK(set.within(100, 200).empty());
+  RangeSet other(90, 210);
+  other.add(299, 400);
+  CHECK(set.intersection(other).ranges() ==
+        std::vector<ByteRange>{{90, 100}, {200, 210}, {299, 300}});
+  set.remove(other);
+  CHECK(set.ranges() == std::vector<ByteRange>{{0, 90}, {210, 299}});
+}
+
+TEST_CASE("a source that has only part of it is asked for no more than that") {
+  TransferRig rig;
+  const Bytes bytes = random_bytes(9'000'000, 1);
+  const WantedContent wanted = rig.sender(1).add("f", bytes);
+  rig.sender(2).add("f", bytes);
+  rig.fetcher->want(wanted);
+  RangeSet part(2'048'000, 3'072'000);
+  rig.fetcher->set_available(wanted.content, 2, part);
+  for (int i = 0; i < 3; ++i) rig.step(0);
+  CHECK(asked_of(rig, 2) == part);
+  CHECK(asked_of(rig, 1).intersection(part).empty());
+  REQUIRE(rig.settle());
+  CHECK(rig.results[wanted.content] == bytes);
+  CHECK(rig.fetcher->counters().chunks_resent == 0);
+}
+
+TEST_CASE(
+    "a source of which nothing is known yet is asked for nothing, until it says that it has all") {
+  TransferRig rig;
+  const Bytes bytes = random_bytes(3'000'000, 2);
+  const WantedContent wanted = rig.sender(2).add("f", bytes);
+  rig.fetcher->want(wanted);
+  rig.fetcher->set_available(wanted.content, 2, RangeSet{});
+  REQUIRE(rig.settle());
+  CHECK(rig.requests.empty());
+  rig.fetcher->set_available(wanted.content, 2, std::nullopt);
+  REQUIRE(rig.settle());
+  CHECK(rig.results[wanted.content] == bytes);
+}
+
+TEST_CASE("not yet is no refusal: the source is asked again when it has more") {
+  TransferRig rig;
+  const Bytes bytes = random_bytes(3'000'000, 3);
+  const WantedContent wanted = rig.sender(1).add("f", bytes);
+  // It is on its way there, and nothing of it has come.
+  Sender& other = rig.sender(2);
+  other.provider.set_partials([](const ContentId&) { return nullptr; },
+                              [](const ContentId&) { return true; });
+  rig.fetcher->want(wanted);
+  rig.fetcher->set_sources(wanted.content, {2});
+  REQUIRE(rig.settle());
+  CHECK(rig.requests.size() > 0);
+  CHECK(rig.failures.empty());
+  CHECK(rig.results.empty());
+  other.add("f", bytes);
+  rig.fetcher->set_available(wanted.content, 2, std::nullopt);
+  rig.fetcher->set_sources(wanted.content, {1, 2});
+  REQUIRE(rig.settle());
+  CHECK(rig.results[wanted.content] == bytes);
+}
+
+TEST_CASE("asking may begin anywhere, and goes round the end") {
+  TransferRig rig;
+  const Bytes bytes = random_bytes(4'000'000, 4);
+  const WantedContent wanted = rig.sender(1).add("f", bytes);
+  rig.fetcher->want(wanted);
+  rig.fetcher->set_start(wanted.content, 2'100'000);
+  for (int i = 0; i < 3; ++i) rig.step(0);
+  REQUIRE(rig.requests.size() > 0);
+  CHECK(rig.requests[0].second.ranges[0].begin == 2'048'000);
+  REQUIRE(rig.settle());
+  CHECK(rig.results[wanted.content] == bytes);
+}
+
+TEST_CASE("what is on disk of a file that is being fetched is served, and nothing beyond") {
+  ManualClock clock;
+  Sender sender(clock);
+  const Bytes bytes = random_bytes(3'000'000, 5);
+  const ContentId content = digests_of(bytes).content;
+  RangeSet here(256'000, 1'280'000);
+  bool fetching = true;
+  sender.fs.put_temp(partial_name(content), bytes);
+  sender.provider.set_partials(
+      [&](const ContentId& asked) { return fetching && asked == content ? &here : nullptr; },
+      [&](const ContentId& asked) { return asked == content; });
+  auto ask = [&](std::uint32_t transfer, ByteRange range) {
+    REQUIRE(sender.provider.on_request(1, {transfer, content, "f", bytes.size(), {range}}));
+    sender.room = 1u << 20;
+    for (int i = 0; i < 1000; ++i) {
+      sender.provider.pump();
+      if (!sender.executor.run_one()) break;
+    }
+  };
+  ask(1, {256'000, 1'024'000});
+  REQUIRE(sender.queue.size() == 1 + 768 + 1);
+  CHECK(sender.queue.back().result.ok);
+  for (const Packet& packet : sender.queue) {
+    if (packet.kind != Packet::kChunk) continue;
+    const auto from = bytes.begin() + static_cast<std::ptrdiff_t>(packet.number * 1000);
+    REQUIRE(std::equal(packet.bytes.begin(), packet.bytes.end(), from));
+  }
+  sender.queue.clear();
+  ask(2, {0, 512'000});
+  REQUIRE(sender.queue.size() == 1);
+  CHECK(sender.queue[0].result.reason == "not_yet");
+  sender.queue.clear();
+  // It got its real name while it was being read: it may have been changed there.
+  REQUIRE(sender.provider.on_request(1, {3, content, "f", bytes.size(), {{256'000, 512'000}}}));
+  sender.provider.pump();
+  REQUIRE(sender.executor.run_one());
+  sender.queue.clear();
+  fetching = false;
+  ask(4, {256'000, 512'000});
+  for (const Packet& packet : sender.queue)
+    if (packet.kind == Packet::kEnd) CHECK(packet.result.reason == "not_yet");
+  CHECK_FALSE(sender.provider.busy());
+  CHECK(sender.changed.empty());
+}
+
+}  // namespace lansync
