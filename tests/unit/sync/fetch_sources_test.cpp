@@ -128,15 +128,15 @@ TEST_CASE("what is on disk of a file that is being fetched is served, and nothin
   REQUIRE(sender.queue.size() == 1);
   CHECK(sender.queue[0].result.reason == "not_yet");
   sender.queue.clear();
-  // It got its real name while it was being read: it may have been changed there.
+  // It gets its real name while it is being read: it may have been changed there.
   REQUIRE(sender.provider.on_request(1, {3, content, "f", bytes.size(), {{256'000, 512'000}}}));
-  sender.provider.pump();
-  REQUIRE(sender.executor.run_one());
-  sender.queue.clear();
   fetching = false;
-  ask(4, {256'000, 512'000});
-  for (const Packet& packet : sender.queue)
-    if (packet.kind == Packet::kEnd) CHECK(packet.result.reason == "not_yet");
+  for (int i = 0; i < 100; ++i) {
+    sender.provider.pump();
+    if (!sender.executor.run_one()) break;
+  }
+  REQUIRE(sender.queue.size() == 1);
+  CHECK(sender.queue[0].result.reason == "not_yet");
   CHECK_FALSE(sender.provider.busy());
   CHECK(sender.changed.empty());
 }
