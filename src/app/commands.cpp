@@ -1,14 +1,14 @@
 #include "app/commands.h"
 
-#include <atomic>
 #include <chrono>
 #include <ostream>
 #include <thread>
 
 #include "app/control_client.h"
+#include "app/download_command.h"
+#include "app/fetch_progress.h"
 #include "app/genpass.h"
 #include "app/render.h"
-#include "app/units.h"
 #include "base/role.h"
 
 #ifndef LANSYNC_VERSION
@@ -128,46 +128,6 @@ int run_trash(const CommandLine& command, const CommandStreams& streams) {
   });
 }
 
-// The pending bytes of a node that is asked to fetch something, told on a terminal now and then.
-class FetchProgress {
- public:
-  FetchProgress(const CommandLine& command, const CommandStreams& streams) {
-    if (!streams.terminal || command.json) return;
-    teller_ = std::thread([this, dir = command.dir, &error = streams.error] {
-      while (!over_.load()) {
-        for (int i = 0; i < 10 && !over_.load(); ++i) std::this_thread::sleep_for(kRetry);
-        if (!over_.load()) tell(dir, error);
-      }
-      if (told_) error << "\r\x1b[K" << std::flush;
-    });
-  }
-  ~FetchProgress() {
-    over_.store(true);
-    if (teller_.joinable()) teller_.join();
-  }
-  FetchProgress(const FetchProgress&) = delete;
-  FetchProgress& operator=(const FetchProgress&) = delete;
-
- private:
-  void tell(const std::string& dir, std::ostream& error) {
-    ControlAnswer answer = ask_node(dir, "status", Json::object(), 1s);
-    if (answer.exit_code != kExitDone || over_.load()) return;
-    auto status = from_json_text<StatusReport>(answer.result);
-    std::uint64_t rate = 0;
-    for (const TransferReport& transfer : status.transfers) {
-      if (!transfer.sending) rate += transfer.rate;
-    }
-    error << "\r\x1b[K" << counted(status.pending_files, "files") << ", "
-          << format_size(status.pending_bytes) << " to go, " << format_size(rate) << "/s"
-          << std::flush;
-    told_ = true;
-  }
-
-  std::atomic<bool> over_{false};
-  bool told_ = false;
-  std::thread teller_;
-};
-
 int run_on_names(const CommandLine& command, const CommandStreams& streams) {
   ControlAnswer answer;
   {
@@ -212,6 +172,7 @@ const char* program_version() { return LANSYNC_VERSION; }
 
 int run_command(const CommandLine& command, RandomSource& random, const CommandStreams& streams) {
   const std::string& name = command.command;
+  if (std::optional<int> done = run_download_command(command, streams)) return *done;
   if (name == "status") return run_status(command, streams);
   if (name == "wait") return run_wait(command, streams);
   if (name == "trash") return run_trash(command, streams);

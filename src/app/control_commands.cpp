@@ -95,6 +95,35 @@ StartedCommand act_on_names(NodeControl& node, const Json& args, const ControlRe
   return {(node.*Command)(names, [reply](auto result) { reply(answer_of(result)); }), false};
 }
 
+StartedCommand download(NodeControl& node, const Json& args, const ControlReply& reply) {
+  DownloadAsk what;
+  auto text = [&args](const char* key) {
+    auto at = args.find(key);
+    return at != args.end() && at->is_string() ? at->get<std::string>() : std::string();
+  };
+  what.name = text("name");
+  what.peer = text("peer");
+  for (CarrierChoice choice : {CarrierChoice::kEnet, CarrierChoice::kLane, CarrierChoice::kTcp}) {
+    if (text("carrier") == to_string(choice)) what.carrier = choice;
+  }
+  auto aside = args.find("aside");
+  what.aside = aside != args.end() && aside->is_boolean() && aside->get<bool>();
+  if (!validate_relpath(what.name)) {
+    reply(error_answer(kExitUsage, "download: takes the name of a file in the folder"));
+    return {};
+  }
+  return {node.download(what, [reply](auto result) { reply(answer_of(result)); }), false};
+}
+
+StartedCommand give_back_download(NodeControl& node, const Json& args, const ControlReply& reply) {
+  auto token = args.find("token");
+  if (token != args.end() && token->is_number_unsigned()) {
+    node.give_back(token->get<NodeControl::Token>());
+  }
+  reply(ok_answer(Json::object()));
+  return {};
+}
+
 StartedCommand stop_node(NodeControl& node, const Json&, const ControlReply& reply) {
   reply(answer_of(node.stop()));
   return {0, true};
@@ -117,6 +146,8 @@ constexpr std::pair<std::string_view, Handler> kHandlers[] = {
     {"wait", wait_in_sync},
     {"get", act_on_names<&NodeControl::get>},
     {"drop", act_on_names<&NodeControl::drop>},
+    {"download", download},
+    {"download-give-back", give_back_download},
     {"confirm", act<&NodeControl::confirm>},
     {"reject", act<&NodeControl::reject>},
     {"pause", act<&NodeControl::pause>},

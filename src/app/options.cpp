@@ -23,6 +23,11 @@ struct RawOptions {
   std::string restore;
   std::string since;
   std::vector<std::string> names;
+  std::string peer;
+  std::string output;
+  bool by_enet = false;
+  bool by_lane = false;
+  bool by_tcp = false;
   bool force_dir = false;
   bool on_demand = false;
   std::deque<std::vector<std::string>> values;  // one for each entry of settings(); stable places
@@ -80,6 +85,19 @@ void build_names(CLI::App& app, RawOptions& raw) {
       ->take_all();
 }
 
+void build_download(CLI::App& app, RawOptions& raw) {
+  app.add_option("NAME", raw.names, "a file, relative to the folder")->required()->expected(1);
+  app.add_option("--peer", raw.peer, "from that node (default: whoever holds it)")
+      ->type_name("NAME");
+  CLI::Option* enet = app.add_flag("--enet", raw.by_enet, "over ENet, within the session");
+  CLI::Option* lane = app.add_flag("--udp", raw.by_lane, "over the lane, UDP beside the session");
+  CLI::Option* tcp = app.add_flag("--tcp", raw.by_tcp, "over TCP");
+  enet->excludes(lane)->excludes(tcp);
+  lane->excludes(tcp);
+  app.add_option("--output", raw.output, "write it there, and nothing into the folder")
+      ->type_name("FILE");
+}
+
 const std::vector<Command>& commands() {
   static const std::vector<Command> kCommands{
       {"run", "keep DIR in sync with the group, in the foreground (the default command)",
@@ -98,6 +116,8 @@ const std::vector<Command>& commands() {
        "lansync get photos/2026 notes.txt", true, build_names},
       {"drop", "free the space of files that other nodes keep; they stay known",
        "lansync drop photos/2026", true, build_names},
+      {"download", "fetch one file now, from a named node or whoever holds it",
+       "lansync download report.pdf --peer alice --output /tmp", true, build_download},
       {"plan", "what a sync would do now; nothing is done", "lansync plan", true, build_nothing},
       {"confirm", "let held things through", "lansync confirm", true, build_nothing},
       {"reject", "undo held deletes: the files come back", "lansync reject", true, build_nothing},
@@ -116,12 +136,12 @@ const std::vector<Command>& commands() {
 }
 
 // Commands of CONTRACT that this version has not: never taken for a folder to create.
-constexpr std::string_view kReserved[] = {
-    "index", "hash",   "download", "upload",       "uploads",   "search",
-    "put",   "copies", "where",    "history",      "IndexGet",  "FileHash",
-    "help",  "sniff",  "sim",      "FileDownload", "FileUpload"};
+constexpr std::string_view kReserved[] = {"index",    "hash",   "upload", "uploads", "search",
+                                          "put",      "copies", "where",  "history", "IndexGet",
+                                          "FileHash", "help",   "sniff",  "sim",     "FileUpload"};
 
 const Command* find_command(std::string_view name) {
+  if (name == "FileDownload") name = "download";
   for (const Command& command : commands())
     if (name == command.name) return &command;
   return nullptr;
@@ -281,6 +301,12 @@ std::string take_values(const CLI::App& app, const RawOptions& raw, CommandLine&
     if (!path) return path.error().detail;
     out.names.push_back(std::move(*path));
   }
+  out.peer = raw.peer;
+  out.output = raw.output;
+  if (raw.by_enet) out.carrier = CarrierChoice::kEnet;
+  if (raw.by_lane) out.carrier = CarrierChoice::kLane;
+  if (raw.by_tcp) out.carrier = CarrierChoice::kTcp;
+  if (given("--output") && raw.output.empty()) return "--output: takes a file or a directory";
   if (out.watch && out.json) return "--watch and --json do not go together: --json is one document";
   return "";
 }

@@ -32,8 +32,11 @@ struct CommandLine {
   std::string restore;                   // trash: a path; "" = list
   std::optional<WallTime> restore_time;  // trash
   std::optional<WallTime> since;         // trash
-  std::vector<std::string> names;        // get, drop: paths relative to the folder
-  RunOptions run;                        // run
+  std::vector<std::string> names;        // get, drop, download: paths relative to the folder
+  std::string peer;                      // download
+  std::string output;                    // download: absolute; "": into the folder
+  CarrierChoice carrier = CarrierChoice::kAuto;  // download
+  RunOptions run;                                // run
 };
 
 // Either a command to carry out, or a text to print and an exit code.

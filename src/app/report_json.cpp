@@ -166,6 +166,19 @@ Json to_json_document(const ActionReport& report) {
   return {{"message", report.message}, {"count", report.count}};
 }
 
+Json to_json_document(const DownloadReport& report) {
+  Json json = {
+      {"name", report.name},      {"size", report.size}, {"mtime", to_iso8601(report.mtime)},
+      {"md5", report.md5},        {"peer", report.peer}, {"carrier", report.carrier},
+      {"seconds", report.seconds}};
+  if (report.file.empty()) return json;
+  json["mtime_ns"] = report.mtime.ns;
+  json["mode"] = report.mode;
+  json["file"] = report.file;
+  json["token"] = report.token;
+  return json;
+}
+
 Json to_json_document(const DoctorFacts& report) {
   Json json;
   json["interfaces"] = Json::array();
@@ -272,6 +285,23 @@ void from_json_document(const Json& json, PlanReport& out) {
 
 void from_json_document(const Json& json, ActionReport& out) {
   out = {text_of(json, "message"), number_of(json, "count")};
+}
+
+void from_json_document(const Json& json, DownloadReport& out) {
+  out.name = text_of(json, "name");
+  out.size = number_of(json, "size");
+  out.mtime = time_of(json, "mtime");
+  out.md5 = text_of(json, "md5");
+  out.peer = text_of(json, "peer");
+  out.carrier = text_of(json, "carrier");
+  if (const Json& seconds = part_of(json, "seconds"); seconds.is_number())
+    out.seconds = seconds.get<double>();
+  // ISO 8601 as people read it has no nanoseconds.
+  if (const Json& exact = part_of(json, "mtime_ns"); exact.is_number_integer())
+    out.mtime = WallTime{exact.get<std::int64_t>()};
+  out.mode = small_number_of<std::uint16_t>(json, "mode");
+  out.file = text_of(json, "file");
+  out.token = number_of(json, "token");
 }
 
 void from_json_document(const Json& json, DoctorFacts& out) {

@@ -136,11 +136,11 @@ void Carriage::on_message(SessionId session, const Carrier& message, Instant now
 // ---- the asker
 // --------------------------------------------------------------------------------------
 
-void Carriage::want_from(SessionId session, Instant now) {
+void Carriage::want_from(SessionId session, CarrierChoice choice, Instant now) {
   auto at = peers_.find(session);
   if (at == peers_.end()) return;
   for (std::size_t kind : {kLane, kTcp}) {
-    if (!asks_for(options_.choice, kind)) continue;
+    if (!asks_for(choice, kind)) continue;
     begin_open(session, at->second, kind, now);
     at->second.lines[kind].used_at = now;
   }

@@ -73,8 +73,9 @@ class Carriage {
   void on_message(SessionId session, const Carrier& message, Instant now);
 
   // ---- the asker
-  // Large content is about to be asked of it: opens what this node wants it by.
-  void want_from(SessionId session, Instant now);
+  // Large content is about to be asked of it: opens what it is wanted by.
+  void want_from(SessionId session, CarrierChoice choice, Instant now);
+  void want_from(SessionId session, Instant now) { want_from(session, options_.choice, now); }
   // Nothing that was asked of it came for a while, and no carrier works: the last resort.
   void stuck(SessionId session, Instant now);
   // What may be asked of it at once; 0: the usual.

@@ -82,6 +82,7 @@ bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   hub_ = std::make_unique<Hub>(*replica_, *outbox_, parts_.log);
   client_ = std::make_unique<Client>(*replica_, *outbox_, parts_.log);
   demand_ = std::make_unique<Demand>(*replica_, *outbox_, parts_.log);
+  downloads_ = std::make_unique<Downloads>(*this, *replica_, parts_.log);
   fetcher_->load_partials();
   if (!replica_->start(loaded, fresh_, now)) return false;
   Index& index = replica_->index();
@@ -151,6 +152,7 @@ void Node::pump(Instant now) {
   client_->pump(now);
   demand_->set_view(demand_view());
   demand_->pump(now);
+  downloads_->pump(now);
   // What hub and client decided may be carried out at once: a turn later would be a network turn
   // later.
   replica_->pump(now);
@@ -172,7 +174,7 @@ Instant Node::deadline() const {
   next = std::min(next, carriage_->deadline());
   next = std::min({next, next_networks_, guard_->deadline()});
   if (!told_held_) next = std::min(next, guard_->held_at());
-  next = std::min(next, demand_->deadline());
+  next = std::min({next, demand_->deadline(), downloads_->deadline()});
   if (!sessions_.empty()) next = std::min(next, next_ping_);
   if (limited_) next = std::min(next, allowance_at_ + 5ms);
   for (const Wait& wait : waits_) {
@@ -494,6 +496,7 @@ void Node::on_settled(const std::string& path) {
 void Node::on_fetch_failed(const std::string& path, const std::string& reason) {
   if (hub_->acting()) hub_->on_fetch_failed(path, reason);
   demand_->on_fetch_failed(path, reason, now_);
+  downloads_->on_fetch_failed(path, reason, now_);
 }
 
 void Node::begin_stop(Instant now) {

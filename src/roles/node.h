@@ -22,6 +22,7 @@
 #include "roles/carriage.h"
 #include "roles/client.h"
 #include "roles/demand.h"
+#include "roles/downloads.h"
 #include "roles/election.h"
 #include "roles/hub.h"
 #include "roles/identity.h"
@@ -97,6 +98,7 @@ struct NodeParts {
 class Node final : public SessionEvents,
                    public ContentSink,
                    public ReplicaEvents,
+                   public DownloadHost,
                    public NodeControl {
  public:
   Node(const NodeConfig& config, const Identity& identity, const BootId& boot,
@@ -147,6 +149,16 @@ class Node final : public SessionEvents,
   // ---------------------------------------------------------------------------------
   void on_settled(const std::string& path) override;
   void on_fetch_failed(const std::string& path, const std::string& reason) override;
+  void on_fetched(const ContentId& content, SourceId source, Via via) override;
+  // ---- DownloadHost (node_download.cpp)
+  // ----------------------------------------------------------------
+  SessionId usable_session(const NodeId& node) const override;
+  Status reach(const NodeId& node) override;
+  std::string name_of(const NodeId& node) const override;
+  std::string name_of_source(SourceId source) const override;
+  bool has_sources() const override;
+  void choose_carrier(const ContentId& content, CarrierChoice carrier) override;
+  void forget_carrier(const ContentId& content) override;
   // ---- NodeControl (node_control.cpp)
   // ----------------------------------------------------------------
   StatusReport status() override;
@@ -164,6 +176,8 @@ class Node final : public SessionEvents,
   Token trash_restore(const TrashRestore& what, Callback<std::vector<TrashReport>> done) override;
   Token get(const std::vector<std::string>& names, Callback<ActionReport> done) override;
   Token drop(const std::vector<std::string>& names, Callback<ActionReport> done) override;
+  Token download(const DownloadAsk& what, Callback<DownloadReport> done) override;
+  void give_back(Token token) override;
   Token wait(std::uint32_t peers, Callback<StatusReport> done) override;
   void cancel(Token token) override;
 
@@ -173,7 +187,7 @@ class Node final : public SessionEvents,
   const Hub& hub() const { return *hub_; }
   bool in_sync() const;
   // Whom a person means by `name` (--peer, --to). The error lists whom it could have been.
-  Result<NodeId> find_peer(const std::string& name) const;
+  Result<NodeId> find_peer(const std::string& name) const override;
 
  private:
   struct Peer {
@@ -241,6 +255,11 @@ class Node final : public SessionEvents,
   void on_holders(SessionId id, const Holders& holders);
   void note_asker(SessionId id, const ContentId& content);
   void forget_askers();
+  // node_download.cpp
+  CarrierChoice carrier_for(const ContentId& content) const;
+  bool person_dial_failed(const Address& address, DialFailure failure);
+  void note_person_session(const SessionInfo& session);
+  void close_person_sessions();
 
   // node.cpp
   void pump(Instant now);
@@ -267,7 +286,6 @@ class Node final : public SessionEvents,
   static constexpr std::size_t kMaxSameHost = 64;
   std::uint32_t known_nodes() const;
   std::map<NodeId, NamedPeer> named_peers() const;
-  std::string name_of(const NodeId& node) const;
   void add_turned_away(std::vector<PeerReport>& out) const;
   std::string version_refusal(int theirs) const;
   std::string version_notice() const;
@@ -305,6 +323,10 @@ class Node final : public SessionEvents,
   std::unique_ptr<Client> client_;
   std::unique_ptr<NetworkGuard> guard_;
   std::unique_ptr<Demand> demand_;
+  std::unique_ptr<Downloads> downloads_;
+  std::map<ContentId, CarrierChoice> carrier_of_;  // chosen for a download
+  std::map<Address, NodeId> person_dials_;         // opened because a person named the node
+  std::map<SessionId, Instant> person_sessions_;   // and when they were last of use
 
   std::map<SessionId, Peer> sessions_;
   std::map<Address, NodeId> dials_;

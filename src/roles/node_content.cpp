@@ -60,12 +60,14 @@ bool Node::on_done(SessionId id, const Done& done) {
 }
 
 void Node::send_requests() {
-  std::map<SourceId, Request> requests;
+  // One message says how all of its items are wanted.
+  std::map<std::pair<SourceId, CarrierChoice>, Request> requests;
   for (const auto& [source, wanted] : fetcher_->take_requests()) {
-    Request& request = requests[source];
-    request.carrier = config_.carrier;
+    const CarrierChoice choice = carrier_for(wanted.content);
+    Request& request = requests[{source, choice}];
+    request.carrier = choice;
     if (auto at = sessions_.find(source); at != sessions_.end()) at->second.content_at = now_;
-    if (wanted.size > Fetcher::kSmallBytes) carriage_->want_from(source, now_);
+    if (wanted.size > Fetcher::kSmallBytes) carriage_->want_from(source, choice, now_);
     RequestItem item;
     item.transfer = wanted.transfer;
     item.hash = wanted.content;
@@ -81,8 +83,8 @@ void Node::send_requests() {
   }
   // What opens a carrier goes before what is asked by it.
   if (!requests.empty()) poll_carriers();
-  for (const auto& [source, request] : requests) {
-    if (!request.items.empty()) outbox_->send(source, request);
+  for (const auto& [how, request] : requests) {
+    if (!request.items.empty()) outbox_->send(how.first, request);
   }
 }
 

@@ -367,6 +367,7 @@ NodeControl::Token Node::drop(const std::vector<std::string>& names, Callback<Ac
 void Node::cancel(Token token) {
   examinations_.erase(token);
   demand_->cancel(token);
+  downloads_->cancel(token);
   std::erase_if(waits_, [&](const Wait& wait) { return wait.token == token; });
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/carrier_choice.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/role.h"
@@ -165,6 +166,27 @@ struct DoctorFacts {
   std::string firewall;               // what of the packet filter could be read
 };
 
+struct DownloadAsk {
+  std::string name;
+  std::string peer;  // a node's name; "": whoever holds it
+  CarrierChoice carrier = CarrierChoice::kAuto;
+  bool aside = false;  // lend the bytes, put nothing into the folder
+};
+
+struct DownloadReport {
+  std::string name;
+  std::uint64_t size = 0;
+  WallTime mtime;
+  std::string md5;
+  std::string peer;
+  std::string carrier;  // enet, lane, tcp; local: it was here, and nobody else was
+  double seconds = 0;
+  std::uint16_t mode = 0;
+  // With `aside`: where the bytes stand, relative to the folder, until give_back(token) or 30 s.
+  std::string file;
+  std::uint64_t token = 0;
+};
+
 class NodeControl {
  public:
   // Names something under way; never 0 while it can still be cancelled.
@@ -198,6 +220,9 @@ class NodeControl {
   virtual Token get(const std::vector<std::string>& names, Callback<ActionReport> done) = 0;
   // Frees the space of those that a full replica in sync says that it keeps.
   virtual Token drop(const std::vector<std::string>& names, Callback<ActionReport> done) = 0;
+  // Fetches the file now, from that node or whoever holds it, straight; answers when it is whole.
+  virtual Token download(const DownloadAsk& what, Callback<DownloadReport> done) = 0;
+  virtual void give_back(Token token) = 0;
   // Answers with the status at the moment when `peers` other nodes are known and this node is in
   // sync, every change made on its disk before this call included (CONTRACT, wait).
   virtual Token wait(std::uint32_t peers, Callback<StatusReport> done) = 0;

@@ -40,6 +40,7 @@ void Node::on_session_up(const SessionInfo& session) {
   if (content_dials_.erase(session.address) > 0 && session.outgoing)
     content_sessions_.insert(session.id);
   refusals_.erase(session.address);
+  note_person_session(session);
   if (session.outgoing) send_hello(session.id, false);
 }
 
@@ -82,6 +83,7 @@ void Node::on_dial_failed(const Address& address, DialFailure failure, int peer_
   if (failure == DialFailure::kWrongPassword || failure == DialFailure::kProtocol) {
     on_refused(address, failure, peer_version);
   }
+  if (person_dial_failed(address, failure)) return;
   // A renewal that failed: the session that it was for goes on, and it is tried again later.
   bool renewal = std::any_of(sessions_.begin(), sessions_.end(),
                              [&](const auto& item) { return item.second.info.address == address; });
@@ -318,6 +320,7 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
 void Node::ping(Instant now) {
   if (now < next_ping_) return;
   next_ping_ = now + kPingInterval;
+  close_person_sessions();
   look_for_stuck();
   renew_sessions(now);
   find_sources();

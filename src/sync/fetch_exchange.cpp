@@ -486,7 +486,13 @@ void Fetcher::end_transfer(SourceId source, const TransferResult& result) {
     if (item->phase == FetchPhase::kFetching && !item->missing.empty()) enqueue(item);
     return;
   }
-  if (result.ok && transfer.outstanding.empty()) return;
+  if (result.ok && transfer.outstanding.empty()) {
+    // The last of what was asked before somebody refused the rest: who else is there is asked now,
+    // or the fetch has failed. (Only a refusal that ends after all others would have said so.)
+    const bool left = item->open_transfers == 0 && !item->missing.empty();
+    if (left && !item->refused.empty() && item->phase == FetchPhase::kFetching) enqueue(item);
+    return;
+  }
   flush_blocks(item);
   if (item->phase == FetchPhase::kFetching) enqueue(item);
   step(item);

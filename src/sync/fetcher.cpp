@@ -286,7 +286,7 @@ void Fetcher::forget(const ItemPtr& item) {
 void Fetcher::finish(const ItemPtr& item, const Md5& md5) {
   const ContentId content = item->wanted.content;
   handed_out_.insert(content);
-  finished_.push_back({content, partial_name(content), md5, {}});
+  finished_.push_back({content, partial_name(content), md5, {}, item->last_source, item->via});
   forget(item);
 }
 

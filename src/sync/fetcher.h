@@ -48,6 +48,8 @@ struct FinishedContent {
   std::string temp_name;
   Md5 md5;
   Status status;
+  SourceId source = 0;  // whose bytes came last
+  Via via = 0;          // and how
 };
 
 struct FetcherOptions {

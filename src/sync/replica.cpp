@@ -98,7 +98,9 @@ void Replica::remote_unknown() {
   blocked_.clear();
   source_of_.clear();
   // What was being fetched stays on disk as a partial file; whoever is hub next names it again.
-  for (const auto& [content, paths] : waiting_) fetcher_.drop(content);
+  for (const auto& [content, paths] : waiting_) {
+    if (!asides_.contains(content)) fetcher_.drop(content);
+  }
   waiting_.clear();
   waits_for_.clear();
 }
@@ -151,17 +153,31 @@ void Replica::set_sources(std::vector<SourceId> sources) {
   for (const auto& [content, paths] : waiting_) {
     fetcher_.set_sources(content, sources_of(content, *paths.begin()));
   }
+  for (const auto& [content, aside] : asides_) {
+    if (aside.sources.empty() && !waiting_.contains(content)) {
+      fetcher_.set_sources(content, sources_);
+    }
+  }
 }
 
 void Replica::set_extra_sources(const ContentId& content, std::vector<SourceId> sources) {
   auto at = waiting_.find(content);
-  if (at == waiting_.end() || at->second.empty()) return;
+  if (at == waiting_.end() || at->second.empty()) {
+    // Aside, and not from one node alone.
+    auto aside = asides_.find(content);
+    if (aside == asides_.end() || !aside->second.sources.empty()) return;
+    sources.insert(sources.end(), sources_.begin(), sources_.end());
+    fetcher_.set_sources(content, sources);
+    return;
+  }
   extra_sources_[content] = std::move(sources);
   fetcher_.set_sources(content, sources_of(content, *at->second.begin()));
 }
 
 std::vector<SourceId> Replica::sources_of(const ContentId& content, const std::string& path) const {
   std::vector<SourceId> all = sources_for(path);
+  // From the one who pushes it, or who was named by a person.
+  if (source_of_.contains(path)) return all;
   if (auto at = extra_sources_.find(content); at != extra_sources_.end())
     all.insert(all.end(), at->second.begin(), at->second.end());
   return all;

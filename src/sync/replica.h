@@ -56,6 +56,8 @@ class ReplicaEvents {
   // The fetched content of `path` cannot be had (all sources failed for now); it is tried again
   // later.
   virtual void on_fetch_failed(const std::string& path, const std::string& reason) = 0;
+  // This content came, the last of it from there.
+  virtual void on_fetched(const ContentId& /*content*/, SourceId /*source*/, Via /*via*/) {}
 };
 
 class Replica final : public ContentLocator {
@@ -176,6 +178,20 @@ class Replica final : public ContentLocator {
   // Frees its space and keeps the entry. Requires: may_drop(path), and another node that holds the
   // content. A file that is edited at this very moment stays and syncs.
   void drop(const std::string& path, std::function<void(Status)> done);
+  // ---- content aside, for a person and not for the folder
+  // Fetches the content of `entry` (a version of `path`) though it may be here already; from these
+  // sources, or from all that there are. `done` may be called more than once with an error (the
+  // fetch goes on, until drop_aside), and last with the verified temp file, which is the caller's
+  // until release_aside; or with "": the folder takes it, under a path that waited for it.
+  using AsideDone = std::function<void(const Result<std::string>& temp)>;
+  Status fetch_aside(const std::string& path, const EntryPtr& entry, std::vector<SourceId> sources,
+                     AsideDone done);
+  void drop_aside(const ContentId& content);
+  void release_aside(const ContentId& content, const std::string& temp) {
+    release_temp(content, temp);
+  }
+  // Whether the file at `path` has the bytes that the index says: read from the disk.
+  void read_anew(const std::string& path, std::function<void(const Status&)> done);
   struct Absent {
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;
@@ -272,6 +288,7 @@ class Replica final : public ContentLocator {
   std::vector<SourceId> sources_for(const std::string& path) const;
   std::vector<SourceId> sources_of(const ContentId& content, const std::string& path) const;
   void keep_ready(const ContentId& content, const std::string& temp);
+  bool give_aside(const ContentId& content, const std::string& temp);
   void prune_ready(Instant now);
   void release_temp(const ContentId& content, const std::string& temp);
   void run_retries(Instant now);
@@ -283,6 +300,7 @@ class Replica final : public ContentLocator {
   void start_commit(Instant now);
   void drop_interest(const std::string& path);
   std::string trash_name(const std::string& path);
+  void note_absent(const std::string& path, const EntryPtr& entry);
   void retry_later(const std::string& path, Instant now, Duration delay);
 
   Options options_;
@@ -335,6 +353,11 @@ class Replica final : public ContentLocator {
   std::map<std::string, Instant> retry_;
   std::map<ContentId, std::set<std::string>> waiting_;  // paths that wait for content
   std::map<std::string, ContentId> waits_for_;
+  struct Aside {
+    std::vector<SourceId> sources;
+    AsideDone done;
+  };
+  std::map<ContentId, Aside> asides_;
   std::set<ContentId> copying_;
   std::map<std::string, int>
       copied_from_;              // paths that a copy under way reads: not deleted meanwhile

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/rel_path.h"
+#include "sync/hashing.h"
 #include "sync/replica.h"
 
 namespace lansync {
@@ -112,6 +113,91 @@ void Replica::drop(const std::string& path, std::function<void(Status)> done) {
           done(*status);
         });
   });
+}
+
+// ---- aside
+// -------------------------------------------------------------------------------------------
+
+Status Replica::fetch_aside(const std::string& path, const EntryPtr& entry,
+                            std::vector<SourceId> sources, AsideDone done) {
+  const ContentId& content = entry->content;
+  if (asides_.contains(content)) {
+    return Error{ErrorCode::kBusy, "it is being downloaded already: wait for that"};
+  }
+  // What the folder fetches already is taken along.
+  if (!waiting_.contains(content)) {
+    WantedContent wanted;
+    wanted.content = content;
+    wanted.size = entry->size;
+    wanted.md5 = entry->md5;
+    wanted.name = path;
+    fetcher_.want(wanted);
+    fetcher_.set_sources(content, sources.empty() ? sources_ : sources);
+  }
+  asides_[content] = {std::move(sources), std::move(done)};
+  return {};
+}
+
+void Replica::drop_aside(const ContentId& content) {
+  if (asides_.erase(content) == 0) return;
+  if (!waiting_.contains(content) && !copying_.contains(content)) fetcher_.drop(content);
+}
+
+// True: the temp file is taken. What the folder waits for comes first; the one who wanted it aside
+// finds it there.
+bool Replica::give_aside(const ContentId& content, const std::string& temp) {
+  auto at = asides_.find(content);
+  if (at == asides_.end()) return false;
+  const AsideDone done = std::move(at->second.done);
+  const bool folder = waiting_.contains(content);
+  asides_.erase(at);
+  done(folder ? std::string() : temp);
+  return !folder;
+}
+
+void Replica::read_anew(const std::string& path, std::function<void(const Status&)> done) {
+  const PathRecord* record = index_.find(path);
+  if (!record || !record->live() || !record->local->is_file()) {
+    done(Error{ErrorCode::kNotFound, "no such file is on this disk"});
+    return;
+  }
+  auto status = std::make_shared<Status>();
+  executor_.submit(
+      JobClass::kBulk,
+      [this, path, wanted = record->local->content, status] {
+        auto file = files_.open_file(path);
+        if (!file) {
+          *status = file.error();
+          return;
+        }
+        ContentHasher hasher;
+        std::vector<std::uint8_t> buffer(256 * 1024);
+        for (std::uint64_t offset = 0;;) {
+          auto size = (*file)->read(offset, buffer);
+          if (!size) {
+            *status = size.error();
+            return;
+          }
+          if (*size == 0) break;
+          hasher.update(ByteView(buffer).first(*size));
+          offset += *size;
+        }
+        if (hasher.finish().content != wanted) {
+          *status = Error{ErrorCode::kCorrupt,
+                          "its bytes are not those that were verified: it was changed a moment "
+                          "ago, or the disk has lost them"};
+        }
+      },
+      [this, path, status, done = std::move(done)] {
+        if (!*status) on_content_changed(path);
+        done(*status);
+      });
+}
+
+void Replica::note_absent(const std::string& path, const EntryPtr& entry) {
+  index_.set_local(path, nullptr, FileStat{});
+  index_.set_synced(path, entry);
+  settled_.push_back(path);
 }
 
 Replica::Absent Replica::absent() const {

@@ -156,9 +156,7 @@ void Replica::carry_out(const Operation& operation, Instant now) {
     case OperationKind::kHold:
       break;
     case OperationKind::kNote:
-      index_.set_local(path, nullptr, FileStat{});
-      index_.set_synced(path, operation.entry);
-      settled_.push_back(path);
+      note_absent(path, operation.entry);
       break;
     case OperationKind::kPush:
       // A held delete stays where it was found; so does one whose file may be back in a moment.
@@ -300,7 +298,7 @@ void Replica::drop_interest(const std::string& path) {
   waiting_.erase(paths);
   extra_sources_.erase(content);
   no_copy_.erase(content);
-  if (!copying_.contains(content)) fetcher_.drop(content);
+  if (!copying_.contains(content) && !asides_.contains(content)) fetcher_.drop(content);
 }
 
 // What is on this disk already is copied and verified anew, never sent (DESIGN, Renames and
@@ -347,8 +345,13 @@ void Replica::start_copy(const ContentId& content, const std::string& from, bool
 void Replica::take_fetched(Instant now) {
   for (const FinishedContent& finished : fetcher_.take_finished()) {
     if (finished.status) {
+      if (events_) events_->on_fetched(finished.content, finished.source, finished.via);
       on_content_ready(finished.content, finished.temp_name);
       continue;
+    }
+    if (auto aside = asides_.find(finished.content); aside != asides_.end()) {
+      const AsideDone done = aside->second.done;
+      done(finished.status.error());
     }
     auto at = waiting_.find(finished.content);
     if (at == waiting_.end()) continue;
@@ -364,6 +367,7 @@ void Replica::take_fetched(Instant now) {
 
 // The first path takes the temp file; the others find its copy in the index afterwards.
 void Replica::on_content_ready(const ContentId& content, const std::string& temp) {
+  if (give_aside(content, temp)) return;
   auto at = waiting_.find(content);
   std::vector<std::string> paths;
   if (at != waiting_.end()) paths.assign(at->second.begin(), at->second.end());

@@ -278,6 +278,14 @@ void SimNode::drop(const std::string& path, Answer done) {
   wake(queue_.now());
 }
 
+void SimNode::download(const DownloadAsk& what,
+                       std::function<void(const Result<DownloadReport>&)> done) {
+  if (!running()) return;
+  trace_.line(name_, str("a person downloads ", what.name, " from ", what.peer));
+  running_->node->download(what, std::move(done));
+  wake(queue_.now());
+}
+
 std::string SimNode::text(const std::string& path) const {
   const auto bytes = disk_.contents(path);
   return bytes ? std::string(as_text(*bytes)) : std::string();

@@ -100,6 +100,7 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   using Answer = std::function<void(const std::string& why_not)>;
   void get(const std::string& path, Answer done = {});
   void drop(const std::string& path, Answer done = {});
+  void download(const DownloadAsk& what, std::function<void(const Result<DownloadReport>&)> done);
   std::string text(const std::string& path) const;  // "" if there is none
   bool has(const std::string& path) const;
 

@@ -102,6 +102,22 @@ class FakeNode final : public NodeControl {
     done(Error{ErrorCode::kNotFound, "nobody else holds it"});
     return 0;
   }
+  Token download(const DownloadAsk& what, Callback<DownloadReport> done) override {
+    downloading = what;
+    DownloadReport download;
+    download.name = what.name;
+    download.size = 5;
+    download.mtime = WallTime{1'000'000'000};
+    download.md5 = "5d41402abc4b2a76b9719d911017c592";  // "hello"
+    download.peer = what.peer.empty() ? "alice" : what.peer;
+    download.carrier = to_string(what.carrier);
+    download.seconds = 0.25;
+    download.mode = 0640;
+    if (what.aside) download.file = "lent";
+    done(download);
+    return 0;
+  }
+  void give_back(Token) override { ++given_back; }
   void cancel(Token token) override { cancelled += waiting.erase(token); }
 
   StatusReport report = sample_status();
@@ -113,6 +129,8 @@ class FakeNode final : public NodeControl {
   Token last_token = 0;
   std::size_t cancelled = 0;
   std::vector<std::string> named;
+  DownloadAsk downloading;
+  int given_back = 0;
   int stops = 0;
   std::function<void()> on_stop;
 };

@@ -184,7 +184,7 @@ TEST_CASE("wrong usage is exit 2 and one line that says what is wrong") {
 }
 
 TEST_CASE("a command that does not exist is never taken for a folder") {
-  for (const char* word : {"index", "hash", "search", "download", "IndexGet", "history"})
+  for (const char* word : {"index", "hash", "search", "upload", "IndexGet", "history"})
     check_refused({word}, "unknown command");
   check_refused({"statsu"}, "lansync status");
   check_refused({"confrm"}, "lansync confirm");

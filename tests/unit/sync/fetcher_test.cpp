@@ -363,6 +363,33 @@ TEST_CASE("chunks that were not asked for are refused and change nothing") {
   CHECK(rig.fetcher->counters().violations == 15);
 }
 
+TEST_CASE("a refusal that overtakes what was asked before it is a failure all the same") {
+  TransferRig rig;
+  rig.sender(1);
+  const Bytes bytes = random_bytes(2'048'000, 18);
+  const ContentDigests digests = digests_of(bytes);
+  rig.fetcher->want({digests.content, bytes.size(), digests.md5, "f"});
+  rig.executor.run_all();
+  rig.fetcher->take_requests();
+  rig.executor.run_all();
+  const auto requests = rig.fetcher->take_requests();
+  REQUIRE(requests.size() == 2);
+  REQUIRE(rig.fetcher->on_end(1, {requests[1].second.transfer, false, {}, "gone"}));
+  const RangeRequest& first = requests[0].second;
+  REQUIRE(rig.fetcher->on_begin(1, first.transfer, bytes.size()));
+  for (const ByteRange& range : first.ranges) {
+    for (std::uint64_t at = range.begin; at < range.end; at += 1000) {
+      REQUIRE(
+          rig.fetcher->on_chunk(1, first.transfer, at / 1000, ByteView(bytes).subspan(at, 1000)));
+    }
+  }
+  REQUIRE(rig.fetcher->on_end(1, {first.transfer, true, digests.md5, ""}));
+  rig.executor.run_all();
+  const auto finished = rig.fetcher->take_finished();
+  REQUIRE(finished.size() == 1);
+  CHECK_FALSE(finished[0].status.has_value());
+}
+
 TEST_CASE("no more is asked of a source than its window while the disk stands still") {
   TransferRig rig;
   Sender& sender = rig.sender(1);
