@@ -23,6 +23,7 @@ namespace lansync {
 namespace {
 
 constexpr int kPortTries = 50;
+constexpr Duration kWatchRetry = 1min;
 // CONTRACT: exit within 2 s of a signal; the rest is for closing files.
 constexpr Duration kStopPatience = 1500ms;
 constexpr Duration kDeafCheck = 1s;
@@ -244,6 +245,7 @@ void RunningNode::open_watcher() {
   auto watcher = InotifyWatcher::create(files_->guard());
   if (!watcher) {
     log_.warn(str("changes are found by rescans only: ", watcher.error().detail));
+    unwatched_all_ = true;
     return;
   }
   watcher_ = std::move(*watcher);
@@ -329,13 +331,15 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
   if (watcher_) {
     auto take = [this](const WatchEvent& event) { on_watch_event(event); };
     if (watcher_->setup_pending()) more = watcher_->continue_setup(256, take);
-    if (watcher_->unwatched_count() > watch_warned_) {
-      watch_warned_ = watcher_->unwatched_count();
-      log_.warn(
-          "too many directories to watch: changes in some are found by rescans only; "
-          "`sysctl fs.inotify.max_user_watches=524288` mends it");
+    // Perhaps a person has raised the limit, or another program ended.
+    if (watcher_->degraded() && turn.now >= next_watch_retry_) {
+      next_watch_retry_ = turn.now + kWatchRetry;
+      watcher_->retry_unwatched();
+      more = watcher_->continue_setup(256, take);
     }
+    if (!watcher_->setup_pending()) node_->set_unwatched(watcher_->unwatched_count(), turn.now);
   }
+  if (unwatched_all_) node_->set_unwatched(1, turn.now);
   if (watch_overflow_) {
     watch_overflow_ = false;
     node_->on_watch_overflow(turn.now);

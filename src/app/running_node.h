@@ -84,10 +84,11 @@ class RunningNode final : public NodeHost {
   Instant stop_deadline_ = kNever;
   bool watch_overflow_ = false;
   bool trimmed_ = false;
-  std::size_t watch_warned_ = 0;
   bool bind_device_ = false;  // one --interface: sessions go over it alone
   int bind_error_ = 0;
   Instant next_deaf_check_{};
+  bool unwatched_all_ = false;  // there is no watcher
+  Instant next_watch_retry_{};
 };
 
 }  // namespace lansync

@@ -20,13 +20,23 @@ int open_beneath(int directory_fd, const char* path, int flags) {
   // With O_NOFOLLOW | O_DIRECTORY a link at the end is ENOTDIR, as if nothing were wrong;
   // RESOLVE_NO_SYMLINKS alone refuses it too, and says ELOOP.
   how.flags = static_cast<__u64>(flags & ~O_NOFOLLOW);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  // NO_XDEV: a mount inside the folder is not entered, a bind mount of the same device included.
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
   for (int i = 0; i < kOpenTries; ++i) {
     long fd = ::syscall(SYS_openat2, directory_fd, path, &how, sizeof how);
     if (fd >= 0) return static_cast<int>(fd);
     if (errno != EAGAIN && errno != EINTR) return -1;
   }
   return -1;
+}
+
+// Where st_dev says nothing: a bind mount has the device of the folder itself. Before Linux 5.8 the
+// kernel does not tell, and only st_dev is left.
+bool is_mount_root(int directory_fd, const char* name) {
+  struct statx found {};
+  constexpr int kFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+  if (::statx(directory_fd, name, kFlags, STATX_TYPE, &found) != 0) return false;
+  return (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 }  // namespace
@@ -50,7 +60,11 @@ Result<FileStat> stat_at(int directory_fd, const char* name, std::string_view sh
   if (::fstatat(directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
     return posix_error(errno, str("look at ", shown));
   }
-  return to_file_stat(st);
+  FileStat out = to_file_stat(st);
+  if (out.kind == FileKind::kDirectory && is_mount_root(directory_fd, name)) {
+    out.device = ~out.device;
+  }
+  return out;
 }
 
 Status ConfinedDirectory::check_parts(std::string_view path) {
@@ -94,9 +108,11 @@ Result<UniqueFd> ConfinedDirectory::open_directory(const std::string& path, int 
   int opened = no_openat2_ ? -1 : open_beneath(fd(), path.c_str(), flags);
   if (opened < 0 && (no_openat2_ || errno == ENOSYS)) opened = walk(path, flags);
   if (opened < 0) {
-    // EXDEV is openat2's word for "this leads outside".
+    // EXDEV is openat2's word for "this leads outside", or onto another mount.
     if (errno == EXDEV) {
-      return Error{ErrorCode::kRefused, str("leads outside the folder: ", printable(path, 300))};
+      return Error{ErrorCode::kRefused,
+                   str("is outside the folder, or on another file system mounted in it: ",
+                       printable(path, 300))};
     }
     return posix_error(errno, "open directory " + path);
   }
@@ -108,6 +124,8 @@ Result<UniqueFd> ConfinedDirectory::open_directory(const std::string& path, int 
 int ConfinedDirectory::walk(const std::string& path, int flags) const {
   UniqueFd current;
   int at = fd();
+  struct stat top {};
+  if (::fstat(at, &top) != 0) return -1;
   for (std::size_t begin = 0; begin <= path.size();) {
     std::size_t end = std::min(path.find('/', begin), path.size());
     std::string part = path.substr(begin, end - begin);
@@ -122,6 +140,12 @@ int ConfinedDirectory::walk(const std::string& path, int flags) const {
         why = ELOOP;
       }
       errno = why;
+      return -1;
+    }
+    struct stat st {};
+    if (::fstat(next.get(), &st) != 0) return -1;
+    if (st.st_dev != top.st_dev || is_mount_root(at, part.c_str())) {
+      errno = EXDEV;
       return -1;
     }
     current = std::move(next);

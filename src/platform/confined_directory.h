@@ -28,7 +28,8 @@ struct FileSystemLimits {
 };
 
 FileStat to_file_stat(const struct stat& st);
-// fstatat without following a link. `shown` is the name for the error text.
+// fstatat without following a link. `shown` is the name for the error text. A directory that is the
+// root of a mount has a device unlike any other: what is below it is not this folder's.
 Result<FileStat> stat_at(int directory_fd, const char* name, std::string_view shown);
 
 // The directory that holds a path's last part, and that part.

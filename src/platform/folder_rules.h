@@ -13,6 +13,7 @@ namespace lansync {
 
 struct FolderFacts {
   std::string path;                       // absolute, no links in it, no "/" at its end
+  std::vector<std::string> other_names;   // of the same directory, by bind mounts
   std::vector<std::string> homes;         // home directories known by name
   std::optional<std::string> node_above;  // a directory above that holds .lansync
   std::optional<std::string> node_below;  // one below

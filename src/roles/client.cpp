@@ -43,9 +43,12 @@ void Client::leave() {
 void Client::begin_join() {
   asked_ = true;
   replica_.freeze_versions(true);
+  held_.clear();
   std::vector<std::pair<const std::string*, const Entry*>> tree;
   for (const auto& [path, record] : replica_.index().paths()) {
-    const EntryPtr& entry = replica_.is_held(path) ? record.synced : record.known();
+    bool held = replica_.is_held(path);
+    if (held) held_.insert(path);
+    const EntryPtr entry = held ? record.synced : record.known();
     if (entry) tree.emplace_back(&path, entry.get());
   }
   bucket_count_ = bucket_count_for(tree.size());
@@ -92,13 +95,14 @@ void Client::end_join(Instant now) {
   std::vector<std::pair<std::string, EntryPtr>> remotes;
   for (const auto& [path, record] : index.paths()) {
     if (differing_[bucket_of(path, bucket_count_)]) continue;
-    remotes.emplace_back(path, replica_.is_held(path) ? record.synced : record.known());
+    remotes.emplace_back(path, held_.contains(path) ? record.synced : record.known());
   }
   for (auto& [path, entry] : remotes) {
     if (!entry) continue;
     index.set_remote(path, entry);
-    if (!replica_.is_held(path)) index.set_synced(path, entry);
+    if (!held_.contains(path)) index.set_synced(path, entry);
   }
+  held_.clear();
   for (auto& [path, entry] : listing_) index.set_remote(path, entry);
   log_.info(str("joined: ", listing_.size(), " entries were listed, ", remotes.size(),
                 " were known to be equal"));

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,9 @@ class Client {
   std::uint32_t bucket_count_ = 1;
   std::vector<bool> differing_;
   std::map<std::string, EntryPtr> listing_;
+  // Whose delete was held when the digest was made: it stood for the version before. A person may
+  // confirm or reject while the answer is on its way.
+  std::set<std::string> held_;
 
   bool push_due_ = false;
   std::map<std::string, EntryPtr> in_flight_;

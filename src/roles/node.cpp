@@ -460,6 +460,16 @@ void Node::on_stall(Instant now, Duration slept) {
   discovery_->restart_burst(now);
 }
 
+void Node::set_unwatched(std::size_t directories, Instant now) {
+  if (directories > 0 && unwatched_ == 0) {
+    parts_.log.warn(
+        "not all directories can be watched: changes there are found by rescans only; "
+        "`sysctl fs.inotify.max_user_watches=524288` mends it");
+  }
+  unwatched_ = directories;
+  replica_->set_unwatched(directories > 0, now);
+}
+
 void Node::on_network(const NetworkFacts& network, Instant now) {
   NetworkFacts before = std::exchange(network_, network);
   if (!election_) return;

@@ -120,6 +120,8 @@ class Node final : public SessionEvents,
   // A directory appeared by a rename: everything below it has another path now.
   void on_directory_moved(const std::string& path, Instant now) { replica_->look_below(path, now); }
   void on_watch_overflow(Instant now);
+  // So many directories have no watch, for want of inotify watches. 0: all have.
+  void set_unwatched(std::size_t directories, Instant now);
   void on_stall(Instant now, Duration slept);
   // Before start() too. What is sent goes out on the new interfaces from here on.
   void on_network(const NetworkFacts& network, Instant now);
@@ -339,6 +341,7 @@ class Node final : public SessionEvents,
   std::map<NodeId, Instant> same_host_;  // members on this machine, and since when
   std::optional<BeaconKey> beacon_key_;
   std::string roles_refused_;
+  std::size_t unwatched_ = 0;
   Beacon last_self_;
   Rank last_rank_;
   bool hub_lost_ = false;

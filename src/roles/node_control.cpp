@@ -136,6 +136,10 @@ NodeState Node::state_and_reason(std::string& reason) const {
     const auto& [path, problem] = *replica_->problems().begin();
     reason = str(replica_->problems().size(), " not synced, the first: ", printable(path), ": ",
                  printable(problem));
+  } else if (unwatched_ > 0) {
+    reason =
+        "some directories are not watched, changes there are found by rescans only: `sysctl "
+        "fs.inotify.max_user_watches=524288` mends it";
   } else if (reason.empty()) {
     reason = carriage_->fallback_reason();
   }

@@ -88,6 +88,13 @@ void begin_next(Examination& job) {
     seen.kind = Observation::Kind::kUnknown;
     seen.reason = "a socket, pipe or device is not synced";
   }
+  if (stat->kind == FileKind::kDirectory) {
+    auto root = job.files.stat("");
+    if (root && root->device != stat->device) {
+      seen.kind = Observation::Kind::kUnknown;
+      seen.reason = "is on another file system and is not entered";
+    }
+  }
   if (stat->kind != FileKind::kFile) {
     job.seen.push_back(std::move(seen));
     return;

@@ -89,6 +89,9 @@ class Replica final : public ContentLocator {
   void look_below(const std::string& directory, Instant now);
   // The watcher lost events, or somebody asks: look at everything.
   void rescan(Instant now);
+  // Some directories are not watched: changes there are found by scans alone, which come more
+  // often.
+  void set_unwatched(bool unwatched, Instant now);
   // The watcher's answer to a marker came, or there is no watcher and a scan was made: `done` runs
   // when everything noticed before is examined (not necessarily on the hub).
   bool scanned() const { return initial_scan_done_; }
@@ -217,7 +220,7 @@ class Replica final : public ContentLocator {
   // Problems by path: unreadable, refused names, busy files. Ordered, at most kMaxProblems.
   const std::map<std::string, std::string>& problems() const { return problems_; }
   void note_problem(const std::string& path, const std::string& reason);
-  void clear_problem(const std::string& path) { problems_.erase(path); }
+  void clear_problem(const std::string& path);
   // Restores what is in the trash under that name; the file comes back as a local edit.
   void restore_trash(const std::string& trash_name, std::function<void(Status)> done);
   // Drops what is older than 30 days or beyond a tenth of the disk, oldest first; never the last
@@ -248,6 +251,7 @@ class Replica final : public ContentLocator {
   // local
   void begin_scan(Instant now);
   void on_scan(ScanResult result, Instant now);
+  void note_scan_problems(const std::vector<ScanProblem>& problems);
   void judge_scanned(const ScannedPath& seen, Instant now);
   void load_ignore_rules();
   void check_root(Instant now);
@@ -339,6 +343,8 @@ class Replica final : public ContentLocator {
   bool importing_ = false;
   std::set<std::string> initial_;        // found by the first scan and not yet examined
   std::set<std::string> unknown_below_;  // directories that could not be read
+  std::set<std::string> scan_problems_;  // what the last scan reported
+  bool unwatched_ = false;
   Instant next_scan_ = kNever;
   Instant next_root_check_{};
   EditCounter counter_;
@@ -373,6 +379,7 @@ class Replica final : public ContentLocator {
   std::map<ContentId, std::vector<SourceId>> extra_sources_;
   std::map<std::string, Instant> incoming_counted_;  // since when
   std::vector<DiskChange> changes_;
+  std::set<std::string> deleting_;  // paths that are being deleted here because others did
   DeleteGuard incoming_guard_;
   int applies_running_ = 0;
   bool commit_running_ = false;

@@ -17,6 +17,8 @@ constexpr std::size_t kExamineBatch = 512;
 constexpr int kExaminesAtOnce = 2;
 // A root that is gone (a disk that was unplugged) is looked for so often.
 constexpr Duration kRootRetry = 5s;
+// With directories that nobody watches the scan is all there is.
+constexpr Duration kUnwatchedRescan = 1min;
 // A stat that is younger than this may hide a second write within one tick of the file system's
 // clock (git calls such entries racy; kernel ticks are 1 to 10 ms, with room for slow machines).
 constexpr std::int64_t kRacyNs = 50'000'000;
@@ -90,16 +92,19 @@ void Replica::check_root(Instant now) {
 }
 
 void Replica::on_hint(const ChangeHint& hint, Instant now) {
+  if (hint.path.empty()) return;  // the folder's own mode and times are nobody else's
   if (Status valid = validate_relpath(hint.path); !valid) {
     if (hint.event == FileEvent::kDelete) {
-      problems_.erase(hint.path);
+      clear_problem(hint.path);
     } else {
       note_problem(hint.path, valid.error().detail);
     }
     return;
   }
   const PathRecord* record = index_.find(hint.path);
-  if (hint.event == FileEvent::kDelete && record && record->live()) note_delete(hint.path, now);
+  // Our own deletes are heard of as well, before their rows follow: they are nobody's mistake.
+  bool heard = hint.event == FileEvent::kDelete && record && record->live();
+  if (heard && !deleting_.contains(hint.path)) note_delete(hint.path, now);
   auto& events = hints_[hint.path];
   if (events.size() < kMaxEventsKept) {
     events.push_back({hint.event, now});
@@ -117,7 +122,7 @@ void Replica::note_delete(const std::string& path, Instant now) {
   std::uint64_t total = index_.totals().files;
   if (!confirmed_.contains(path)) guard_.on_delete(path, *record->local, now, total);
   for (const std::string& child : below) {
-    if (confirmed_.contains(child)) continue;
+    if (confirmed_.contains(child) || deleting_.contains(child)) continue;
     guard_.on_delete(child, *index_.find(child)->local, now, total);
   }
 }
@@ -164,6 +169,7 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
     if (as_known && !timer_.waiting(glance.path)) {
       // Our own write, or one that was undone; or a path that came and went (an editor's probe).
       if (live && guard_.on_restored(glance.path)) plan_freed_deletes();
+      if (!glance.now) clear_problem(glance.path);
       continue;
     }
     if (rules_->ignored(glance.path, glance.now && glance.now->kind == FileKind::kDirectory) &&
@@ -182,6 +188,12 @@ void Replica::look_below(const std::string& directory, Instant now) {
   });
 }
 
+void Replica::set_unwatched(bool unwatched, Instant now) {
+  if (unwatched == unwatched_) return;
+  unwatched_ = unwatched;
+  if (unwatched_) next_scan_ = std::min(next_scan_, now + kUnwatchedRescan);
+}
+
 void Replica::rescan(Instant now) {
   if (scan_running_) {
     scan_again_ = true;
@@ -193,7 +205,8 @@ void Replica::rescan(Instant now) {
 void Replica::begin_scan(Instant now) {
   scan_running_ = true;
   scan_again_ = false;
-  next_scan_ = now + random_.jitter(options_.rescan, 25);
+  Duration every = unwatched_ ? std::min(options_.rescan, kUnwatchedRescan) : options_.rescan;
+  next_scan_ = now + random_.jitter(every, 25);
   load_ignore_rules();
   run_scan(files_, executor_, rules_, "",
            [this](ScanResult result) { on_scan(std::move(result), clock_.now()); });
@@ -210,10 +223,10 @@ void Replica::on_scan(ScanResult result, Instant now) {
   root_error_.clear();
   unknown_below_.clear();
   for (const ScanProblem& problem : result.problems) {
-    note_problem(problem.path, problem.reason);
     if (problem.unknown_below) unknown_below_.insert(problem.path);
   }
   for (const ScannedPath& seen : result.paths) judge_scanned(seen, now);
+  note_scan_problems(result.problems);
   // What the index has and the scan has not seen may be gone: both lists are in order.
   auto seen = result.paths.begin();
   std::vector<std::string> missing;
@@ -233,6 +246,20 @@ void Replica::on_scan(ScanResult result, Instant now) {
   initial_walk_done_ = true;
 }
 
+// After what was seen has cleared its own: a directory that cannot be listed was seen as well.
+void Replica::note_scan_problems(const std::vector<ScanProblem>& problems) {
+  std::set<std::string> now;
+  for (const ScanProblem& problem : problems) {
+    if (now.size() >= kMaxProblems) break;
+    note_problem(problem.path, problem.reason);
+    now.insert(problem.path);
+  }
+  for (const std::string& path : scan_problems_) {
+    if (!now.contains(path)) clear_problem(path);
+  }
+  scan_problems_ = std::move(now);
+}
+
 // A path that becomes ignored leaves the index without a tombstone and stays on every disk
 // (DESIGN).
 void Replica::forget_ignored(const std::string& path) {
@@ -243,7 +270,7 @@ void Replica::forget_ignored(const std::string& path) {
 
 void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
   const PathRecord* record = index_.find(seen.path);
-  problems_.erase(seen.path);
+  clear_problem(seen.path);
   if (record && record->live() && record->stat == seen.stat && !racy_.contains(seen.path)) return;
   if (busy_.contains(seen.path) || timer_.waiting(seen.path)) return;
   // At start, what has rested for longer than the timer already need not wait for it again.
@@ -338,7 +365,7 @@ void Replica::judge(const Observation& seen, Instant now) {
   switch (seen.kind) {
     case Observation::Kind::kUnchanged:
       if (guard_.on_restored(seen.path)) plan_freed_deletes();
-      problems_.erase(seen.path);
+      clear_problem(seen.path);
       break;
     case Observation::Kind::kAbsent:
       on_absent(seen.path, now);
@@ -386,7 +413,7 @@ void Replica::on_present(const Observation& seen, Instant now) {
     entry.target = seen.target;
     entry.content = content_id_of(as_bytes(seen.target));
   }
-  problems_.erase(seen.path);
+  clear_problem(seen.path);
   FileStat stat = seen.stat;
   racy_.erase(seen.path);
   if (entry.is_file() && is_racy(stat, clock_.wall())) {
@@ -439,7 +466,7 @@ void Replica::make_version(const std::string& path, Entry entry, const FileStat&
 
 void Replica::on_absent(const std::string& path, Instant now) {
   const PathRecord* record = index_.find(path);
-  problems_.erase(path);
+  clear_problem(path);
   racy_.erase(path);
   if (!record || !record->live()) return;
   if (unknown_region(path)) return;
@@ -480,6 +507,11 @@ void Replica::plan_freed_deletes() {
     bool deleted = record.local && record.local->is_tombstone();
     if (deleted && !index_.in_agreement(record)) plan_.insert(path);
   }
+}
+
+// What the last scan could not enter stays named until a scan can.
+void Replica::clear_problem(const std::string& path) {
+  if (!unknown_below_.contains(path)) problems_.erase(path);
 }
 
 void Replica::note_problem(const std::string& path, const std::string& reason) {

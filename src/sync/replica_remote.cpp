@@ -220,6 +220,8 @@ void Replica::agree(const Operation& operation) {
     index_.set_local(operation.path, operation.entry, record->stat);
   }
   index_.set_synced(operation.path, operation.entry);
+  // The group deleted it, too: there is nothing left to hold.
+  if (operation.entry->is_tombstone()) guard_.on_pushed(operation.path);
   settled_.push_back(operation.path);
 }
 
@@ -234,6 +236,7 @@ void Replica::queue_change(const Operation& operation, DiskChange::Kind kind,
   if (record && record->live()) change.expected = record->stat;
   change.trash = trash_name(operation.path);
   busy_.insert(operation.path);
+  if (operation.entry->is_tombstone()) deleting_.insert(operation.path);
   changes_.push_back(std::move(change));
 }
 
@@ -376,7 +379,7 @@ void Replica::on_content_ready(const ContentId& content, const std::string& temp
   for (const std::string& path : paths) {
     waits_for_.erase(path);
     plan_.insert(path);
-    problems_.erase(path);
+    clear_problem(path);
   }
   keep_ready(content, temp);
 }
@@ -436,6 +439,7 @@ void Replica::on_applied(const std::vector<DiskChange>& changes,
                          const std::vector<DiskOutcome>& outcomes) {
   for (std::size_t i = 0; i < changes.size(); ++i) {
     busy_.erase(changes[i].path);
+    deleting_.erase(changes[i].path);
     plan_.insert(changes[i].path);
     if (outcomes[i].status) {
       on_change_done(changes[i], outcomes[i]);
@@ -448,7 +452,7 @@ void Replica::on_applied(const std::vector<DiskChange>& changes,
 }
 
 void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcome) {
-  problems_.erase(change.path);
+  clear_problem(change.path);
   if (outcome.displaced) {
     const PathRecord* record = index_.find(change.path);
     TrashItem item;
@@ -467,6 +471,7 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
       change.kind == DiskChange::Kind::kTrash || change.kind == DiskChange::Kind::kRemoveDirectory;
   index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
   index_.set_synced(change.path, change.entry);
+  if (gone) guard_.on_pushed(change.path);
   incoming_guard_.on_pushed(change.path);
   incoming_counted_.erase(change.path);
   if (change.path == IgnoreRules::kFileName) scan_again_ = true;

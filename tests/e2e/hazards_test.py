@@ -1,0 +1,380 @@
+"""Folders that should not be shared, files that cannot be, mounts that come and go, watches that run out."""
+import contextlib
+import os
+import shutil
+import stat
+import subprocess
+import time
+
+import netns
+from cases import check, check_equal, eventually, main
+from lan import Lan, program, settled
+
+FAST = ("--settle", "200ms")
+
+
+def group(net, names="ab", *options):
+    nodes = [net.node(name) for name in names]
+    for node in nodes:
+        node.start(*FAST, *options)
+    for node in nodes:
+        node.wait(peers=len(nodes) - 1)
+    return nodes
+
+
+@contextlib.contextmanager
+def mounted(where, *arguments):
+    """A mount for a while; taken away lazily, because a node may still have it open."""
+    os.makedirs(where, exist_ok=True)
+    subprocess.run(["mount", *arguments, where], check=True, capture_output=True)
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", "-l", where], capture_output=True)
+
+
+def refusal(node, folder, *options, **environment):
+    """What `lansync run FOLDER` says that refuses it; fails if it runs."""
+    process = netns.popen(node.namespace, [program(), "run", folder, *FAST, *options], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=node.home,
+                          env=node.environment(**environment))
+    try:
+        said = process.communicate(timeout=10)[1].decode(errors="replace")
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"{folder} was taken") from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    check_equal(process.returncode, 1, f"exit code for {folder} ({said!r})")
+    check_equal(said.count("\n"), 1, f"lines about {folder} ({said!r})")
+    check("--force-dir" in said, f"no way out is named for {folder}: {said!r}")
+    check(not os.path.exists(os.path.join(folder, ".lansync", "index.db")), f"{folder} got an index")
+    return said
+
+
+def test_folders_that_are_refused():
+    """`/`, a home, system directories and folders within or around a node's are refused, by any name; --force-dir."""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        os.makedirs(b.home + "/inner")
+        for folder, word in (("/", "whole system"), ("/etc", "system"), ("/usr/share/x", "system"), ("/home", "system"),
+                             ("/var/lib", "system"), (b.home, "home directory")):
+            check(word in refusal(b, folder), f"{folder}: {refusal(b, folder)!r}")
+        link = net.root + "/link-to-home"
+        os.symlink(b.home, link)
+        check("home directory" in refusal(b, link), "a link to the home directory")
+        with mounted(net.root + "/bound-home", "--bind", b.home) as bound:
+            check("home directory" in refusal(b, bound), "a bind mount of the home directory")
+        with mounted(net.root + "/bound-etc", "--bind", "/etc") as bound:
+            check("system" in refusal(b, bound + "/opt"), "below a bind mount of /etc")
+
+        a.start(*FAST)
+        a.write("sub/deep/x.txt", "x")
+        a.wait()
+        for folder in (a.path + "/sub", a.path + "/sub/deep", a.path + "/new/one"):
+            check("within" in refusal(b, folder), f"{folder}: {refusal(b, folder)!r}")
+        os.symlink(a.path + "/sub", net.root + "/link-into")
+        check("within" in refusal(b, net.root + "/link-into"), "a link into another node's folder")
+        with mounted(net.root + "/bound-sub", "--bind", a.path + "/sub") as bound:
+            check("within" in refusal(b, bound), "a bind mount of a part of another node's folder")
+            check("within" in refusal(b, bound + "/deep"), "below a bind mount of a part of another node's folder")
+        os.makedirs(net.root + "/around/one/two")
+        with mounted(net.root + "/around/one/two/bound", "--bind", a.path):
+            check("around" in refusal(b, net.root + "/around"), "around a bind mount of another node's folder")
+        around = net.root + "/really/around"
+        shutil.copytree(a.path, around + "/p/q", ignore=lambda *_: ["control.sock", "index.db"])
+        check("around" in refusal(b, around), "around another node's folder")
+
+        c = net.node("c", folder=around)
+        c.start(*FAST, "--force-dir")
+        check_equal(c.status()["folder"]["path"], around, "the folder that was forced")
+        c.stop()
+        # One's own folder is not "around" itself at the second start, and stays taken.
+        c.start(*FAST)
+        check_equal(a.status()["state"] != "error", True, "a's state")
+
+
+def test_unreadable_directory():
+    """A directory of mode 0 deletes nothing below it anywhere; it is named; all is well once it can be read again."""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        os.makedirs(a.path)
+        os.chmod(net.root, 0o755)
+        for path in (a.path, a.home):
+            os.chown(path, 65534, 65534)
+        b.start(*FAST)
+        a.process = netns.popen(
+            a.namespace, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program(), "run", a.path, "--name",
+                          "a", *FAST],
+            stdin=subprocess.DEVNULL, stdout=open(a.log_path, "ab"), stderr=subprocess.STDOUT, cwd="/", env=a.environment())
+        a.wait_ready()
+        for n in range(80):
+            b.write(f"dark/d{n % 4}/{n}.txt", f"{n}")
+        b.write("light/l.txt", "l")
+        want = settled([b, a])
+        os.chmod(a.at("dark"), 0)
+        check_equal(a.cli("rescan").code, 0, "rescan")
+        a.write("light/new.txt", "n")
+        os.chown(a.at("light/new.txt"), 65534, 65534)
+        eventually(lambda: b.read("light/new.txt") == b"n", 10, "the rest goes on")
+        a.cli("rescan")
+        time.sleep(1.5)
+        check_equal(len(b.files()), 82, "files on b")
+        said = a.status()
+        check(said["state"] != "error" and said["held_deletes"] == 0, f"{said['state']}, held {said['held_deletes']}")
+        check("dark" in said["reason"], f"the directory is not named: {said['reason']!r}")
+        # What the others do below it waits, and is not lost.
+        b.write("dark/d0/0.txt", "edited")
+        time.sleep(1)
+        os.chmod(a.at("dark"), 0o755)
+        a.cli("rescan")
+        found = settled([a, b])
+        check_equal(a.read("dark/d0/0.txt"), b"edited", "what was edited meanwhile")
+        check_equal(set(found), set(want) | {"light/new.txt"}, "names")
+        check_equal(a.cli("trash", "--json").json and
+                    {row["path"] for row in a.cli("trash", "--json").json} - {"dark/d0/0.txt"}, set(), "a's trash")
+
+
+def mount_inside(net, arguments):
+    a, b = group(net)
+    for n in range(30):
+        a.write(f"box/{n}.txt", f"{n}")
+    a.write("plain.txt", "p")
+    settled([a, b])
+    with mounted(a.at("box"), *arguments):
+        with open(a.at("box/foreign.txt"), "w", encoding="ascii") as file:
+            file.write("from the other file system")
+        a.write("during.txt", "d")
+        a.cli("rescan")
+        eventually(lambda: b.read("during.txt") == b"d", 10, "the rest goes on")
+        eventually(lambda: "box" in a.status()["reason"], 10, lambda: f"not reported: {a.status()['reason']!r}")
+        time.sleep(1)
+        check_equal(len([p for p in b.files() if p.startswith("box/")]), 30, "files of box on b while it is covered")
+        check(not b.exists("box/foreign.txt"), "what is on the other file system was taken")
+        # What others do there is not done to the other file system.
+        b.write("box/new.txt", "n")
+        b.write("box/sub/new.txt", "n")
+        b.remove("box/7.txt")
+        time.sleep(2)
+        check_equal(sorted(os.listdir(a.at("box")))[-1], "foreign.txt", "what is on the other file system")
+        check(not os.path.exists(a.at("box/sub")) and not os.path.exists(a.at("box/new.txt")),
+              "something was written to the other file system")
+        check_equal(a.cli("stop").code, 0, "stop")
+        a.process.wait(5)
+        a.start()
+        time.sleep(1)
+        check_equal(len([p for p in b.files() if p.startswith("box/")]), 31, "files of box on b after a restart")
+    a.cli("rescan")
+    found = settled([a, b])
+    boxed = {p for p in found if p.startswith("box/")}
+    check_equal(boxed, {f"box/{n}.txt" for n in range(30) if n != 7} | {"box/new.txt", "box/sub", "box/sub/new.txt"},
+                "box when it is uncovered again")
+
+
+def test_mount_inside():
+    """A file system mounted inside the folder is reported and not entered; when it goes, nothing is deleted."""
+    with Lan() as net:
+        mount_inside(net, ["-t", "tmpfs", "tmpfs"])
+
+
+def test_bind_mount_inside():
+    """The same for a bind mount, whose device is the folder's own."""
+    with Lan() as net:
+        other = os.path.join(net.root, "other")
+        os.makedirs(other)
+        mount_inside(net, ["--bind", other])
+
+
+def test_unmounted_inside():
+    """A directory that was always on another file system, and is unmounted, deletes nothing elsewhere."""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        os.makedirs(a.path)
+        with mounted(a.at("disk"), "-t", "tmpfs", "tmpfs"):
+            a.write("disk/on-it.txt", "x")
+            b.write("disk/of-b.txt", "b")
+            for node in (a, b):
+                node.start(*FAST)
+            a.write("y.txt", "y")
+            eventually(lambda: b.exists("y.txt"), 10, "y.txt")
+            time.sleep(1)
+            check(not b.exists("disk/on-it.txt"), "the mount was entered")
+        a.cli("rescan")
+        settled([a, b])
+        check_equal(b.read("disk/of-b.txt"), b"b", "b's own file there")
+
+
+def test_new_ignore_rule():
+    """A new ignore rule deletes nothing anywhere, whoever wrote it; taken back, the files are synced again."""
+    with Lan() as net:
+        nodes = a, b, c = group(net, "abc")
+        for n in range(120):
+            a.write(f"cache/{n}.txt", f"{n}")
+        a.write("notes.txt", "n")
+        want = settled(nodes)
+        c.write(".lansyncignore", "cache/\n")
+        settled(nodes)
+        for node in nodes:
+            node.cli("rescan")
+            node.wait()
+        time.sleep(1)
+        for node in nodes:
+            check_equal(len([p for p in node.files() if p.startswith("cache/")]), 120, f"files of cache on {node.name}")
+            check_equal(node.status()["held_deletes"], 0, f"held deletes on {node.name}")
+        # While it is ignored, a delete there is the disk's own affair.
+        b.remove("cache/3.txt")
+        b.cli("rescan")
+        b.wait()
+        time.sleep(1)
+        check(a.exists("cache/3.txt") and c.exists("cache/3.txt"), "an ignored file's delete travelled")
+        c.write(".lansyncignore", "")
+        found = settled(nodes)
+        check_equal(set(found), set(want) | {".lansyncignore"}, "files once the rule is taken back")
+
+
+def test_hostile_files():
+    """Mode 0, 0444, pipes, case twins, odd names, a directory without write permission: the rest syncs."""
+    with Lan() as net:
+        a, b = nodes = group(net)
+        a.write("Twin.txt", "upper")
+        a.write("twin.txt", "lower")
+        a.write("DIR/x", "1")
+        a.write("dir/x", "2")
+        a.write("cafe\u0301.txt", "decomposed")
+        a.write("caf\u00e9.txt", "composed")
+        a.write("zero.txt", "mode zero", mode=0)
+        a.write("readonly.txt", "one", mode=0o444)
+        a.write("x" * 255, "long")
+        a.write("locked/in.txt", "in")
+        os.mkfifo(a.at("pipe"))
+        with open(os.path.join(a.path.encode(), b"bad-\xff"), "wb"):
+            pass
+        with open(os.path.join(a.path.encode(), b"new\nline"), "wb"):
+            pass
+        for node in nodes:
+            node.wait()
+        def seen():
+            return {k: v for k, v in a.snapshot().items() if v[0] != "special" and "\udcff" not in k and "\n" not in k}
+        eventually(lambda: b.snapshot() == seen(), 15, "b has what travels")
+        check_equal((b.read("Twin.txt"), b.read("twin.txt")), (b"upper", b"lower"), "case twins")
+        check_equal(stat.S_IMODE(os.lstat(b.at("zero.txt")).st_mode), 0, "mode of zero.txt")
+        # A 0444 target is replaced and keeps its mode.
+        b.write("tmp-ro", "two", mode=0o444)
+        os.rename(b.at("tmp-ro"), b.at("readonly.txt"))
+        eventually(lambda: a.read("readonly.txt") == b"two", 10, "a 0444 target is replaced")
+        check_equal(stat.S_IMODE(os.lstat(a.at("readonly.txt")).st_mode), 0o444, "its mode")
+        os.chmod(b.at("locked"), 0o555)
+        eventually(lambda: stat.S_IMODE(os.lstat(a.at("locked")).st_mode) == 0o555, 10, "the directory's mode")
+        os.chmod(b.at("locked"), 0o755)
+        b.write("locked/in.txt", "changed")
+        os.chmod(b.at("locked"), 0o555)
+        b.wait()
+        eventually(lambda: a.read("locked/in.txt") == b"changed", 10, "a file in a directory of mode 0555")
+        a.wait()
+        check_equal(stat.S_IMODE(os.lstat(a.at("locked")).st_mode), 0o555, "the directory's mode afterwards")
+
+
+def test_read_only_target():
+    """A target directory that this user may not write to: said, tried again, the rest goes on; then it arrives."""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        os.makedirs(a.path)
+        os.chmod(net.root, 0o755)
+        for path in (a.path, a.home):
+            os.chown(path, 65534, 65534)
+        os.makedirs(a.at("theirs"))  # root's, 0755: nobody may not write here
+        b.start(*FAST)
+        a.process = netns.popen(
+            a.namespace, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program(), "run", a.path, "--name",
+                          "a", *FAST],
+            stdin=subprocess.DEVNULL, stdout=open(a.log_path, "ab"), stderr=subprocess.STDOUT, cwd="/", env=a.environment())
+        a.wait_ready()
+        b.write("theirs/new.txt", "new")
+        b.write("free.txt", "free")
+        eventually(lambda: a.read("free.txt") == b"free", 10, "the rest")
+        eventually(lambda: "theirs/new.txt" in a.status()["reason"], 10, lambda: f"not named: {a.status()['reason']!r}")
+        check_equal(a.status()["state"], "syncing", "state")
+        os.chown(a.at("theirs"), 65534, 65534)
+        eventually(lambda: a.read("theirs/new.txt") == b"new", 20, "the file once the directory may be written to")
+        settled([a, b])
+
+
+def limited(node, watches, *options):
+    """Starts a node in a user namespace of its own with so many inotify watches."""
+    script = (f"echo {watches} > /proc/sys/user/max_inotify_watches && exec \"$@\"")
+    node.options = (*FAST, *options)
+    node.process = netns.popen(
+        node.namespace, ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh", program(), "run", node.path,
+                         "--name", node.name, *node.options],
+        stdin=subprocess.DEVNULL, stdout=open(node.log_path, "ab"), stderr=subprocess.STDOUT, cwd="/",
+        env=node.environment())
+    node.wait_ready()
+
+
+def exhausted(watches):
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        os.makedirs(a.path)
+        limited(a, watches, "--rescan", "1s")
+        b.start(*FAST)
+        for n in range(30):
+            b.write(f"d{n}/e/f.txt", f"{n}")
+        settled([b, a])
+        for n in range(30):
+            a.write(f"d{n}/e/f.txt", f"{n} changed")
+        a.write("d29/e/new/one.txt", "new")
+        a.remove("d3")
+        eventually(lambda: all(b.read(f"d{n}/e/f.txt") == b"%d changed" % n for n in range(30) if n != 3) and
+                   b.exists("d29/e/new/one.txt") and not b.exists("d3"), 20, "changes that only a rescan finds")
+        settled([a, b])
+        said = a.log() + a.status()["reason"]
+        check("max_user_watches" in said, f"the sysctl is not named: {said[-300:]!r}")
+        check("fs.inotify.max_user_watches" in a.cli("doctor").stdout, "doctor does not name the sysctl")
+        check("max_user_watches" in a.status()["reason"], f"reason: {a.status()['reason']!r}")
+
+
+def test_watches_exhausted():
+    """With 10 inotify watches for 60 directories: said with the sysctl, rescans take over."""
+    exhausted(10)
+
+
+def test_no_watch_at_all():
+    """Without any inotify watch: the same."""
+    exhausted(0)
+
+
+MANY = 100_000
+
+
+def test_hundred_thousand_files():
+    """100,000 files made at once (inotify overflows) all arrive; memory stays bounded."""
+    with Lan() as net:
+        a, b = group(net)
+        made = os.path.join(net.root, "made")
+        os.makedirs(made)
+        for d in range(100):
+            os.makedirs(f"{made}/{d}")
+            for n in range(MANY // 100):
+                os.close(os.open(f"{made}/{d}/{n}", os.O_WRONLY | os.O_CREAT, 0o644))
+        subprocess.run(["tar", "-C", made, "-cf", made + ".tar", "."], check=True)
+        started = time.monotonic()
+        subprocess.run(["tar", "-C", a.path, "-xf", made + ".tar"], check=True)
+        made_in = time.monotonic() - started
+        eventually(lambda: b.status()["folder"]["files"] == MANY, 120, lambda: f"{b.status()['folder']['files']} files on b", 0.5)
+        took = time.monotonic() - started
+        a.wait(seconds=60)
+        b.wait(seconds=60)
+        count = sum(len(files) for _, _, files in os.walk(b.path)) - sum(len(f) for _, _, f in os.walk(b.at(".lansync")))
+        check_equal(count, MANY, "files on b's disk")
+        peak = {}
+        for node in (a, b):
+            with open(f"/proc/{node.process.pid}/status", encoding="ascii") as file:
+                peak[node.name] = next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmHWM"))
+        print(f"        {MANY} files made in {made_in:.1f} s were on b after {took:.1f} s; peak memory in MB {peak}")
+        for name, megabytes in peak.items():
+            check(megabytes < 600, f"{name} took {megabytes} MB")
+
+
+if __name__ == "__main__":
+    main(__name__)

@@ -1,0 +1,184 @@
+"""What a person can take back: mass deletes held, confirmed and rejected over changes of hub; the trash of all."""
+import os
+import time
+
+from cases import check, check_equal, eventually, main
+from lan import Lan, settled
+
+FAST = ("--settle", "200ms")
+
+
+def group(net, names="ab", *options):
+    nodes = [net.node(name) for name in names]
+    for node in nodes:
+        node.start(*FAST, *options)
+    for node in nodes:
+        node.wait(peers=len(nodes) - 1)
+    return nodes
+
+
+def filled(nodes, count):
+    for n in range(count):
+        nodes[0].write(f"d{n % 10}/{n}.txt", f"file {n}")
+    return settled(nodes)
+
+
+def hub_of(nodes):
+    return eventually(lambda: next((n for n in nodes if n.running and n.status()["role"] == "server"), None), 15, "a hub")
+
+
+def held(node):
+    eventually(lambda: node.status()["state"] == "held", 15, lambda: f"{node.name} is held: {node.status()['state']}")
+
+
+def most_deleted(author):
+    for n in range(9):
+        author.remove(f"d{n}")
+    held(author)
+
+
+def test_rm_rf_confirmed_over_a_hub_change():
+    """`rm -rf` of 90 %: held, the hub dies, `confirm`: goes everywhere and is held nowhere again, not by a late node."""
+    with Lan() as net:
+        nodes = group(net, "abcd")
+        filled(nodes, 300)
+        hub = hub_of(nodes)
+        author, other, late = [node for node in nodes if node is not hub]
+        late.stop()
+        most_deleted(author)
+        check(author.status()["held_deletes"] >= 270, f"held {author.status()['held_deletes']}")
+        hub.kill()
+        hub_of([author, other])
+        time.sleep(1)
+        check_equal(len(other.files()), 300, "files on the other node")
+        check_equal(author.cli("confirm").code, 0, "confirm")
+        settled([author, other])
+        # Another hub yet, and nodes that were away: the confirmation is part of the tombstones.
+        second = hub_of([author, other])
+        late.start()
+        hub.start()
+        for _ in range(3):
+            for node in nodes:
+                check_equal(node.status()["state"] == "held", False, f"{node.name} holds confirmed deletes")
+            time.sleep(0.3)
+        found = settled(nodes)
+        check_equal(len([e for e in found.values() if e[0] == "file"]), 30, "files at the end")
+        second.kill()
+        rest = [node for node in nodes if node is not second]
+        hub_of(rest)
+        settled(rest)
+        for node in rest:
+            check_equal(node.status()["held_deletes"], 0, f"held on {node.name}")
+
+
+def test_rm_rf_rejected_over_a_hub_change():
+    """The same with `reject`: all files are back on every node, the dead hub's included."""
+    with Lan() as net:
+        nodes = group(net, "abc")
+        want = filled(nodes, 300)
+        hub = hub_of(nodes)
+        author, other = [node for node in nodes if node is not hub]
+        most_deleted(author)
+        hub.kill()
+        hub_of([author, other])
+        check_equal(author.cli("reject").code, 0, "reject")
+        check_equal(settled([author, other]), want, "the tree after reject")
+        hub.start()
+        check_equal(settled(nodes), want, "the tree with the old hub back")
+
+
+def test_rm_rf_on_the_hub():
+    """`rm -rf` on the hub itself: held there, also when it dies and comes back; `reject`, then again and `confirm`."""
+    with Lan() as net:
+        nodes = group(net, "ab")
+        want = filled(nodes, 200)
+        hub = hub_of(nodes)
+        other = next(node for node in nodes if node is not hub)
+        most_deleted(hub)
+        hub.kill()
+        hub_of([other])
+        hub.start()
+        held(hub)
+        check_equal(len(other.files()), 200, "files on the other node")
+        check_equal(hub.cli("reject").code, 0, "reject")
+        check_equal(settled(nodes), want, "the tree after reject")
+        most_deleted(hub)
+        check_equal(hub.cli("confirm").code, 0, "confirm")
+        check_equal(len([e for e in settled(nodes).values() if e[0] == "file"]), 20, "files after confirm")
+
+
+def test_trash_of_others():
+    """What was deleted by hand here is listed from, and brought back out of, the other members' trash."""
+    with Lan() as net:
+        nodes = group(net, "abc")
+        for n in range(8):
+            nodes[0].write(f"work/deep/{n}.txt", f"file {n}")
+        nodes[0].write("work/top.txt", "top")
+        settled(nodes)
+        hub = hub_of(nodes)
+        author, other = [node for node in nodes if node is not hub]
+        for asker, deleter in ((author, author), (hub, hub), (other, author)):
+            want = settled(nodes)
+            deleter.remove("work")
+            settled(nodes)
+            check(not any(node.exists("work/top.txt") for node in nodes), "it is still there")
+            rows = asker.cli("trash", "--json").json
+            check({"work/top.txt", "work/deep/0.txt"} <= {row["path"] for row in rows}, f"{asker.name} lists {rows}")
+            for row in rows:
+                check({"name", "path", "time", "size", "node"} <= set(row), f"fields {sorted(row)}")
+            outcome = asker.cli("trash", "--restore", "work", "--json")
+            check_equal(outcome.code, 0, f"restore at {asker.name} of what {deleter.name} deleted ({outcome})")
+            eventually(lambda: asker.read("work/top.txt") == b"top" and asker.read("work/deep/7.txt") == b"file 7", 15,
+                       "what was brought back")
+            found = settled(nodes)
+            check_equal({p: e for p, e in found.items() if e[0] == "file"}, {p: e for p, e in want.items() if e[0] == "file"},
+                        "files")
+        outcome = author.cli("trash", "--restore", "nothing/such")
+        check_equal((outcome.code, outcome.stderr.count("\n")), (1, 1), f"restore of what is nowhere ({outcome})")
+
+
+def test_trash_by_time():
+    """`--restore NAME@TIME` brings back the version that was there then, also over a newer one, which is kept."""
+    with Lan() as net:
+        a, b = nodes = group(net)
+        times = []
+        for n in range(4):
+            a.write("doc.txt", f"version {n}\n")
+            settled(nodes)
+            times.append(time.time())
+            time.sleep(1.1)
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(times[2] + 0.5))
+        rows = [row for row in b.cli("trash", "--json").json if row["path"] == "doc.txt" and row["node"] == "b"]
+        check_equal(len(rows), 3, f"versions in b's trash ({rows})")
+        check(len([r for r in b.cli("trash", "--since", stamp, "--json").json if r["node"] == "b"]) < 3, "--since")
+        # In the trash since before the stamp: 0 and 1 (2 went there when 3 came, later).
+        check_equal(b.cli("trash", "--restore", f"doc.txt@{stamp}").code, 0, "restore")
+        settled(nodes)
+        check_equal((a.read("doc.txt"), b.read("doc.txt")), (b"version 1\n", b"version 1\n"), "the version at that time")
+        check_equal(b.cli("trash", "--restore", "doc.txt").code, 0, "restore of the latest")
+        settled(nodes)
+        check_equal(a.read("doc.txt"), b"version 3\n", "what the first restore had replaced")
+
+
+def test_reject_after_others_applied():
+    """Held only by a receiver, while the others have deleted already: `reject` there brings the files back everywhere."""
+    with Lan() as net:
+        a, b, c = nodes = [net.node(name) for name in "abc"]
+        a.start(*FAST, "--max-deletes", "100%")
+        a.wait()
+        b.start(*FAST, "--max-deletes", "100%")
+        c.start(*FAST, "--max-deletes", "20")
+        want = filled(nodes, 100)
+        for n in range(5):
+            b.remove(f"d{n}")
+        held(c)
+        eventually(lambda: len(a.files()) == 50, 10, "a applied the deletes")
+        check_equal(len(c.files()), 100, "files on c")
+        check_equal(c.cli("reject").code, 0, "reject")
+        found = settled(nodes)
+        check_equal({p: e for p, e in found.items() if e[0] == "file"}, {p: e for p, e in want.items() if e[0] == "file"},
+                    "files")
+
+
+if __name__ == "__main__":
+    main(__name__)
