@@ -34,11 +34,11 @@ bool time_argument(const Json& args, const char* key, std::optional<WallTime>& o
 
 StartedCommand list_trash(NodeControl& node, const Json& args, const ControlReply& reply) {
   std::optional<WallTime> since;
-  if (!time_argument(args, "since", since))
+  if (!time_argument(args, "since", since)) {
     reply(error_answer(kExitUsage, "since: not a time"));
-  else
-    reply(ok_answer(to_json_document(node.trash(since))));
-  return {};
+    return {};
+  }
+  return {node.trash(since, [reply](auto result) { reply(answer_of(result)); }), false};
 }
 
 StartedCommand restore_trash(NodeControl& node, const Json& args, const ControlReply& reply) {

@@ -242,9 +242,10 @@ std::string render_conflicts(const std::vector<ConflictReport>& conflicts) {
 
 std::string render_trash(const std::vector<TrashReport>& trash) {
   if (trash.empty()) return "nothing in the trash\n";
-  Rows rows{{"TIME", "SIZE", "NAME"}};
+  Rows rows{{"TIME", "SIZE", "ON", "NAME"}};
   for (const TrashReport& item : trash)
-    rows.push_back({to_iso8601(item.time), format_size(item.size), printable(item.path)});
+    rows.push_back({to_iso8601(item.time), format_size(item.size), name_or_dash(item.node),
+                    printable(item.path)});
   return table(rows);
 }
 

@@ -154,7 +154,8 @@ Json to_json_document(const TrashReport& report) {
   return {{"name", report.name},
           {"path", report.path},
           {"time", to_iso8601(report.time)},
-          {"size", report.size}};
+          {"size", report.size},
+          {"node", report.node}};
 }
 
 Json to_json_document(const PlanReport& report) {
@@ -275,7 +276,7 @@ void from_json_document(const Json& json, ConflictReport& out) {
 
 void from_json_document(const Json& json, TrashReport& out) {
   out = {text_of(json, "name"), text_of(json, "path"), time_of(json, "time"),
-         number_of(json, "size")};
+         number_of(json, "size"), text_of(json, "node")};
 }
 
 void from_json_document(const Json& json, PlanReport& out) {

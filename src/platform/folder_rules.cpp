@@ -138,10 +138,7 @@ std::vector<std::string> names_by_mounts(const std::string& path) {
     if (!holds || names.size() >= kMaxNames) continue;
     std::string name = (mount.where == "/" ? "" : mount.where) + below(inside, mount.root);
     while (name.size() > 1 && name.back() == '/') name.pop_back();
-    // Desktops, containers and services mount people's disks a second time below these.
-    bool managed = is_below(name, "/run") || is_below(name, "/proc") || is_below(name, "/dev") ||
-                   is_below(name, "/snap");
-    if (name != path && !name.empty() && !managed) names.push_back(name);
+    if (name != path && !name.empty()) names.push_back(name);
   }
   return names;
 }
@@ -174,6 +171,10 @@ std::optional<std::string> why_name_is_refused(const FolderFacts& facts, const s
 std::optional<std::string> why_folder_is_refused(const FolderFacts& facts) {
   if (auto why = why_name_is_refused(facts, facts.path)) return why;
   for (const std::string& name : facts.other_names) {
+    // Desktops, containers and services mount people's disks a second time below these.
+    bool managed = is_below(name, "/run") || is_below(name, "/proc") || is_below(name, "/dev") ||
+                   is_below(name, "/snap");
+    if (managed && is_system(name)) continue;
     if (auto why = why_name_is_refused(facts, name)) {
       return str(printable(facts.path, 500), " is another name of a folder: ", *why);
     }

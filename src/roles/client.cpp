@@ -36,6 +36,7 @@ void Client::leave() {
   differing_.clear();
   in_flight_.clear();
   wait_until_.clear();
+  refused_.clear();
   replica_.remote_unknown();
   replica_.freeze_versions(false);
 }
@@ -161,6 +162,8 @@ void Client::on_done(const std::vector<NamedEntry>& published) {
 
 void Client::push(Instant now) {
   push_due_ = false;
+  std::erase_if(refused_,
+                [&](const auto& item) { return !replica_.to_push().contains(item.first); });
   std::vector<PushItem> items;
   for (const std::string& path : replica_.push_order()) {
     if (in_flight_.size() >= kMaxInFlight) break;
@@ -194,6 +197,15 @@ void Client::pump(Instant now) {
   // Looking through all that waits costs with 10,000 files under way: only when something changed.
   push_due_ = replica_.take_push_changed() || push_due_ || now >= deadline();
   if (push_due_) push(now);
+}
+
+bool Client::only_refused(Instant now) const {
+  if (!joined_ || !in_flight_.empty() || wait_until_.empty()) return false;
+  const std::set<std::string>& waiting = replica_.to_push();
+  return std::all_of(waiting.begin(), waiting.end(), [&](const std::string& path) {
+    auto at = wait_until_.find(path);
+    return at != wait_until_.end() && now < at->second.until;
+  });
 }
 
 Instant Client::deadline() const {

@@ -42,6 +42,8 @@ class Client {
   void pump(Instant now);
   Instant deadline() const;
   bool idle() const { return in_flight_.empty() && joined_; }
+  // Everything is done but for what the hub refused for now.
+  bool only_refused(Instant now) const;
   // Pushes that the hub refused, with its reason.
   const std::map<std::string, std::string>& refused() const { return refused_; }
 

@@ -283,6 +283,13 @@ void Election::on_in_sync(bool in_sync, Instant now) {
   if (phase_ == Phase::kFollowing) announce();
 }
 
+void Election::set_full(bool full, Instant now) {
+  now_ = std::max(now_, now);
+  if (full == full_) return;
+  full_ = full;
+  announce();
+}
+
 void Election::tick(Instant now) {
   now_ = std::max(now_, now);
   if (phase_ == Phase::kIdle) return;

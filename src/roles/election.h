@@ -52,6 +52,7 @@ struct PeerFacts {
   bool hub_live = false;
   std::uint32_t term = 0;     // highest term it knows
   std::uint32_t members = 0;  // of its group, if it is a hub
+  bool full = false;          // its disk has no room (session only)
   // Session only: it is in sync with the hub it follows. A hub hands over only to such a node.
   bool in_sync = false;
 };
@@ -157,6 +158,9 @@ class Election {
   // We are in sync with the hub we follow, or are caught up after a join (handing over waits for
   // it).
   void on_in_sync(bool in_sync, Instant now);
+  // Our disk has no room for what the group has: as hub we give the group to a member that has.
+  void set_full(bool full, Instant now);
+  bool full() const { return full_; }
   // The roster as this hub would send it, best successor first; number rises with each change.
   std::vector<NodeId> succession() const;
   // Clean exit of a hub: the best successor in session, if any.
@@ -315,6 +319,7 @@ class Election {
   Instant hub_heard_{};
   bool announced_live_ = false;
   bool in_sync_ = false;
+  bool full_ = false;
   Seek seek_;
   std::map<NodeId, Peer> peers_;
   std::vector<RosterEntry> roster_;

@@ -205,9 +205,10 @@ void Election::settle_role(Instant now) {
   announce();
 }
 
-// A person's word (or the need for a proxy) comes before who was here first, once the better node
-// has all that we have; so does a full replica before an on-demand node, which lacks the content
-// that members ask their hub for. True if we stepped down.
+// A hub whose disk is full can take no push: a member that has room is a better one, unless a
+// person said otherwise. A person's word (or the need for a proxy) comes before who was here first,
+// once the better node has all that we have; so does a full replica before an on-demand node, which
+// lacks the content that members ask their hub for. True if we stepped down.
 bool Election::hand_over(Instant now) {
   if (bridging_ || pending_term_ != 0 || damped(now)) return false;
   Context group = context(false, true);
@@ -218,7 +219,9 @@ bool Election::hand_over(Instant now) {
     if (!peer.in_session || peer.facts.hub != self_.node || !peer.facts.in_sync) continue;
     int theirs = standing(peer.facts.rank.manual, group);
     bool keeps_more = peer.facts.rank.full_replica && !self_.full_replica;
-    if (theirs < ours || (theirs == ours && !keeps_more)) continue;
+    bool roomier = full_ && !peer.facts.full && peer.facts.rank.full_replica && theirs > 0 &&
+                   theirs >= standing(self_.manual, group);
+    if (!roomier && (theirs < ours || (theirs == ours && !keeps_more))) continue;
     if (best == nullptr || better(peer.facts.rank, *best, group)) best = &peer.facts.rank;
   }
   if (best == nullptr) return false;

@@ -46,6 +46,7 @@ class Hub {
   void on_fetch_failed(const std::string& path, const std::string& reason);
   // Publishes this disk's own edits, sends what has been gathered.
   void pump();
+  bool has_members() const { return !members_.empty(); }
   bool is_member(SessionId session) const { return members_.contains(session); }
   bool idle() const { return candidates_.empty(); }
   // True once: a member knows later edits of this node than its own index (a restored backup).

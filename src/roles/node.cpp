@@ -54,6 +54,7 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
   options.max_deletes = config.max_deletes;
   options.max_file_size = config.max_file_size;
   options.on_demand = config.on_demand;
+  options.reserve_bytes = config.reserve_bytes;
   replica_ = std::make_unique<Replica>(options, parts.files, parts.store, parts.executor, *fetcher_,
                                        parts.random, parts.clock, parts.log);
   provider_ =
@@ -83,6 +84,7 @@ bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   client_ = std::make_unique<Client>(*replica_, *outbox_, parts_.log);
   demand_ = std::make_unique<Demand>(*replica_, *outbox_, parts_.log);
   downloads_ = std::make_unique<Downloads>(*this, *replica_, parts_.log);
+  undo_ = std::make_unique<Undo>(*replica_, *outbox_, *this, parts_.clock);
   fetcher_->load_partials();
   if (!replica_->start(loaded, fresh_, now)) return false;
   Index& index = replica_->index();
@@ -137,6 +139,7 @@ void Node::turn(Instant now) {
   run_elections(now);
   update_self(now);
   check_waits(now);
+  undo_->tick(now);
   if (now >= next_housekeeping_) housekeeping(now);
   outbox_->pump();
 }
@@ -175,6 +178,7 @@ Instant Node::deadline() const {
   next = std::min({next, next_networks_, guard_->deadline()});
   if (!told_held_) next = std::min(next, guard_->held_at());
   next = std::min({next, demand_->deadline(), downloads_->deadline()});
+  next = std::min(next, undo_->deadline());
   if (!sessions_.empty()) next = std::min(next, next_ping_);
   if (limited_) next = std::min(next, allowance_at_ + 5ms);
   for (const Wait& wait : waits_) {
@@ -280,6 +284,7 @@ void Node::become_hub(const BecomeHubAction& action, Instant now) {
   } else {
     client_->leave();
     std::uint64_t seq = std::max(number(index.meta("sync_seq")), client_->seq());
+    replica_->expect_first_pull(false);
     hub_->start(action.term, seq, now);
     parts_.log.info(
         str("role ", to_string(action.role), ", term ", action.term, ": ", election_->why_role()));
@@ -296,6 +301,7 @@ void Node::follow(const FollowAction& action, Instant) {
   SessionId session = session_of(action.hub);
   if (session == 0) return;  // it went down in this very turn: the election hears of that
   hub_->stop();
+  replica_->expect_first_pull(replica_->index().meta("pulled").empty());
   if (client_->hub() != session) {
     synced_at_.reset();
     client_->follow(session, action.term);
@@ -387,10 +393,13 @@ bool Node::in_sync() const {
 }
 
 void Node::note_sync(Instant now) {
+  election_->set_full(replica_->short_of_room(now), now);
   bool synced = in_sync();
-  if (synced != last_in_sync_) {
-    last_in_sync_ = synced;
-    election_->on_in_sync(synced, now);
+  // What the hub has no room for keeps nobody from taking over from it.
+  bool ready = synced || (replica_->caught_up() && client_->only_refused(now));
+  if (ready != last_in_sync_) {
+    last_in_sync_ = ready;
+    election_->on_in_sync(ready, now);
   }
   if (!synced) return;
   bool shared = client_->hub() != 0;
@@ -400,6 +409,11 @@ void Node::note_sync(Instant now) {
   }
   if (shared) replica_->note_shared();
   Index& index = replica_->index();
+  bool with_others = client_->following() || (hub_->acting() && hub_->has_members());
+  if (with_others && index.meta("pulled").empty()) {
+    index.set_meta("pulled", "1");
+    replica_->expect_first_pull(false);
+  }
   std::uint64_t seq = hub_->acting() ? hub_->seq() : client_->seq();
   if (!hub_->acting()) synced_at_ = seq;
   std::string term = std::to_string(election_->term());

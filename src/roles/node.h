@@ -31,6 +31,7 @@
 #include "roles/outbox.h"
 #include "roles/peer_names.h"
 #include "roles/source_finder.h"
+#include "roles/undo.h"
 #include "sync/fetcher.h"
 #include "sync/provider.h"
 #include "sync/replica.h"
@@ -99,6 +100,7 @@ class Node final : public SessionEvents,
                    public ContentSink,
                    public ReplicaEvents,
                    public DownloadHost,
+                   public UndoLinks,
                    public NodeControl {
  public:
   Node(const NodeConfig& config, const Identity& identity, const BootId& boot,
@@ -161,12 +163,17 @@ class Node final : public SessionEvents,
   bool has_sources() const override;
   void choose_carrier(const ContentId& content, CarrierChoice carrier) override;
   void forget_carrier(const ContentId& content) override;
+  // ---- UndoLinks
+  NodeId self() const override { return node_; }
+  bool acts_as_hub() const override { return hub_->acting(); }
+  std::vector<SessionId> undo_peers() const override;
+  SessionId session_with(const NodeId& node) const override { return session_of(node); }
+  std::string shown_name(const NodeId& node) const override { return name_of(node); }
   // ---- NodeControl (node_control.cpp)
   // ----------------------------------------------------------------
   StatusReport status() override;
   std::vector<PeerReport> peers() override;
   std::vector<ConflictReport> conflicts() override;
-  std::vector<TrashReport> trash(std::optional<WallTime> since) override;
   std::vector<PlanReport> plan() override;
   Token doctor(Callback<DoctorFacts> done) override;
   Result<ActionReport> confirm() override;
@@ -175,6 +182,7 @@ class Node final : public SessionEvents,
   Result<ActionReport> resume() override;
   Result<ActionReport> rescan() override;
   Result<ActionReport> stop() override;
+  Token trash(std::optional<WallTime> since, Callback<std::vector<TrashReport>> done) override;
   Token trash_restore(const TrashRestore& what, Callback<std::vector<TrashReport>> done) override;
   Token get(const std::vector<std::string>& names, Callback<ActionReport> done) override;
   Token drop(const std::vector<std::string>& names, Callback<ActionReport> done) override;
@@ -329,6 +337,7 @@ class Node final : public SessionEvents,
   std::map<ContentId, CarrierChoice> carrier_of_;  // chosen for a download
   std::map<Address, NodeId> person_dials_;         // opened because a person named the node
   std::map<SessionId, Instant> person_sessions_;   // and when they were last of use
+  std::unique_ptr<Undo> undo_;
 
   std::map<SessionId, Peer> sessions_;
   std::map<Address, NodeId> dials_;

@@ -74,6 +74,18 @@ PlanReport describe_operation(const Operation& operation, const PathRecord* reco
 
 }  // namespace
 
+std::vector<SessionId> Node::undo_peers() const {
+  std::vector<SessionId> out;
+  if (!hub_->acting()) {
+    if (client_->hub() != 0) out.push_back(client_->hub());
+    return out;
+  }
+  for (const auto& [id, peer] : sessions_) {
+    if (hub_->is_member(id)) out.push_back(id);
+  }
+  return out;
+}
+
 NodeState Node::state_and_reason(std::string& reason) const {
   if (!replica_->root_error().empty()) {
     reason = replica_->root_error();
@@ -87,6 +99,10 @@ NodeState Node::state_and_reason(std::string& reason) const {
     reason = str(held,
                  " deletes are held: `lansync confirm` lets them go, `lansync reject` brings the "
                  "files back");
+    return NodeState::kHeld;
+  }
+  if (replica_->room_held()) {
+    reason = replica_->room().reason();
     return NodeState::kHeld;
   }
   if (replica_->paused()) {
@@ -118,6 +134,9 @@ NodeState Node::state_and_reason(std::string& reason) const {
     } else if (!replica_->problems().empty()) {
       const auto& [path, problem] = *replica_->problems().begin();
       reason = str(printable(path), ": ", problem);
+    } else if (!client_->refused().empty()) {
+      const auto& [path, why] = *client_->refused().begin();
+      reason = str(printable(path), ": the hub did not take it: ", printable(why));
     } else {
       reason = "changes are on their way";
       if (std::string other = carriage_->fallback_reason(); !other.empty())
@@ -221,15 +240,10 @@ std::vector<ConflictReport> Node::conflicts() {
   return out;
 }
 
-std::vector<TrashReport> Node::trash(std::optional<WallTime> since) {
-  std::vector<TrashReport> out;
-  for (const auto& [name, item] : replica_->index().trash()) {
-    if (since && item.time_ns < since->ns) continue;
-    out.push_back({name, item.path, WallTime{item.time_ns}, item.size});
-  }
-  std::sort(out.begin(), out.end(),
-            [](const TrashReport& a, const TrashReport& b) { return a.time > b.time; });
-  return out;
+NodeControl::Token Node::trash(std::optional<WallTime> since,
+                               Callback<std::vector<TrashReport>> done) {
+  undo_->list(since, std::move(done));
+  return 0;
 }
 
 std::vector<PlanReport> Node::plan() {
@@ -260,8 +274,10 @@ Result<ActionReport> Node::confirm() {
         1};
   }
   std::uint64_t held = replica_->held_deletes();
-  if (held == 0) return Error{ErrorCode::kNotFound, "nothing is held"};
+  bool pull = replica_->room_held();
+  if (held == 0 && !pull) return Error{ErrorCode::kNotFound, "nothing is held"};
   replica_->confirm(now_);
+  if (pull) return ActionReport{"the first sync begins, and takes what fits", held};
   return ActionReport{str(held, " deletes go out"), held};
 }
 
@@ -303,40 +319,10 @@ Result<ActionReport> Node::stop() {
 
 NodeControl::Token Node::trash_restore(const TrashRestore& what,
                                        Callback<std::vector<TrashReport>> done) {
-  // Of each path below the asked one, the latest version at or before the asked time.
-  std::map<std::string, TrashReport> found;
-  for (const TrashReport& row : trash(std::nullopt)) {
-    if (!is_within(row.path, what.path)) continue;
-    if (what.time && row.time > *what.time) continue;
-    auto [at, fresh] = found.try_emplace(row.path, row);
-    if (!fresh && row.time > at->second.time) at->second = row;
-  }
-  if (found.empty()) {
-    done(Error{ErrorCode::kNotFound,
-               str("nothing called ", printable(what.path), " is in the trash")});
-    return 0;
-  }
-  struct Restore {
-    std::size_t left;
-    std::vector<TrashReport> restored;
-    std::optional<Error> error;
-    Callback<std::vector<TrashReport>> done;
-  };
-  auto state = std::make_shared<Restore>(Restore{found.size(), {}, {}, std::move(done)});
-  for (const auto& [path, row] : found) {
-    replica_->restore_trash(row.name, [state, row = row](Status status) {
-      if (status) {
-        state->restored.push_back(row);
-      } else {
-        state->error = status.error();
-      }
-      if (--state->left > 0) return;
-      if (state->restored.empty()) {
-        state->done(*state->error);
-      } else {
-        state->done(std::move(state->restored));
-      }
-    });
+  if (replica_->paused()) {
+    done(Error{ErrorCode::kRefused, "this node is paused: `lansync resume` first"});
+  } else {
+    undo_->restore(what, std::move(done));
   }
   return 0;
 }

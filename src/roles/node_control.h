@@ -112,6 +112,7 @@ struct TrashReport {
   std::string path;  // where it was
   WallTime time;     // when it went there
   std::uint64_t size = 0;
+  std::string node;  // whose trash it is in
 };
 
 // What a person asks back: a file or a directory, as it was at `time`, else the latest.
@@ -200,7 +201,6 @@ class NodeControl {
   virtual StatusReport status() = 0;
   virtual std::vector<PeerReport> peers() = 0;  // with those turned away
   virtual std::vector<ConflictReport> conflicts() = 0;
-  virtual std::vector<TrashReport> trash(std::optional<WallTime> since) = 0;
   virtual std::vector<PlanReport> plan() = 0;
 
   // Errors are for the person who asked: "nothing is held".
@@ -212,6 +212,8 @@ class NodeControl {
   // Begins the orderly end: goodbye, then the program's loop ends.
   virtual Result<ActionReport> stop() = 0;
 
+  // This node's trash and that of the members that can be asked, newest first.
+  virtual Token trash(std::optional<WallTime> since, Callback<std::vector<TrashReport>> done) = 0;
   // Files move on workers: answers with what was brought back.
   virtual Token trash_restore(const TrashRestore& what,
                               Callback<std::vector<TrashReport>> done) = 0;

@@ -57,6 +57,7 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
   carriage_->session_down(id);
   hub_->on_member_down(id);
   demand_->on_session_down(id, now_);
+  undo_->on_session_down(id);
   if (client_->hub() == id) client_->leave();
   if (peer.hello) {
     RosterRow row{peer.info.node, peer.info.boot, peer.hello->name, peer.info.address,
@@ -139,6 +140,7 @@ Hello Node::make_hello(bool answer) const {
   hello.hub_term = election_->term();
   hello.hub_live = election_->hub_live(now_);
   hello.in_sync = last_in_sync_;
+  hello.full = election_->full();
   if (is_hub(election_->role())) hello.beacon_key = beacon_key_;
   return hello;
 }
@@ -169,6 +171,7 @@ PeerFacts Node::facts_of(const Peer& peer) const {
   facts.term = hello.term;
   facts.members = hello.members;
   facts.in_sync = hello.in_sync;
+  facts.full = hello.full;
   return facts;
 }
 
@@ -278,6 +281,18 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
     return fetcher_->on_hole(id, hole->transfer, {hole->begin, hole->end});
   }
   if (const auto* done = std::get_if<Done>(&message)) return on_done(id, *done);
+  if (const auto* get = std::get_if<TrashGet>(&message)) {
+    undo_->on_get(id, *get);
+    return true;
+  }
+  if (const auto* rows = std::get_if<TrashRows>(&message)) {
+    undo_->on_rows(id, *rows);
+    return true;
+  }
+  if (const auto* restore = std::get_if<RestoreTrash>(&message)) {
+    undo_->on_restore(id, *restore);
+    return true;
+  }
   return on_hub_message(id, message);
 }
 

@@ -132,6 +132,7 @@ std::vector<DiskOutcome> apply_all(FileSystem& files, const std::vector<DiskChan
     if (!outcomes[i].status) continue;
     if (!synced && changes[i].kind == DiskChange::Kind::kInstall) {
       outcomes[i].status = synced.error();
+      outcomes[i].content_lost = true;
       continue;
     }
     outcomes[i] = apply_one(files, changes[i]);

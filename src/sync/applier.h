@@ -33,8 +33,9 @@ struct DiskChange {
 
 struct DiskOutcome {
   Status status;
-  FileStat stat;           // of what is at path now (not for kTrash, kRemoveDirectory)
-  bool displaced = false;  // something went to the trash under change.trash
+  FileStat stat;              // of what is at path now (not for kTrash, kRemoveDirectory)
+  bool content_lost = false;  // a sync failed: what was written may be gone
+  bool displaced = false;     // something went to the trash under change.trash
 };
 
 // `done` gets one outcome a change, in order. A change that fails does not stop the others.

@@ -17,6 +17,8 @@ constexpr std::uint64_t kHashBackPerJob = 4 * 1024 * 1024;
 constexpr std::size_t kFilesPerJob = 256;
 constexpr std::uint64_t kSmallBytesPerJob = 2 * 1024 * 1024;
 constexpr int kSmallJobs = 2;
+constexpr const char* kNoRoom =
+    "no room on the disk for what comes in: free space, it goes on by itself";
 constexpr std::size_t kReleasesPerJob = 1024;
 
 Result<Bytes> read_whole(FileSystem& fs, const std::string& name, std::uint64_t size) {
@@ -72,7 +74,7 @@ void Fetcher::submit_small() {
     }
     ++small_jobs_;
     submit(
-        [&fs = fs_, tasks, bytes, reserve = options_.reserve_bytes] {
+        [&fs = fs_, tasks, bytes, reserve = reserved_bytes()] {
           auto free = fs.free_bytes();
           const bool full = free && (*free < bytes || *free - bytes < reserve);
           for (SmallTask& task : *tasks) {
@@ -84,7 +86,7 @@ void Fetcher::submit_small() {
             }
             task.digests = digests_of(task.data);
             if (!is_what_was_wanted(task.wanted, *task.digests)) continue;
-            task.status = full ? Status(Error{ErrorCode::kNoSpace, "the disk is nearly full"})
+            task.status = full ? Status(Error{ErrorCode::kNoSpace, kNoRoom})
                                : write_whole(fs, name, task.data);
             task.written = task.status.has_value();
           }
@@ -168,6 +170,7 @@ void Fetcher::submit_open(const ItemPtr& item) {
   LS_ASSERT(!item->job_running);
   item->phase = FetchPhase::kOpening;
   item->job_running = true;
+  const std::uint64_t reserve = reserved_bytes();
   active_.emplace(item->order, item);
   struct Opened {
     std::shared_ptr<PartialFile> old;
@@ -177,8 +180,7 @@ void Fetcher::submit_open(const ItemPtr& item) {
   auto opened = std::make_shared<Opened>();
   opened->old = std::exchange(item->file, nullptr);
   submit(
-      [&fs = fs_, wanted = item->wanted, fresh = item->fresh, reserve = options_.reserve_bytes,
-       opened] {
+      [&fs = fs_, wanted = item->wanted, fresh = item->fresh, reserve, opened] {
         opened->old.reset();
         auto file = PartialFile::open(fs, wanted.content, wanted.size, fresh, reserve);
         if (file) {
@@ -271,14 +273,9 @@ void Fetcher::write_done(const ItemPtr& item, LargeJob& job) {
     }
   }
   if (!job.status) {
-    if (job.status.error().code == ErrorCode::kNoSpace) {
-      pause(job.status.error());
-      item->hash_more = true;  // so that tick() comes back to it, whatever it was that failed
-      step(item);
-    } else {
-      // After an error of the disk nobody knows what is in the file.
-      fail(item, job.status.error(), true);
-    }
+    // After an error of the disk nobody knows what is in the file; and where somebody else has
+    // filled it, half a file would only keep the room from those that still fit.
+    fail(item, job.status.error(), true);
     return;
   }
   if (job.hash) item->hash_more = job.hash_more;

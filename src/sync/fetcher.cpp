@@ -14,7 +14,7 @@ namespace {
 constexpr int kMaxAttempts = 3;
 constexpr Duration kFirstBackoff = 10s;
 constexpr Duration kLastBackoff = 10min;
-constexpr Duration kNoSpaceRetry = 10s;
+constexpr Duration kNoSpaceRetry = 3s;
 constexpr Duration kCollectEvery = 10min;
 // What an earlier run left is kept at least this long after a start, however old it is: the hub
 // that still wants it has to be found first.
@@ -359,7 +359,7 @@ void Fetcher::restart(const ItemPtr& item) {
 
 void Fetcher::pause(const Error& error) {
   paused_until_ = clock_.now() + kNoSpaceRetry;
-  pause_reason_ = error.detail.empty() ? "no space left on the disk" : error.detail;
+  pause_reason_ = error.detail;
 }
 
 void Fetcher::keep_partial(const Item& item) {
@@ -429,6 +429,18 @@ void Fetcher::register_found(const std::vector<DirectoryItem>& found) {
         for (const std::string& name : *foreign) (void)fs_.remove_temp(name);
       },
       [] {});
+}
+
+// What the open large files have still to write: their temp files are sparse, so the disk does not
+// know of it, and eight of them would each believe to fit.
+std::uint64_t Fetcher::reserved_bytes() const {
+  std::uint64_t bytes = options_.reserve_bytes;
+  for (const auto& [order, item] : active_) {
+    const std::uint64_t have = item->have.total();
+    if (!item->dropped) bytes += item->wanted.size - have;
+    for (const auto& [begin, write] : item->pending) bytes += write.data.size();
+  }
+  return bytes;
 }
 
 std::vector<FinishedContent> Fetcher::take_finished() { return std::exchange(finished_, {}); }

@@ -205,6 +205,7 @@ class Fetcher {
   void forget(const ItemPtr& item);
   void detach_transfers(const ItemPtr& item);
   void pause(const Error& error);
+  std::uint64_t reserved_bytes() const;
   void keep_partial(const Item& item);
   void collect_partials(Instant now);
   void register_found(const std::vector<DirectoryItem>& found);

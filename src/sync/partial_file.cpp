@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/log.h"
+#include "sync/room_guard.h"
 
 namespace lansync {
 
@@ -113,7 +115,10 @@ Result<std::unique_ptr<PartialFile>> PartialFile::open(FileSystem& fs, const Con
   auto free = fs.free_bytes();
   if (!free) return free.error();
   if (missing > 0 && (*free < missing || *free - missing < reserve))
-    return Error{ErrorCode::kNoSpace, "not enough free space for a file that is coming in"};
+    return Error{ErrorCode::kNoSpace,
+                 str("no room on the disk: needs ", shown_bytes(missing), ", ", shown_bytes(*free),
+                     " are free and ", shown_bytes(reserve),
+                     " of them are not for it; free space, it goes on by itself")};
   if (!resumed) LS_TRY(partial->start_anew());
   return partial;
 }

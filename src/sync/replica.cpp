@@ -21,7 +21,8 @@ Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, E
       rules_(std::make_shared<const IgnoreRules>()),
       timer_(QuietTimer::Options{options.settle, options.settle_max}),
       guard_(options.max_deletes),
-      incoming_guard_(options.max_deletes) {
+      incoming_guard_(options.max_deletes),
+      room_(options.reserve_bytes) {
   index_.set_wants_all(!options.on_demand);
 }
 
@@ -96,6 +97,7 @@ void Replica::remote_unknown() {
   index_.clear_remote();
   to_push_.clear();
   blocked_.clear();
+  awaiting_room_.clear();
   source_of_.clear();
   // What was being fetched stays on disk as a partial file; whoever is hub next names it again.
   for (const auto& [content, paths] : waiting_) {
@@ -107,6 +109,7 @@ void Replica::remote_unknown() {
 
 void Replica::remote_known(Instant) {
   remote_known_ = true;
+  room_.restart();
   retry_.clear();
   for (const auto& [path, record] : index_.paths()) {
     // Equal and agreed already: with 100,000 files in sync nothing is planned.
@@ -211,6 +214,7 @@ void Replica::pump(Instant now) {
   glance(now);
   start_examine(now);
   run_retries(now);
+  check_room(now);
   plan(now);
   take_fetched(now);
   start_apply(now);
@@ -221,6 +225,7 @@ void Replica::pump(Instant now) {
 Instant Replica::deadline() const {
   if (more_to_plan_) return Instant{};
   Instant next = std::min(timer_.deadline(), next_scan_);
+  if (remote_known_) next = std::min(next, room_.deadline());
   for (const auto& [path, at] : retry_) next = std::min(next, at);
   for (const auto& [content, ready] : ready_) next = std::min(next, ready.since + 60s);
   return next;
@@ -232,10 +237,14 @@ bool Replica::local_quiet() const {
          initial_scan_done_;
 }
 
+bool Replica::caught_up() const {
+  return remote_known_ && root_error_.empty() && initial_scan_done_ && plan_.empty() &&
+         blocked_.empty() && awaiting_room_.empty() && waiting_.empty() && changes_.empty() &&
+         applies_running_ == 0 && retry_.empty();
+}
+
 bool Replica::in_sync() const {
-  return remote_known_ && root_error_.empty() && local_quiet() && plan_.empty() &&
-         blocked_.empty() && to_push_.empty() && waiting_.empty() && changes_.empty() &&
-         applies_running_ == 0 && retry_.empty() && settled_.empty() && !commit_running_ &&
+  return caught_up() && local_quiet() && to_push_.empty() && settled_.empty() && !commit_running_ &&
          !index_.dirty();
 }
 
@@ -271,6 +280,10 @@ void Replica::confirm(Instant) {
     plan_.insert(path);
   }
   for (const std::string& path : incoming_guard_.confirm()) plan_.insert(path);
+  if (room_.held()) {
+    room_.confirm();
+    plan_.merge(awaiting_room_);
+  }
   if (long_away_) {
     long_away_ = false;
     for (const auto& [path, record] : index_.paths()) plan_.insert(path);
@@ -327,7 +340,7 @@ void Replica::on_content_changed(const std::string& path) {
 Replica::Pending Replica::pending() const {
   Pending pending;
   for (const auto& [path, record] : index_.paths()) {
-    if (!remote_known_ || index_.in_agreement(record)) continue;
+    if (!remote_known_ || index_.in_agreement(record) || not_taken(path, record)) continue;
     ++pending.files;
     const EntryPtr& wanted = record.remote ? record.remote : record.local;
     if (wanted) pending.bytes += wanted->size;
@@ -339,7 +352,8 @@ Replica::Pending Replica::pending() const {
 std::vector<Operation> Replica::preview() const {
   std::vector<std::string> paths;
   for (const auto& [path, record] : index_.paths()) {
-    if (remote_known_ && !index_.in_agreement(record)) paths.push_back(path);
+    if (remote_known_ && !index_.in_agreement(record) && !not_taken(path, record))
+      paths.push_back(path);
   }
   return lansync::plan(IndexView(index_), paths, PlanOptions{long_away_}).operations;
 }

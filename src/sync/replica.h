@@ -32,6 +32,7 @@
 #include "sync/planner.h"
 #include "sync/provider.h"
 #include "sync/quiet_timer.h"
+#include "sync/room_guard.h"
 #include "sync/scanner.h"
 
 namespace lansync {
@@ -71,6 +72,7 @@ class Replica final : public ContentLocator {
     MaxDeletes max_deletes = default_max_deletes();
     std::uint64_t max_file_size = 0;  // 0: none
     bool on_demand = false;           // content only when asked for
+    std::uint64_t reserve_bytes = 0;  // stay free on the disk (CONTRACT, Guards)
   };
 
   Replica(const Options& options, FileSystem& files, IndexStore& store, Executor& executor,
@@ -131,6 +133,8 @@ class Replica final : public ContentLocator {
   void pump(Instant now);
   Instant deadline() const;
   bool in_sync() const;
+  // All that the hub says is here; what is here may still be on its way to it.
+  bool caught_up() const;
   // Nothing noticed on this disk waits to become a version.
   bool local_quiet() const;
 
@@ -143,6 +147,12 @@ class Replica final : public ContentLocator {
   bool is_held(const std::string& path) const { return guard_.holds(path); }
   void confirm(Instant now);
   void reject(Instant now);
+  // Before a hub's word is known: is what comes of it this folder's first pull?
+  void expect_first_pull(bool first) { room_.expect(first); }
+  bool room_held() const { return room_.held(); }
+  const RoomGuard& room() const { return room_; }
+  // Content was lately not taken for want of room.
+  bool short_of_room(Instant now) const { return now < short_until_; }
   // Empty while the root is what it was at start; else why nothing is done.
   const std::string& root_error() const { return root_error_; }
 
@@ -276,6 +286,8 @@ class Replica final : public ContentLocator {
   EntryPtr versioned(const std::string& path, Entry entry);
   void require_parents(const std::string& path, std::set<std::string>& paths) const;
   void reserve_counts();
+  // Ignored here, and not on the disk as far as the index goes: not taken from peers.
+  bool not_taken(const std::string& path, const PathRecord& record) const;
   bool unknown_region(const std::string& path) const;
 
   // remote
@@ -291,6 +303,9 @@ class Replica final : public ContentLocator {
   void agree(const Operation& operation);
   std::vector<SourceId> sources_for(const std::string& path) const;
   std::vector<SourceId> sources_of(const ContentId& content, const std::string& path) const;
+  void check_room(Instant now);
+  std::uint64_t bytes_wanted() const;
+  void note_short(const Error& error);
   void keep_ready(const ContentId& content, const std::string& temp);
   bool give_aside(const ContentId& content, const std::string& temp);
   void prune_ready(Instant now);
@@ -325,6 +340,7 @@ class Replica final : public ContentLocator {
 
   // local
   std::shared_ptr<const IgnoreRules> rules_;
+  std::string rules_text_;
   QuietTimer timer_;
   DeleteGuard guard_;
   std::set<std::string> confirmed_;  // deletes that a person let go before they were found
@@ -332,6 +348,7 @@ class Replica final : public ContentLocator {
   std::set<std::string> due_;                             // to be examined
   // Read within a tick of their last change: an equal stat proves nothing, they are read again.
   std::set<std::string> racy_;
+  std::set<std::string> restless_;     // read though they never came to rest
   std::set<std::string> busy_;         // path locks
   std::vector<Observation> deferred_;  // seen while frozen
   int examines_running_ = 0;
@@ -381,6 +398,9 @@ class Replica final : public ContentLocator {
   std::vector<DiskChange> changes_;
   std::set<std::string> deleting_;  // paths that are being deleted here because others did
   DeleteGuard incoming_guard_;
+  RoomGuard room_;
+  std::set<std::string> awaiting_room_;  // fetches that wait for room_
+  Instant short_until_{};
   int applies_running_ = 0;
   bool commit_running_ = false;
   std::vector<std::string> settled_;  // agreed on disk, row not yet durable

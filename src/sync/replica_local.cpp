@@ -71,8 +71,16 @@ void Replica::load_ignore_rules() {
     if (auto size = (*file)->read(0, buffer)) {
       text->assign(reinterpret_cast<const char*>(buffer.data()), *size);
     }
+  } else if (file.error().code != ErrorCode::kNotFound) {
+    return;  // what was ignored must not be shared because the rules cannot be read for once
   }
+  if (rules_text_ == *text) return;
+  rules_text_ = *text;
   rules_ = std::make_shared<const IgnoreRules>(IgnoreRules::parse(*text));
+  // What was to be fetched may not be wanted any more, and the other way round.
+  for (const auto& [path, record] : index_.paths()) {
+    if (!index_.in_agreement(record)) plan_.insert(path);
+  }
   for (const std::string& problem : rules_->problems()) {
     log_.warn(str(IgnoreRules::kFileName, ": ", printable(problem)));
   }
@@ -285,6 +293,10 @@ void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
   }
 }
 
+bool Replica::not_taken(const std::string& path, const PathRecord& record) const {
+  return !record.live() && record.remote && rules_->ignored(path, record.remote->is_directory());
+}
+
 bool Replica::unknown_region(const std::string& path) const {
   for (const std::string& directory : unknown_below_) {
     if (is_within(path, directory)) return true;
@@ -295,7 +307,7 @@ bool Replica::unknown_region(const std::string& path) const {
 void Replica::start_due(Instant now) {
   for (const QuietTimer::Due& due : timer_.take_due(now, 4 * kExamineBatch)) {
     due_.insert(due.path);
-    if (due.busy) note_problem(due.path, "never rests: it is read while it is written to");
+    if (due.busy && restless_.size() < kMaxProblems) restless_.insert(due.path);
   }
 }
 
@@ -374,12 +386,18 @@ void Replica::judge(const Observation& seen, Instant now) {
       on_present(seen, now);
       break;
     case Observation::Kind::kUnstable:
+      if (restless_.contains(seen.path)) {
+        note_problem(seen.path,
+                     "is busy: it never rests and changed while it was read; it goes out when one "
+                     "read finds it unchanged");
+      }
       timer_.on_event(seen.path, FileEvent::kModify, now);
       break;
     case Observation::Kind::kUnknown:
       note_problem(seen.path, seen.reason);
       break;
   }
+  if (seen.kind != Observation::Kind::kUnstable) restless_.erase(seen.path);
   initial_.erase(seen.path);
 }
 

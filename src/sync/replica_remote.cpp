@@ -14,35 +14,9 @@ namespace lansync {
 namespace {
 
 constexpr std::size_t kPlanBatch = 4096;
-// A batch is made durable by two syncfs, some 10 ms each on a disk: few large batches, but not so
-// large that the first file of a stream waits for the last.
-constexpr std::size_t kApplyBatch = 1024;
-constexpr Duration kRetryDelay = 10s;
 constexpr Duration kReadyKept = 60s;
 constexpr Duration kDeleteGathering = 300ms;
 constexpr std::string_view kCopyPrefix = "c-";
-
-// Order in a batch: makes and changes (shallow first), deletes (deep first), then what takes the
-// place of a directory that the deletes have emptied.
-int phase_of(const DiskChange& change) {
-  switch (change.kind) {
-    case DiskChange::Kind::kTrash:
-    case DiskChange::Kind::kRemoveDirectory:
-      return 1;
-    case DiskChange::Kind::kInstall:
-    case DiskChange::Kind::kMakeSymlink:
-      return change.expected && change.expected->kind == FileKind::kDirectory ? 2 : 0;
-    default:
-      return 0;
-  }
-}
-
-bool runs_before(const DiskChange& a, const DiskChange& b) {
-  int phase_a = phase_of(a);
-  int phase_b = phase_of(b);
-  if (phase_a != phase_b) return phase_a < phase_b;
-  return phase_a == 1 ? b.path < a.path : a.path < b.path;
-}
 
 Status verify_temp(FileSystem& files, const std::string& temp, const ContentId& wanted) {
   auto file = files.open_temp(temp);
@@ -74,7 +48,15 @@ void Replica::plan(Instant now) {
       ++at;
       continue;
     }
-    paths.push_back(*at);
+    const PathRecord* record = index_.find(*at);
+    if (record && not_taken(*at, *record)) {
+      drop_interest(*at);
+      awaiting_room_.erase(*at);
+      retry_.erase(*at);
+      clear_problem(*at);
+    } else {
+      paths.push_back(*at);
+    }
     at = plan_.erase(at);
   }
   if (paths.empty()) return;
@@ -89,7 +71,9 @@ void Replica::plan(Instant now) {
   std::set<std::string> active;
   for (const Operation& operation : planned.operations) active.insert(operation.path);
   for (const std::string& path : paths) {
-    if (!active.contains(path)) drop_interest(path);
+    if (active.contains(path)) continue;
+    drop_interest(path);
+    awaiting_room_.erase(path);
   }
   for (const Blocked& blocked : planned.blocked) blocked_.insert(blocked.operation.path);
   judge_deletes(planned.operations, now);
@@ -151,6 +135,7 @@ void Replica::carry_out(const Operation& operation, Instant now) {
   const std::string& path = operation.path;
   if (operation.kind != OperationKind::kPush) to_push_.erase(path);
   if (operation.kind != OperationKind::kFetch) drop_interest(path);
+  awaiting_room_.erase(path);
   switch (operation.kind) {
     case OperationKind::kNone:
     case OperationKind::kHold:
@@ -181,6 +166,10 @@ void Replica::carry_out(const Operation& operation, Instant now) {
     case OperationKind::kFetch:
       if (options_.max_file_size != 0 && operation.entry->size > options_.max_file_size) {
         note_problem(path, "is larger than --max-file-size and is not taken");
+        break;
+      }
+      if (room_.waits()) {
+        awaiting_room_.insert(path);
         break;
       }
       want_content(path, operation.entry, now);
@@ -358,6 +347,7 @@ void Replica::take_fetched(Instant now) {
     }
     auto at = waiting_.find(finished.content);
     if (at == waiting_.end()) continue;
+    note_short(finished.status.error());
     // The fetcher goes on by itself; the hub has to know that a push has no content.
     std::vector<std::string> paths(at->second.begin(), at->second.end());
     for (const std::string& path : paths) {
@@ -410,205 +400,6 @@ void Replica::release_temp(const ContentId& content, const std::string& temp) {
   }
   executor_.submit(
       JobClass::kDisk, [this, temp] { (void)files_.remove_temp(temp); }, [] {});
-}
-
-// ---- disk
-// -------------------------------------------------------------------------------------------
-
-void Replica::start_apply(Instant) {
-  if (changes_.empty() || applies_running_ > 0) return;
-  std::sort(changes_.begin(), changes_.end(), runs_before);
-  std::vector<DiskChange> batch;
-  if (changes_.size() <= kApplyBatch) {
-    batch = std::move(changes_);
-    changes_.clear();
-  } else {
-    auto end = changes_.begin() + kApplyBatch;
-    batch.assign(std::make_move_iterator(changes_.begin()), std::make_move_iterator(end));
-    changes_.erase(changes_.begin(), end);
-  }
-  ++applies_running_;
-  run_apply(files_, executor_, std::move(batch),
-            [this](std::vector<DiskChange> changes, std::vector<DiskOutcome> outcomes) {
-              --applies_running_;
-              on_applied(changes, outcomes);
-            });
-}
-
-void Replica::on_applied(const std::vector<DiskChange>& changes,
-                         const std::vector<DiskOutcome>& outcomes) {
-  for (std::size_t i = 0; i < changes.size(); ++i) {
-    busy_.erase(changes[i].path);
-    deleting_.erase(changes[i].path);
-    plan_.insert(changes[i].path);
-    if (outcomes[i].status) {
-      on_change_done(changes[i], outcomes[i]);
-    } else {
-      on_change_failed(changes[i], outcomes[i]);
-    }
-  }
-  plan_.merge(blocked_);
-  blocked_.clear();
-}
-
-void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcome) {
-  clear_problem(change.path);
-  if (outcome.displaced) {
-    const PathRecord* record = index_.find(change.path);
-    TrashItem item;
-    item.path = change.path;
-    item.time_ns = clock_.wall().ns;
-    if (record && record->live() && record->local->is_file()) {
-      item.content = record->local->content;
-      item.size = record->local->size;
-    }
-    index_.add_trash(change.trash, item);
-  }
-  if (change.kind == DiskChange::Kind::kInstall && !change.temp.starts_with(kCopyPrefix)) {
-    fetcher_.release(change.entry->content);
-  }
-  bool gone =
-      change.kind == DiskChange::Kind::kTrash || change.kind == DiskChange::Kind::kRemoveDirectory;
-  index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
-  index_.set_synced(change.path, change.entry);
-  if (gone) guard_.on_pushed(change.path);
-  incoming_guard_.on_pushed(change.path);
-  incoming_counted_.erase(change.path);
-  if (change.path == IgnoreRules::kFileName) scan_again_ = true;
-  settled_.push_back(change.path);
-}
-
-void Replica::on_change_failed(const DiskChange& change, const DiskOutcome& outcome) {
-  const Error& error = outcome.status.error();
-  if (change.kind == DiskChange::Kind::kInstall && error.code != ErrorCode::kCorrupt) {
-    // Verified content is not thrown away because its place is taken for the moment.
-    keep_ready(change.entry->content, change.temp);
-  }
-  switch (error.code) {
-    case ErrorCode::kCorrupt:
-      // The temp file is gone: the content is got once more.
-      release_temp(change.entry->content, change.temp);
-      return;
-    case ErrorCode::kChanged:
-    case ErrorCode::kExists:
-      if (change.kind == DiskChange::Kind::kRemoveDirectory) {
-        keep_directory(change.path);
-        return;
-      }
-      // Somebody was faster on this disk: what they did becomes a version, then it is planned anew.
-      plan_.erase(change.path);
-      due_.insert(change.path);
-      return;
-    case ErrorCode::kNotFound:
-      plan_.erase(change.path);
-      due_.insert(change.path);
-      if (auto parent = parent_path(change.path); !parent.empty()) due_.insert(std::string(parent));
-      return;
-    default:
-      note_problem(change.path, error.detail);
-      plan_.erase(change.path);
-      retry_later(change.path, clock_.now(), kRetryDelay);
-  }
-}
-
-// Others deleted a directory in which something stays that sync does not know (an ignored file, one
-// that was made a moment ago). Keeping it is an edit that has seen the delete.
-void Replica::keep_directory(const std::string& path) {
-  const PathRecord* record = index_.find(path);
-  if (!record || !record->live() || !record->remote || !index_.live_below(path).empty()) return;
-  Entry entry = *record->local;
-  FileStat stat = record->stat;
-  entry.version = VersionVector::merged(entry.version, record->remote->version);
-  index_.set_local(path, std::make_shared<const Entry>(entry), stat);
-  note_problem(path, "was deleted elsewhere, but holds files that are not synced: it is kept");
-  make_version(path, std::move(entry), stat);
-}
-
-void Replica::retry_later(const std::string& path, Instant now, Duration delay) {
-  retry_[path] = now + delay;
-}
-
-void Replica::run_retries(Instant now) {
-  for (auto at = retry_.begin(); at != retry_.end();) {
-    if (at->first.empty() || at->second > now) {
-      ++at;
-      continue;
-    }
-    plan_.insert(at->first);
-    at = retry_.erase(at);
-  }
-}
-
-// ---- trash
-// ------------------------------------------------------------------------------------------
-
-void Replica::restore_trash(const std::string& name, std::function<void(Status)> done) {
-  auto at = index_.trash().find(name);
-  if (at == index_.trash().end()) {
-    done(Error{ErrorCode::kNotFound, "nothing of that name is in the trash"});
-    return;
-  }
-  std::string path = at->second.path;
-  auto status = std::make_shared<Status>();
-  executor_.submit(
-      JobClass::kDisk,
-      [this, name, path, status] {
-        // The directories that it was in may be gone as well.
-        for (std::size_t slash = path.find('/'); slash != std::string::npos;
-             slash = path.find('/', slash + 1)) {
-          (void)files_.make_directory(path.substr(0, slash), 0755);
-        }
-        *status = files_.restore_from_trash(name, path);
-      },
-      [this, name, path, status, done] {
-        if (*status) {
-          index_.remove_trash(name);
-          due_.insert(path);
-        }
-        done(*status);
-      });
-}
-
-void Replica::prune_trash() {
-  constexpr std::int64_t kKeptNs = 30LL * 24 * 3600 * 1'000'000'000;
-  auto total = files_.total_bytes();
-  std::uint64_t limit = total ? *total / 10 : 0;
-  std::vector<std::pair<std::int64_t, std::string>> by_age;
-  std::uint64_t bytes = 0;
-  for (const auto& [name, item] : index_.trash()) {
-    by_age.emplace_back(item.time_ns, name);
-    bytes += item.size;
-  }
-  std::sort(by_age.begin(), by_age.end());
-  std::int64_t now = clock_.wall().ns;
-  for (const auto& [time, name] : by_age) {
-    const TrashItem item = index_.trash().at(name);
-    bool old = time < now - kKeptNs;
-    bool beyond = total.has_value() && bytes > limit;
-    if (!old && !beyond) break;
-    // A version that exists nowhere else is never removed by the limit, only by age.
-    if (!old && !item.content.is_zero() && !index_.find_content(item.content, item.path)) continue;
-    bytes -= item.size;
-    index_.remove_trash(name);
-    executor_.submit(
-        JobClass::kDisk, [this, name = name] { (void)files_.remove_trash(name); }, [] {});
-  }
-}
-
-void Replica::drop_old_tombstones() {
-  constexpr std::int64_t kKeptNs = 456LL * 24 * 3600 * 1'000'000'000;  // 15 months
-  std::int64_t limit = clock_.wall().ns - kKeptNs;
-  std::vector<std::string> old;
-  for (const auto& [path, record] : index_.paths()) {
-    bool agreed = record.local && record.local == record.remote && record.local == record.synced;
-    if (agreed && record.local->is_tombstone() && record.local->edited.ns < limit)
-      old.push_back(path);
-  }
-  for (const std::string& path : old) {
-    index_.set_local(path, nullptr, FileStat{});
-    index_.set_synced(path, nullptr);
-    if (index_.find(path)) index_.set_remote(path, nullptr);
-  }
 }
 
 }  // namespace lansync

@@ -34,6 +34,7 @@ inline constexpr std::size_t kMaxReasonBytes = 256;
 inline constexpr std::size_t kMaxWhere = 64;    // contents asked for at once
 inline constexpr std::size_t kMaxHolders = 16;  // told of one content
 inline constexpr std::size_t kMaxPartRanges = 128;
+inline constexpr std::size_t kMaxTrashName = 4352;  // a path, and the stamp before it
 // Beyond it offset arithmetic in 64 bits could overflow; no file system has such files.
 inline constexpr std::uint64_t kMaxFileSize = std::uint64_t{1} << 62;
 
@@ -57,6 +58,7 @@ struct Hello {
   NodeId hub;                  // whom it follows; itself if hub; zero if none
   std::uint32_t hub_term = 0;  // that hub's term
   bool in_sync = false;        // with that hub: it hands over only to such a node
+  bool full = false;           // its disk has no room for what came lately
   bool hub_live = false;       // has heard that hub, authenticated, within the last 2 s
   std::optional<BeaconKey> beacon_key;
   bool operator==(const Hello&) const = default;
@@ -255,16 +257,45 @@ struct Done {
   std::vector<NamedEntry> published;
 };
 
+// "What is in your trash at or below this path?" `all`: and in that of your members (asked of a
+// hub).
+struct TrashGet {
+  std::uint64_t token = 0;
+  std::string path;  // empty: everything
+  bool all = false;
+};
+struct FoundTrash {
+  std::string name;  // in that node's trash
+  std::string path;  // where it was
+  std::int64_t time_ns = 0;
+  std::uint64_t size = 0;
+  NodeId node;  // whose trash has it
+};
+// Answers trash_get with what is there, and trash_restore with what came back.
+struct TrashRows {
+  std::uint64_t token = 0;
+  std::vector<FoundTrash> rows;
+  std::string error;
+  bool last = false;
+};
+// "Put these back into your folder." For `node`; a hub hands it on to its member.
+struct RestoreTrash {
+  std::uint64_t token = 0;
+  NodeId node;
+  std::vector<std::string> names;
+};
+
 using Message =
     std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, Holds, IndexGet, Update, Push,
                  Verdict, Request, Download, Hole, Done, Carrier, Where, Holders, IndexQuery,
                  IndexPage, FileHash, FileHashes, Search, Found, NotFound, Working, Failed, Cancel,
-                 FileUpload, FileUploadAllow, FileUploadDeny>;
+                 FileUpload, FileUploadAllow, FileUploadDeny, TrashGet, TrashRows, RestoreTrash>;
 
 // The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, holds, index_get,
 // update, push, accept, have, conflict, refuse, request, download, hole, done, carrier, where,
 // holders, index_query, index_page, file_hash, file_hashes, search, found, not_found, working,
-// failed, cancel, file_upload, file_upload_allow, file_upload_deny.
+// failed, cancel, file_upload, file_upload_allow, file_upload_deny, trash_get, trash,
+// trash_restore.
 std::string_view message_type(const Message& message);
 
 // Names, reasons and program versions of our own that are too long are cut, so that a long host

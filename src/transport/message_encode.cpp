@@ -29,7 +29,8 @@ class Encoder {
   explicit Encoder(Bytes& out) : sink_{out}, pack_(sink_) {}
 
   void operator()(const Hello& m) {
-    begin(m.answer ? "hi" : "hello", m.beacon_key ? 17 : 16);
+    std::uint32_t optional = (m.beacon_key ? 1 : 0) + (m.full ? 1 : 0);
+    begin(m.answer ? "hi" : "hello", 16 + optional);
     text("name", cut(m.name, kMaxNodeName));
     text("program", cut(m.program, kMaxNodeName));
     number("role", static_cast<std::uint8_t>(m.role));
@@ -47,6 +48,7 @@ class Encoder {
     flag("in_sync", m.in_sync);
     flag("live", m.hub_live);
     if (m.beacon_key) bytes("key", m.beacon_key->bytes);
+    if (m.full) flag("full", true);
   }
 
   void operator()(const Claim& m) {
@@ -345,6 +347,37 @@ class Encoder {
     begin("file_upload_deny", 2);
     number("id", m.id);
     text("reason", cut(m.reason, kMaxReasonBytes));
+  }
+
+  void operator()(const TrashGet& m) {
+    begin("trash_get", 3);
+    number("token", m.token);
+    text("path", m.path);
+    flag("all", m.all);
+  }
+
+  void operator()(const TrashRows& m) {
+    begin("trash", 4);
+    number("token", m.token);
+    list("rows", m.rows.size(), kMaxEntriesPerMessage);
+    for (const FoundTrash& row : m.rows) {
+      pack_.pack_map(5);
+      text("name", row.name);
+      text("path", row.path);
+      signed_number("time", row.time_ns);
+      number("size", row.size);
+      bytes("node", row.node.bytes);
+    }
+    text("error", cut(m.error, kMaxReasonBytes));
+    flag("last", m.last);
+  }
+
+  void operator()(const RestoreTrash& m) {
+    begin("trash_restore", 3);
+    number("token", m.token);
+    bytes("node", m.node.bytes);
+    list("names", m.names.size(), kMaxEntriesPerMessage);
+    for (const std::string& name : m.names) raw_text(name);
   }
 
  private:

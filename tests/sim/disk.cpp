@@ -34,6 +34,9 @@ std::optional<Error> SimDisk::on_check(const std::string& operation, const std::
     return Error{ErrorCode::kIo, "the process is dead"};
   }
   if (events_.on_operation) events_.on_operation(operation, subject);
+  if (failing_) {
+    if (auto error = failing_(operation)) return error;
+  }
   if (io_errors_ > 0 && random_.below(kMillion) < io_errors_) {
     return Error{ErrorCode::kIo, "input/output error (injected)"};
   }

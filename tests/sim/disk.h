@@ -69,6 +69,10 @@ class SimDisk final : public MemoryFileSystem {
   // ------------------------------------------------------------------------------------ Operations
   // of the node fail at this rate (per million) with kIo, writes also with kNoSpace.
   void set_error_rates(std::uint32_t io, std::uint32_t no_space);
+  // Asked before each operation of the node, which fails with what it gives.
+  void set_failing(std::function<std::optional<Error>(const std::string& operation)> failing) {
+    failing_ = std::move(failing);
+  }
   // After this many more operations of the node everything it does fails and has no effect, as for
   // a process that is no more.
   void die_after(std::uint64_t operations) { die_in_ = operations; }
@@ -118,6 +122,7 @@ class SimDisk final : public MemoryFileSystem {
   const SimClock& clock_;
   Prng random_;
   Events events_;
+  std::function<std::optional<Error>(const std::string&)> failing_;
   std::uint32_t io_errors_ = 0;
   std::uint32_t no_space_ = 0;
   std::uint64_t die_in_ = 0;

@@ -105,6 +105,7 @@ struct Describer {
                {"live", m.hub_live}};
     // Shown to who has the session's keys and so could read it anyway.
     if (m.beacon_key) out.push_back({"key", hex(*m.beacon_key)});
+    if (m.full) out.push_back({"full", true});
     return out;
   }
   Fields operator()(const Claim& m) const { return {{"term", m.term}, {"members", m.members}}; }
@@ -299,6 +300,24 @@ struct Describer {
     return {{"id", m.id}, {"done", m.done}, {"name", m.name}};
   }
   Fields operator()(const FileUploadDeny& m) const { return {{"id", m.id}, {"reason", m.reason}}; }
+  Fields operator()(const TrashGet& m) const {
+    return {{"token", m.token}, {"path", m.path}, {"all", m.all}};
+  }
+  Fields operator()(const TrashRows& m) const {
+    List rows;
+    for (const FoundTrash& row : m.rows)
+      rows.push_back(Fields{{"name", row.name},
+                            {"path", row.path},
+                            {"time", iso_time({row.time_ns})},
+                            {"size", row.size},
+                            {"node", hex(row.node)}});
+    return {{"token", m.token}, {"rows", std::move(rows)}, {"error", m.error}, {"last", m.last}};
+  }
+  Fields operator()(const RestoreTrash& m) const {
+    List names;
+    for (const std::string& name : m.names) names.push_back(name);
+    return {{"token", m.token}, {"node", hex(m.node)}, {"names", std::move(names)}};
+  }
 };
 
 const char* command_name(std::uint8_t type) {

@@ -57,9 +57,10 @@ class FakeNode final : public NodeControl {
   std::vector<ConflictReport> conflicts() override {
     return {{"a (conflict bob).txt", "a.txt", "bob", WallTime{0}}};
   }
-  std::vector<TrashReport> trash(std::optional<WallTime> since) override {
+  Token trash(std::optional<WallTime> since, Callback<std::vector<TrashReport>> done) override {
     trash_since = since;
-    return {{"x1", "gone.txt", WallTime{1'000'000'000}, 5}};
+    done(std::vector<TrashReport>{{"x1", "gone.txt", WallTime{1'000'000'000}, 5, "bob"}});
+    return 0;
   }
   std::vector<PlanReport> plan() override { return {{"push", "new.txt", "only here", 9}}; }
   Token doctor(Callback<DoctorFacts> done) override {
@@ -80,7 +81,7 @@ class FakeNode final : public NodeControl {
   }
   Token trash_restore(const TrashRestore& what, Callback<std::vector<TrashReport>> done) override {
     restored = what;
-    done(std::vector<TrashReport>{{"x1", what.path, WallTime{0}, 5}});
+    done(std::vector<TrashReport>{{"x1", what.path, WallTime{0}, 5, "bob"}});
     return 0;
   }
   Token wait(std::uint32_t peers, Callback<StatusReport> done) override {

@@ -28,7 +28,7 @@ TEST_CASE("names from others cannot drive a terminal") {
   check_harmless(render_status(report));
   check_harmless(render_peers(report.peers));
   check_harmless(render_conflicts({{kHostile, kHostile, kHostile, {}}}));
-  check_harmless(render_trash({{kHostile, kHostile, {}, 1}}));
+  check_harmless(render_trash({{kHostile, kHostile, {}, 1, kHostile}}));
   check_harmless(render_plan({{kHostile, kHostile, kHostile, 1}}));
   DoctorFacts facts;
   facts.interfaces = {{kHostile, kHostile, false, kHostile, 0, 0, 0, kHostile}};

@@ -72,7 +72,7 @@ TEST_CASE("every document reads back as it was written") {
 }
 
 TEST_CASE("times are ISO 8601 with a Z") {
-  CHECK(to_json_document(TrashReport{"n", "p", WallTime{1'000'000'000}, 5})["time"] ==
+  CHECK(to_json_document(TrashReport{"n", "p", WallTime{1'000'000'000}, 5, "b"})["time"] ==
         "1970-01-01T00:00:01Z");
 }
 

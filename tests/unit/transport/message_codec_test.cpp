@@ -190,7 +190,7 @@ Message random_question(Prng& random) {
 Message random_message(Prng& random) {
   auto u32 = [&] { return static_cast<std::uint32_t>(random_number(random)); };
   if (random.chance(1, 3)) return random_question(random);
-  switch (random.below(19)) {
+  switch (random.below(22)) {
     case 0:
       return random_hello(random);
     case 1:
@@ -272,6 +272,18 @@ Message random_message(Prng& random) {
       }
       return m;
     }
+    case 18:
+      return TrashGet{random_number(random), random.chance(1, 2) ? "a/b" : "", random.chance(1, 2)};
+    case 19: {
+      TrashRows m{random_number(random), {}, random_text(random, 20), random.chance(1, 2)};
+      m.rows.resize(random.below(4));
+      for (FoundTrash& row : m.rows)
+        row = {"2026-11-21_12.00.00-1/a/b", "a/b", -5, random_number(random) >> 2,
+               random.id<NodeId>()};
+      return m;
+    }
+    case 20:
+      return RestoreTrash{random_number(random), random.id<NodeId>(), {"x/1", "y/2"}};
     case 10: {
       Download m;
       m.items.resize(random.below(4));

@@ -1,0 +1,314 @@
+#include "roles/undo.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "base/rel_path.h"
+#include "roles/batching.h"
+
+namespace lansync {
+namespace {
+
+constexpr std::size_t kRowBytes = 128;  // beside its names
+
+std::int64_t second_of(std::int64_t ns) { return ns / 1'000'000'000; }
+
+// What several answers to one question add up to.
+struct Sum {
+  std::size_t left = 0;
+  std::vector<FoundTrash> rows;
+  std::string error;
+};
+
+}  // namespace
+
+Undo::Undo(Replica& replica, Outbox& outbox, const UndoLinks& links, const Clock& clock)
+    : replica_(replica), outbox_(outbox), links_(links), clock_(clock) {}
+
+// The newest, if there are more than one answer takes.
+std::vector<FoundTrash> Undo::own_rows(const std::string& path) const {
+  std::vector<FoundTrash> rows;
+  for (const auto& [name, item] : replica_.index().trash()) {
+    if (!is_within(item.path, path)) continue;
+    rows.push_back({name, item.path, item.time_ns, item.size, links_.self()});
+  }
+  std::sort(rows.begin(), rows.end(),
+            [](const FoundTrash& a, const FoundTrash& b) { return a.time_ns > b.time_ns; });
+  if (rows.size() > kMaxRows) rows.resize(kMaxRows);
+  return rows;
+}
+
+TrashReport Undo::report_of(const FoundTrash& row) const {
+  return {row.name, row.path, WallTime{row.time_ns}, row.size, links_.shown_name(row.node)};
+}
+
+// ---- asking the others
+// ---------------------------------------------------------------------------------------
+
+void Undo::gather(const std::string& path, SessionId except,
+                  std::function<void(std::vector<FoundTrash>, std::string)> done) {
+  Gathering gathering;
+  for (SessionId session : links_.undo_peers()) {
+    if (session != except) gathering.waiting.insert(session);
+  }
+  if (gathering.waiting.empty()) return done({}, {});
+  std::uint64_t token = next_token_++;
+  gathering.until = clock_.now() + kListPatience;
+  gathering.done = std::move(done);
+  // A member's hub asks the others for it.
+  TrashGet question{token, path, !links_.acts_as_hub()};
+  for (SessionId session : gathering.waiting) outbox_.send(session, question);
+  gatherings_.emplace(token, std::move(gathering));
+}
+
+void Undo::on_get(SessionId session, const TrashGet& message) {
+  std::vector<FoundTrash> own = own_rows(message.path);
+  if (!message.all || !links_.acts_as_hub() || gatherings_.size() >= kMaxAsked) {
+    answer(session, message.token, own, {});
+    return;
+  }
+  gather(message.path, session,
+         [this, session, token = message.token, own = std::move(own)](std::vector<FoundTrash> rows,
+                                                                      const std::string&) {
+           rows.insert(rows.begin(), own.begin(), own.end());
+           if (rows.size() > kMaxRows) rows.resize(kMaxRows);
+           answer(session, token, rows, {});
+         });
+}
+
+void Undo::answer(SessionId session, std::uint64_t token, const std::vector<FoundTrash>& rows,
+                  const std::string& error) {
+  auto bytes_of = [](const FoundTrash& row) {
+    return row.name.size() + row.path.size() + kRowBytes;
+  };
+  in_batches(rows, bytes_of, [&](std::vector<FoundTrash> batch) {
+    outbox_.send(session, TrashRows{token, std::move(batch), {}, false});
+  });
+  outbox_.send(session, TrashRows{token, {}, error, true});
+}
+
+void Undo::on_rows(SessionId session, const TrashRows& message) {
+  auto at = gatherings_.find(message.token);
+  // An answer that comes after our patience has ended is late, not wrong.
+  if (at == gatherings_.end() || !at->second.waiting.contains(session)) return;
+  Gathering& gathering = at->second;
+  for (const FoundTrash& row : message.rows) {
+    if (gathering.rows.size() < kMaxRows) gathering.rows.push_back(row);
+  }
+  if (!message.error.empty()) gathering.error = message.error;
+  if (!message.last) return;
+  gathering.waiting.erase(session);
+  finish_if_done(message.token);
+}
+
+void Undo::finish_if_done(std::uint64_t token) {
+  auto at = gatherings_.find(token);
+  if (at == gatherings_.end() || !at->second.waiting.empty()) return;
+  Gathering gathering = std::move(at->second);
+  gatherings_.erase(at);
+  gathering.done(std::move(gathering.rows), std::move(gathering.error));
+}
+
+void Undo::on_session_down(SessionId session) {
+  std::vector<std::uint64_t> touched;
+  for (auto& [token, gathering] : gatherings_) {
+    if (gathering.waiting.erase(session) == 0) continue;
+    gathering.error = "a node left while it was asked";
+    touched.push_back(token);
+  }
+  for (std::uint64_t token : touched) finish_if_done(token);
+}
+
+void Undo::tick(Instant now) {
+  std::vector<std::uint64_t> late;
+  for (auto& [token, gathering] : gatherings_) {
+    if (now < gathering.until) continue;
+    gathering.waiting.clear();
+    gathering.error = "a node did not answer in time";
+    late.push_back(token);
+  }
+  for (std::uint64_t token : late) finish_if_done(token);
+  std::vector<Arrival> arrived;
+  auto is_here = [&](const Arrival& arrival) {
+    return now >= arrival.until ||
+           std::all_of(arrival.rows.begin(), arrival.rows.end(), [&](const TrashReport& row) {
+             const PathRecord* record = replica_.index().find(row.path);
+             return record && record->live();
+           });
+  };
+  for (auto at = arrivals_.begin(); at != arrivals_.end();) {
+    if (!is_here(*at)) {
+      ++at;
+      continue;
+    }
+    arrived.push_back(std::move(*at));
+    at = arrivals_.erase(at);
+  }
+  for (Arrival& arrival : arrived) arrival.done(std::move(arrival.rows));
+}
+
+Instant Undo::deadline() const {
+  Instant next = kNever;
+  for (const auto& [token, gathering] : gatherings_) next = std::min(next, gathering.until);
+  for (const Arrival& arrival : arrivals_) next = std::min(next, arrival.until);
+  return next;
+}
+
+// ---- list
+// ---------------------------------------------------------------------------------------
+
+void Undo::list(std::optional<WallTime> since, Callback<Rows> done) {
+  gather({}, 0, [this, since, done](std::vector<FoundTrash> rows, const std::string&) {
+    std::vector<FoundTrash> own = own_rows({});
+    rows.insert(rows.end(), own.begin(), own.end());
+    Rows out;
+    for (const FoundTrash& row : rows) {
+      if (since && row.time_ns < since->ns) continue;
+      out.push_back(report_of(row));
+    }
+    std::stable_sort(out.begin(), out.end(),
+                     [](const TrashReport& a, const TrashReport& b) { return a.time > b.time; });
+    done(std::move(out));
+  });
+}
+
+// ---- restore
+// ---------------------------------------------------------------------------------------
+
+void Undo::restore(const TrashRestore& what, Callback<Rows> done) {
+  gather(what.path, 0, [this, what, done](std::vector<FoundTrash> rows, const std::string&) {
+    std::vector<FoundTrash> own = own_rows(what.path);
+    rows.insert(rows.begin(), own.begin(), own.end());
+    choose(what, rows, done);
+  });
+}
+
+// Of each path the latest version that was displaced at or before the asked time, ours before the
+// others' (whose clocks may be off). What is below a directory comes back only where it is missing:
+// undoing a delete must not undo edits of what was not deleted.
+void Undo::choose(const TrashRestore& what, const std::vector<FoundTrash>& rows,
+                  Callback<Rows> done) {
+  std::map<std::string, FoundTrash> best;
+  for (const FoundTrash& row : rows) {
+    if (!is_within(row.path, what.path)) continue;
+    // People give the seconds that the list shows.
+    if (what.time && second_of(row.time_ns) > second_of(what.time->ns)) continue;
+    const PathRecord* record = replica_.index().find(row.path);
+    if (row.path != what.path && record && record->live()) continue;
+    auto [at, fresh] = best.try_emplace(row.path, row);
+    if (fresh) continue;
+    bool own = row.node == links_.self();
+    bool had_own = at->second.node == links_.self();
+    bool newer = row.time_ns != at->second.time_ns ? row.time_ns > at->second.time_ns
+                                                   : row.node < at->second.node;
+    if (own != had_own ? own : newer) at->second = row;
+  }
+  if (best.empty()) {
+    done(Error{ErrorCode::kNotFound, str("nothing called ", printable(what.path),
+                                         " that is missing is in the trash here or of a member "
+                                         "that is connected; `lansync trash` lists it")});
+    return;
+  }
+  std::vector<FoundTrash> chosen;
+  for (const auto& [path, row] : best) chosen.push_back(row);
+  bring_back(chosen, std::move(done));
+}
+
+void Undo::bring_back(const std::vector<FoundTrash>& chosen, Callback<Rows> done) {
+  std::map<NodeId, std::vector<std::string>> names;
+  for (const FoundTrash& row : chosen) names[row.node].push_back(row.name);
+  auto sum = std::make_shared<Sum>();
+  sum->left = names.size();
+  auto part = [this, sum, done](std::vector<FoundTrash> rows, const std::string& error) {
+    sum->rows.insert(sum->rows.end(), rows.begin(), rows.end());
+    if (!error.empty()) sum->error = error;
+    if (--sum->left > 0) return;
+    if (sum->rows.empty()) {
+      done(Error{ErrorCode::kIo, sum->error.empty() ? "nothing came back" : sum->error});
+      return;
+    }
+    Arrival arrival{{}, clock_.now() + kArrivalPatience, done};
+    for (const FoundTrash& row : sum->rows) arrival.rows.push_back(report_of(row));
+    arrivals_.push_back(std::move(arrival));
+  };
+  for (const auto& [node, list] : names) {
+    if (node == links_.self()) {
+      restore_own(list, part);
+      continue;
+    }
+    SessionId session = links_.session_with(node);
+    std::vector<SessionId> peers = links_.undo_peers();
+    if (session == 0 && !links_.acts_as_hub() && !peers.empty()) session = peers.front();
+    if (session == 0) {
+      part({}, str(links_.shown_name(node), ", whose trash has it, left"));
+    } else {
+      ask_restore(session, node, list, part);
+    }
+  }
+}
+
+void Undo::ask_restore(SessionId session, const NodeId& node, const std::vector<std::string>& names,
+                       std::function<void(std::vector<FoundTrash>, std::string)> done) {
+  auto sum = std::make_shared<Sum>();
+  auto part = [sum, done = std::move(done)](std::vector<FoundTrash> rows,
+                                            const std::string& error) {
+    sum->rows.insert(sum->rows.end(), rows.begin(), rows.end());
+    if (!error.empty()) sum->error = error;
+    if (--sum->left == 0) done(std::move(sum->rows), sum->error);
+  };
+  std::vector<RestoreTrash> messages;
+  in_batches(
+      names, [](const std::string& name) { return name.size() + 8; },
+      [&](std::vector<std::string> batch) {
+        messages.push_back({next_token_++, node, std::move(batch)});
+      });
+  sum->left = messages.size();
+  for (RestoreTrash& message : messages) {
+    Gathering gathering;
+    gathering.waiting = {session};
+    gathering.until = clock_.now() + kRestorePatience;
+    gathering.done = part;
+    gatherings_.emplace(message.token, std::move(gathering));
+    outbox_.send(session, message);
+  }
+}
+
+void Undo::on_restore(SessionId session, const RestoreTrash& message) {
+  auto reply = [this, session, token = message.token](std::vector<FoundTrash> rows,
+                                                      const std::string& error) {
+    answer(session, token, rows, error);
+  };
+  if (gatherings_.size() >= kMaxAsked) return reply({}, "busy, try again");
+  if (message.node == links_.self()) return restore_own(message.names, reply);
+  SessionId owner = links_.acts_as_hub() ? links_.session_with(message.node) : 0;
+  if (owner == 0 || owner == session) return reply({}, "the node whose trash has it is not here");
+  ask_restore(owner, message.node, message.names, reply);
+}
+
+void Undo::restore_own(const std::vector<std::string>& names,
+                       std::function<void(std::vector<FoundTrash>, std::string)> done) {
+  if (names.empty()) return done({}, {});
+  auto sum = std::make_shared<Sum>();
+  sum->left = names.size();
+  auto finish = std::make_shared<std::function<void(std::vector<FoundTrash>, std::string)>>(done);
+  for (const std::string& name : names) {
+    FoundTrash row;
+    row.name = name;
+    row.node = links_.self();
+    if (auto at = replica_.index().trash().find(name); at != replica_.index().trash().end()) {
+      row.path = at->second.path;
+      row.time_ns = at->second.time_ns;
+      row.size = at->second.size;
+    }
+    replica_.restore_trash(name, [sum, finish, row](Status status) {
+      if (status) {
+        sum->rows.push_back(row);
+      } else {
+        sum->error = status.error().detail;
+      }
+      if (--sum->left == 0) (*finish)(std::move(sum->rows), sum->error);
+    });
+  }
+}
+
+}  // namespace lansync
