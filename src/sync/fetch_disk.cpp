@@ -17,6 +17,7 @@ constexpr std::uint64_t kHashBackPerJob = 4 * 1024 * 1024;
 constexpr std::size_t kFilesPerJob = 256;
 constexpr std::uint64_t kSmallBytesPerJob = 2 * 1024 * 1024;
 constexpr int kSmallJobs = 2;
+constexpr std::uint64_t kPage = 4096;  // what a small file takes on most disks, at least
 constexpr const char* kNoRoom =
     "no room on the disk for what comes in: free space, it goes on by itself";
 constexpr std::size_t kReleasesPerJob = 1024;
@@ -74,9 +75,10 @@ void Fetcher::submit_small() {
     }
     ++small_jobs_;
     submit(
-        [&fs = fs_, tasks, bytes, reserve = reserved_bytes()] {
+        [&fs = fs_, tasks, reserve = reserved_bytes()] {
           auto free = fs.free_bytes();
-          const bool full = free && (*free < bytes || *free - bytes < reserve);
+          std::uint64_t room = UINT64_MAX;  // a disk that does not say is tried
+          if (free) room = *free > reserve ? *free - reserve : 0;
           for (SmallTask& task : *tasks) {
             const std::string name = partial_name(task.wanted.content);
             if (task.recheck) {
@@ -86,8 +88,11 @@ void Fetcher::submit_small() {
             }
             task.digests = digests_of(task.data);
             if (!is_what_was_wanted(task.wanted, *task.digests)) continue;
-            task.status = full ? Status(Error{ErrorCode::kNoSpace, kNoRoom})
-                               : write_whole(fs, name, task.data);
+            const std::uint64_t needs = (task.wanted.size + kPage - 1) / kPage * kPage;
+            const bool fits = needs <= room;
+            task.status = fits ? write_whole(fs, name, task.data)
+                               : Status(Error{ErrorCode::kNoSpace, kNoRoom});
+            if (fits) room -= needs;
             task.written = task.status.has_value();
           }
         },
@@ -104,8 +109,10 @@ void Fetcher::small_done(std::vector<SmallTask>& tasks) {
     const ItemPtr& item = task.item;
     const bool good = task.digests && is_what_was_wanted(task.wanted, *task.digests);
     if (!task.status && task.status.error().code == ErrorCode::kNoSpace && !item->dropped) {
-      // Kept in memory, and in its source's window, until there is room.
+      // Kept in memory, and in its source's window, until there is room; whoever waits for it is
+      // told.
       pause(task.status.error());
+      finished_.push_back({task.wanted.content, "", {}, task.status.error()});
       small_buffered_ += task.data.size();
       item->data = std::move(task.data);
       small_ready_.push_back(item);

@@ -28,6 +28,21 @@ TEST_CASE("the system and home directories are refused, folders in them are not"
   }
 }
 
+TEST_CASE("what is refused is refused by its other names, too, but for those that services make") {
+  FolderFacts facts;
+  facts.path = "/data/bound";
+  facts.homes = {"/home/ann"};
+  facts.other_names = {"/data/other", "/run/systemd/x", "/proc/1/root/data"};
+  CHECK_FALSE(why_folder_is_refused(facts));
+  for (const char* name : {"/", "/home/ann", "/etc", "/usr/share/x"}) {
+    INFO(name);
+    facts.other_names = {"/data/other", name};
+    auto why = why_folder_is_refused(facts);
+    REQUIRE(why);
+    CHECK(why->find("/data/bound") != std::string::npos);
+  }
+}
+
 TEST_CASE("a folder within or around another node's folder is refused, unless forced") {
   TempFolder dir;
   std::filesystem::create_directories(dir / "outer/node/inner");
