@@ -309,6 +309,7 @@ Result<ActionReport> Node::resume() {
 
 Result<ActionReport> Node::rescan() {
   replica_->rescan(now_);
+  replica_->retry_now();
   return ActionReport{"the folder is being read", 0};
 }
 

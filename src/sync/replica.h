@@ -91,6 +91,8 @@ class Replica final : public ContentLocator {
   void look_below(const std::string& directory, Instant now);
   // The watcher lost events, or somebody asks: look at everything.
   void rescan(Instant now);
+  // A person has mended something: what failed is tried again at once.
+  void retry_now();
   // Some directories are not watched: changes there are found by scans alone, which come more
   // often.
   void set_unwatched(bool unwatched, Instant now);

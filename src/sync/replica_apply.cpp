@@ -186,6 +186,17 @@ void Replica::retry_later(const std::string& path, Instant now, Duration delay) 
   retry_[path] = now + delay;
 }
 
+void Replica::retry_now() {
+  for (auto at = retry_.begin(); at != retry_.end();) {
+    if (at->first.empty()) {
+      ++at;
+      continue;
+    }
+    plan_.insert(at->first);
+    at = retry_.erase(at);
+  }
+}
+
 void Replica::run_retries(Instant now) {
   for (auto at = retry_.begin(); at != retry_.end();) {
     if (at->first.empty() || at->second > now) {

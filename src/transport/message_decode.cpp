@@ -503,65 +503,6 @@ Message read_holders(Fields& message, Fault& fault) {
   return m;
 }
 
-constexpr std::array<std::string_view, 4> kTrashGetNames = {"type", "token", "path", "all"};
-
-Message read_trash_get(Fields& in) {
-  TrashGet m;
-  m.token = in.number<std::uint64_t>(1);
-  m.path = in.path(2, true);
-  m.all = in.flag(3);
-  return m;
-}
-
-// A name in a trash: a folder of its own for each displaced thing, then the path that it had. It is
-// looked up in an index and never opened as it comes; control bytes would still reach a log.
-bool is_trash_name(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxTrashName &&
-         std::none_of(name.begin(), name.end(), [](char c) { return c >= 0 && c < 0x20; });
-}
-
-constexpr std::array<std::string_view, 5> kTrashNames = {"type", "token", "rows", "error", "last"};
-constexpr std::array<std::string_view, 5> kTrashRowNames = {"name", "path", "time", "size", "node"};
-
-Message read_trash(Fields& message, Fault& fault) {
-  TrashRows m;
-  m.token = message.number<std::uint64_t>(1);
-  std::span<const Object> list = message.list(2, kMaxEntriesPerMessage);
-  m.rows.reserve(list.size());
-  for (const Object& object : list) {
-    Fields in(object, kTrashRowNames, fault);
-    if (fault.any) break;
-    FoundTrash& row = m.rows.emplace_back();
-    row.name = in.text(0, kMaxTrashName);
-    row.path = in.path(1);
-    row.time_ns = in.signed_number(2);
-    row.size = in.number(3, kMaxFileSize);
-    row.node = in.id<NodeId>(4);
-    if (!is_trash_name(row.name)) fault.set("a trash name that cannot be one");
-  }
-  m.error = message.text(3, kMaxReasonBytes);
-  m.last = message.flag(4);
-  return m;
-}
-
-constexpr std::array<std::string_view, 4> kTrashRestoreNames = {"type", "token", "node", "names"};
-
-Message read_trash_restore(Fields& in, Fault& fault) {
-  RestoreTrash m;
-  m.token = in.number<std::uint64_t>(1);
-  m.node = in.id<NodeId>(2);
-  std::span<const Object> list = in.list(3, kMaxEntriesPerMessage);
-  m.names.reserve(list.size());
-  for (const Object& object : list) {
-    bool fits = object.type == msgpack::type::STR;
-    if (fits) m.names.emplace_back(object.via.str.ptr, object.via.str.size);
-    if (fits && is_trash_name(m.names.back())) continue;
-    fault.set("a trash name that cannot be one");
-    break;
-  }
-  return m;
-}
-
 std::string_view type_of(const Object& object, Fault& fault) {
   if (object.type != msgpack::type::MAP) {
     fault.set("not a map");
@@ -620,10 +561,6 @@ std::optional<Message> read_message(const Object& object, Fault& fault) {
   if (type == "index_get")
     return with(kIndexGetNames, [&](Fields& in) { return read_index_get(in, fault); });
   if (auto question = wire::read_question(type, object, fault)) return question;
-  if (type == "trash_get") return with(kTrashGetNames, read_trash_get);
-  if (type == "trash") return with(kTrashNames, [&](Fields& in) { return read_trash(in, fault); });
-  if (type == "trash_restore")
-    return with(kTrashRestoreNames, [&](Fields& in) { return read_trash_restore(in, fault); });
   fault.set("unknown type ", printable(type, 40));
   return std::nullopt;
 }

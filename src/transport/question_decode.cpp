@@ -1,5 +1,6 @@
 #include "transport/question_decode.h"
 
+#include <algorithm>
 #include <array>
 
 namespace lansync::wire {
@@ -162,6 +163,65 @@ Message read_allow(Fields& in, Fault&) {
   return m;
 }
 
+constexpr NameTable<4> kTrashGetNames = {"type", "token", "path", "all"};
+
+Message read_trash_get(Fields& in, Fault&) {
+  TrashGet m;
+  m.token = in.number<std::uint64_t>(1);
+  m.path = in.path(2, true);
+  m.all = in.flag(3);
+  return m;
+}
+
+// A name in a trash: a folder of its own for each displaced thing, then the path that it had. It is
+// looked up in an index and never opened as it comes; control bytes would still reach a log.
+bool is_trash_name(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxTrashName &&
+         std::none_of(name.begin(), name.end(), [](char c) { return c >= 0 && c < 0x20; });
+}
+
+constexpr NameTable<5> kTrashNames = {"type", "token", "rows", "error", "last"};
+constexpr NameTable<5> kTrashRowNames = {"name", "path", "time", "size", "node"};
+
+Message read_trash(Fields& message, Fault& fault) {
+  TrashRows m;
+  m.token = message.number<std::uint64_t>(1);
+  std::span<const Object> list = message.list(2, kMaxEntriesPerMessage);
+  m.rows.reserve(list.size());
+  for (const Object& object : list) {
+    Fields in(object, kTrashRowNames, fault);
+    if (fault.any) break;
+    FoundTrash& row = m.rows.emplace_back();
+    row.name = in.text(0, kMaxTrashName);
+    row.path = in.path(1);
+    row.time_ns = in.signed_number(2);
+    row.size = in.number(3, kMaxFileSize);
+    row.node = in.id<NodeId>(4);
+    if (!is_trash_name(row.name)) fault.set("a trash name that cannot be one");
+  }
+  m.error = message.text(3, kMaxReasonBytes);
+  m.last = message.flag(4);
+  return m;
+}
+
+constexpr NameTable<4> kTrashRestoreNames = {"type", "token", "node", "names"};
+
+Message read_trash_restore(Fields& in, Fault& fault) {
+  RestoreTrash m;
+  m.token = in.number<std::uint64_t>(1);
+  m.node = in.id<NodeId>(2);
+  std::span<const Object> list = in.list(3, kMaxEntriesPerMessage);
+  m.names.reserve(list.size());
+  for (const Object& object : list) {
+    bool fits = object.type == msgpack::type::STR;
+    if (fits) m.names.emplace_back(object.via.str.ptr, object.via.str.size);
+    if (fits && is_trash_name(m.names.back())) continue;
+    fault.set("a trash name that cannot be one");
+    break;
+  }
+  return m;
+}
+
 struct Reader {
   std::string_view type;
   Names names;
@@ -182,6 +242,9 @@ constexpr Reader kReaders[] = {
     {"file_upload", kUploadNames, read_upload},
     {"file_upload_allow", kAllowNames, read_allow},
     {"file_upload_deny", kReasonNames, read_reason<FileUploadDeny>},
+    {"trash_get", kTrashGetNames, read_trash_get},
+    {"trash", kTrashNames, read_trash},
+    {"trash_restore", kTrashRestoreNames, read_trash_restore},
 };
 
 }  // namespace
