@@ -394,6 +394,11 @@ bool Node::in_sync() const {
 
 void Node::note_sync(Instant now) {
   election_->set_full(replica_->short_of_room(now), now);
+  // From the moment in which the first pull begins, a disk that is too small is one that fills.
+  bool begun = client_->joined() ? !replica_->room().waits() : hub_->has_members();
+  if (begun && replica_->index().meta("pulled").empty()) {
+    replica_->index().set_meta("pulled", "1");
+  }
   bool synced = in_sync();
   // What the hub has no room for keeps nobody from taking over from it.
   bool ready = synced || (replica_->caught_up() && client_->only_refused(now));
@@ -409,11 +414,6 @@ void Node::note_sync(Instant now) {
   }
   if (shared) replica_->note_shared();
   Index& index = replica_->index();
-  bool with_others = client_->following() || (hub_->acting() && hub_->has_members());
-  if (with_others && index.meta("pulled").empty()) {
-    index.set_meta("pulled", "1");
-    replica_->expect_first_pull(false);
-  }
   std::uint64_t seq = hub_->acting() ? hub_->seq() : client_->seq();
   if (!hub_->acting()) synced_at_ = seq;
   std::string term = std::to_string(election_->term());

@@ -38,7 +38,7 @@ class Undo {
   static constexpr Duration kRestorePatience = 60s;  // to bring back what lies on a slow disk
   static constexpr Duration kArrivalPatience = 10s;  // for what came back elsewhere to be here
   static constexpr std::size_t kMaxRows = 100'000;   // of one answer
-  static constexpr std::size_t kMaxAsked = 64;       // under way at once for others
+  static constexpr std::size_t kMaxAsked = 1024;     // under way at once for others
 
   template <typename T>
   using Callback = NodeControl::Callback<T>;
