@@ -302,7 +302,7 @@ std::uint64_t Replica::bytes_wanted() const {
   std::set<ContentId> counted;
   std::uint64_t bytes = 0;
   for (const auto& [path, record] : index_.paths()) {
-    if (!record.remote || !record.remote->is_file()) continue;
+    if (!record.remote || !record.remote->is_file() || !index_.wants(record)) continue;
     const Entry& entry = *record.remote;
     if (record.local && record.local->content == entry.content) continue;
     bool too_large = options_.max_file_size != 0 && entry.size > options_.max_file_size;

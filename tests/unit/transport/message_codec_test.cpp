@@ -272,9 +272,9 @@ Message random_message(Prng& random) {
       }
       return m;
     }
-    case 18:
+    case 19:
       return TrashGet{random_number(random), random.chance(1, 2) ? "a/b" : "", random.chance(1, 2)};
-    case 19: {
+    case 20: {
       TrashRows m{random_number(random), {}, random_text(random, 20), random.chance(1, 2)};
       m.rows.resize(random.below(4));
       for (FoundTrash& row : m.rows)
@@ -282,7 +282,7 @@ Message random_message(Prng& random) {
                random.id<NodeId>()};
       return m;
     }
-    case 20:
+    case 21:
       return RestoreTrash{random_number(random), random.id<NodeId>(), {"x/1", "y/2"}};
     case 10: {
       Download m;
