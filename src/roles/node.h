@@ -202,11 +202,11 @@ class Node final : public SessionEvents,
  private:
   struct Peer {
     SessionInfo info;
-    std::optional<Hello> hello;  // its last; none yet: not a member in our eyes
-    bool greeted = false;        // our hello or hi went out
-    Instant renew_at = kNever;   // when a session that we opened gets new keys
-    Instant content_at{};        // when content was asked of it, or came from it, last
-    Instant since{};             // when its session came up
+    std::optional<Hello> hello;              // its last; none yet: not a member in our eyes
+    bool greeted = false;                    // our hello or hi went out
+    Instant renew_at = kNever;               // when a session that we opened gets new keys
+    Instant content_at{};                    // when content was asked of it, or came from it, last
+    Instant since{};                         // when its session came up
     std::optional<std::uint64_t> synced_at;  // the hub's sequence at which it said to be in sync
   };
   struct Wait {

@@ -1,8 +1,8 @@
 // Does a first pull fit on the disk (CONTRACT, Guards)? One that would not does not begin: a person
 // who starts a node on a small laptop should read two figures, not find a full disk.
 //
-// Invariant: nothing is fetched while waits() is true; a pull that was found to fit, or that a person
-// confirmed, does not wait again. Driven by the replica, which counts what is wanted and
+// Invariant: nothing is fetched while waits() is true; a pull that was found to fit, or that a
+// person confirmed, does not wait again. Driven by the replica, which counts what is wanted and
 // asks the disk.
 #pragma once
 
