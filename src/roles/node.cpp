@@ -159,7 +159,11 @@ void Node::pump(Instant now) {
   // What hub and client decided may be carried out at once: a turn later would be a network turn
   // later.
   replica_->pump(now);
+  // Before asking: a source that has just been found is asked in this turn; and after it, for what
+  // was asked for the first time.
+  if (find_due_) find_sources();
   send_requests();
+  if (find_due_) find_sources();
   send_returned();
   provider_->pump();
   give_credit();

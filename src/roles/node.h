@@ -322,6 +322,7 @@ class Node final : public SessionEvents,
   std::unique_ptr<Provider> provider_;
   std::unique_ptr<Carriage> carriage_;
   SourceFinder finder_;
+  bool find_due_ = false;  // something changed that find_sources() should see now
   std::map<Address, NodeId> content_dials_;
   std::set<SessionId> content_sessions_;                   // dialled for content alone
   std::set<std::pair<SessionId, ContentId>> parts_known_;  // sources that have part of it

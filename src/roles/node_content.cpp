@@ -67,6 +67,9 @@ void Node::send_requests() {
     Request& request = requests[{source, choice}];
     request.carrier = choice;
     if (auto at = sessions_.find(source); at != sessions_.end()) at->second.content_at = now_;
+    // A new one: who else has it is asked at once, and not with the next ping.
+    if (wanted.size >= SourceFinder::kLeastMissing && !finder_.knows(wanted.content))
+      find_due_ = true;
     if (wanted.size > Fetcher::kSmallBytes) carriage_->want_from(source, choice, now_);
     RequestItem item;
     item.transfer = wanted.transfer;

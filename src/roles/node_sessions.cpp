@@ -182,6 +182,7 @@ void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
     meet(peer);
     fetcher_->add_source(id);
     carriage_->session_up(peer.info, transport_->session_keys(id), hello.name);
+    find_due_ = find_due_ || content_sessions_.contains(id);
   }
   if (!peer.greeted) send_hello(id, true);
   if (hello.beacon_key && client_->hub() == id) use_beacon_key(*hello.beacon_key, true);

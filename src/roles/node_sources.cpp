@@ -16,8 +16,9 @@ constexpr std::size_t kMaxAskers = 256;
 
 }  // namespace
 
-// Each half second, with the ping.
+// Each half second, with the ping; at once when something is asked for, or answered.
 void Node::find_sources() {
+  find_due_ = false;
   const SessionId hub = client_->hub();
   finder_.set_wanted(hub == 0 ? std::vector<WantedContent>{}
                               : fetcher_->fetching_large(SourceFinder::kLeastMissing));
@@ -127,7 +128,10 @@ void Node::name_holders(SessionId asker, const std::optional<std::string>& path,
 }
 
 void Node::on_holders(SessionId id, const Holders& holders) {
-  if (client_->hub() == id) finder_.on_holders(holders, node_);
+  if (client_->hub() == id) {
+    finder_.on_holders(holders, node_);
+    find_due_ = true;
+  }
   for (const HolderItem& item : holders.items) {
     if (!parts_known_.contains({id, item.hash})) continue;
     RangeSet ranges;

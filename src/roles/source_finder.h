@@ -27,6 +27,7 @@ class SourceFinder {
   // What is being fetched now; the rest is forgotten.
   void set_wanted(const std::vector<WantedContent>& wanted);
   bool idle() const { return contents_.empty(); }
+  bool knows(const ContentId& content) const { return contents_.contains(content); }
   // Contents that the hub is to be asked about now.
   std::vector<ContentId> to_ask(Instant now);
   void on_holders(const Holders& told, const NodeId& self);

@@ -198,6 +198,7 @@ void Fetcher::submit_open(const ItemPtr& item) {
       },
       [this, item, opened] {
         item->job_running = false;
+        activation_due_ = true;
         if (!opened->status) {
           leave_active(*item);
           if (item->dropped) {

@@ -49,18 +49,22 @@ std::vector<std::pair<SourceId, RangeRequest>> Fetcher::take_requests() {
   return requests;
 }
 
+// One is opened at a time: what it takes of the disk counts against the next one only once it is
+// known to fit. Side by side, a file larger than the disk made all that were opened with it fail,
+// and so again at each retry.
 void Fetcher::activate_large() {
   if (!activation_due_) return;
-  std::vector<ItemPtr> chosen;
-  for (const auto& [order, item] : idle_large_) {
-    if (active_.size() + chosen.size() >= options_.open_large_files) break;
-    if (!candidates(*item).empty()) chosen.push_back(item);
-  }
+  for (const auto& [order, item] : active_)
+    if (item->phase == FetchPhase::kOpening) return;
   // With every place taken, the next one that becomes free raises the flag again.
   activation_due_ = false;
-  for (const ItemPtr& item : chosen) {
-    idle_large_.erase(item->order);
-    submit_open(item);
+  if (active_.size() >= options_.open_large_files) return;
+  for (const auto& [order, item] : idle_large_) {
+    if (candidates(*item).empty()) continue;
+    const ItemPtr chosen = item;
+    idle_large_.erase(chosen->order);
+    submit_open(chosen);
+    return;
   }
 }
 

@@ -278,7 +278,8 @@ void Replica::forget_ignored(const std::string& path) {
 
 void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
   const PathRecord* record = index_.find(seen.path);
-  clear_problem(seen.path);
+  // That it can be seen says nothing of whether it ever rests: a rescan must not hide a busy file.
+  if (!restless_.contains(seen.path)) clear_problem(seen.path);
   if (record && record->live() && record->stat == seen.stat && !racy_.contains(seen.path)) return;
   if (busy_.contains(seen.path) || timer_.waiting(seen.path)) return;
   // At start, what has rested for longer than the timer already need not wait for it again.

@@ -201,7 +201,7 @@ def test_limit():
 @timeout(240)
 def test_three_holders():
     """One file from three holders at 100 Mbit/s each: 2.7 times as fast as from one."""
-    size = 60_000_000
+    size = 120_000_000
     with Lan() as net:
         holders = [net.node(name) for name in "abc"]
         for node in holders:

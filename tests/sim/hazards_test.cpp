@@ -195,6 +195,7 @@ TEST_CASE("a file that is written to all the time goes out after ten times settl
   Pair pair(16, options);
   pair.world.start_all();
   pair.settle();
+  REQUIRE(pair.a.write("log", "line\n"));
   const Instant began = pair.world.now();
   std::vector<Instant> versions;
   std::string last;
@@ -225,6 +226,7 @@ TEST_CASE("a file that changes at each read is listed as busy and goes out when 
   pair.a.set_on_operation([&](const std::string& operation, const std::string& subject) {
     if (restless && operation == "read" && subject == "image") pair.a.append("image", "x");
   });
+  REQUIRE(pair.a.write("image", "x"));
   const Instant began = pair.world.now();
   while (pair.world.now() - began < 15min) {
     pair.a.append("image", "y");
