@@ -59,25 +59,26 @@ void DeleteGuard::expire(Instant now) {
 }
 
 void DeleteGuard::drop_oldest_appeared() {
-  auto [at, end] = appeared_by_content_.equal_range(appeared_.front().second);
-  while (at != end && at->second != appeared_.begin()) ++at;
-  LS_ASSERT(at != end);
-  appeared_by_content_.erase(at);
+  auto at = appeared_by_content_.find(appeared_.front().second);
+  LS_ASSERT(at != appeared_by_content_.end() && at->second.front() == appeared_.begin());
+  at->second.pop_front();
+  if (at->second.empty()) appeared_by_content_.erase(at);
   appeared_.pop_front();
 }
 
 bool DeleteGuard::take_appeared(const ContentId& content) {
   auto found = appeared_by_content_.find(content);
   if (found == appeared_by_content_.end()) return false;
-  appeared_.erase(found->second);
-  appeared_by_content_.erase(found);
+  appeared_.erase(found->second.back());
+  found->second.pop_back();
+  if (found->second.empty()) appeared_by_content_.erase(found);
   return true;
 }
 
 void DeleteGuard::insert(Runs::iterator run, const std::string& path, Delete what) {
   if (what.counts) ++run->count;
   if (!what.pushed) ++run->unpushed;
-  if (what.counts && what.content) by_content_.emplace(*what.content, path);
+  if (what.counts && what.content) by_content_[*what.content].insert(path);
   by_path_.emplace(path, run);
   run->deletes.emplace(path, std::move(what));
 }
@@ -102,12 +103,14 @@ bool DeleteGuard::on_reappear(const ContentId& content, Instant now) {
   if (found == by_content_.end()) {
     if (appeared_.size() >= kMaxAppeared) drop_oldest_appeared();
     appeared_.emplace_back(now, content);
-    appeared_by_content_.emplace(content, std::prev(appeared_.end()));
+    appeared_by_content_[content].push_back(std::prev(appeared_.end()));
     return false;
   }
-  auto run = by_path_.at(found->second);
-  Delete& what = run->deletes.at(found->second);
-  by_content_.erase(found);
+  const std::string path = *found->second.begin();
+  auto run = by_path_.at(path);
+  Delete& what = run->deletes.at(path);
+  found->second.erase(path);
+  if (found->second.empty()) by_content_.erase(found);
   LS_ASSERT(what.counts && run->count > 0);
   bool was_over = over(*run);
   what.counts = false;
@@ -128,10 +131,10 @@ void DeleteGuard::on_pushed(const std::string& path) {
 
 void DeleteGuard::forget_content(const std::string& path, const Delete& what) {
   if (!what.counts || !what.content) return;
-  auto [at, end] = by_content_.equal_range(*what.content);
-  while (at != end && at->second != path) ++at;
-  LS_ASSERT(at != end);
-  by_content_.erase(at);
+  auto at = by_content_.find(*what.content);
+  LS_ASSERT(at != by_content_.end() && at->second.contains(path));
+  at->second.erase(path);
+  if (at->second.empty()) by_content_.erase(at);
 }
 
 bool DeleteGuard::on_restored(const std::string& path) {

@@ -9,9 +9,11 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -108,9 +110,12 @@ class DeleteGuard {
   Instant last_delete_{};
   std::unordered_map<std::string, Runs::iterator> by_path_;
   // Deletes that may yet turn out to be renames; never iterated into an output.
-  std::unordered_multimap<ContentId, std::string, TaggedBytesHash> by_content_;
+  std::unordered_map<ContentId, std::set<std::string>, TaggedBytesHash> by_content_;
   Appeared appeared_;
-  std::unordered_multimap<ContentId, Appeared::iterator, TaggedBytesHash> appeared_by_content_;
+  // Of each content its appearances, oldest first. A queue each and no multimap: of 100,000 equal
+  // files (a skeleton of empty ones, say) each removal searched through all the others.
+  std::unordered_map<ContentId, std::deque<Appeared::iterator>, TaggedBytesHash>
+      appeared_by_content_;
 };
 
 }  // namespace lansync

@@ -111,19 +111,13 @@ void Index::count(const PathRecord& record, int sign) {
 
 void Index::index_content(const std::string& path, const PathRecord& record) {
   if (!record.live() || !record.local->is_file()) return;
-  by_content_.emplace(content_key(record.local->content), &path);
+  by_content_.insert({content_key(record.local->content), &path});
 }
 
 void Index::unindex_content(const std::string& path, const PathRecord& record) {
   if (!record.live() || !record.local->is_file()) return;
-  auto [begin, end] = by_content_.equal_range(content_key(record.local->content));
-  for (auto at = begin; at != end; ++at) {
-    if (at->second == &path) {
-      by_content_.erase(at);
-      return;
-    }
-  }
-  LS_ASSERT(false && "a live file is missing from the content lookup");
+  std::size_t erased = by_content_.erase({content_key(record.local->content), &path});
+  LS_ASSERT(erased == 1);
 }
 
 void Index::set_remote(const std::string& path, EntryPtr entry) {
@@ -188,44 +182,37 @@ std::optional<std::string> Index::find_content(const ContentId& content,
   if (hinted && hinted->live() && hinted->local->is_file() && hinted->local->content == content) {
     return hint;
   }
-  auto [begin, end] = by_content_.equal_range(content_key(content));
-  std::optional<std::string> best;
-  for (auto at = begin; at != end; ++at) {
-    const PathRecord* record = find(*at->second);
-    // The smallest path: which one an unordered map shows first must not matter.
-    if (record->local->content == content && (!best || *at->second < *best)) best = *at->second;
+  // In order of the path, so the first that has it is the one that every node would name.
+  const std::string none;
+  const std::uint64_t key = content_key(content);
+  for (auto at = by_content_.lower_bound({key, &none}); at != by_content_.end(); ++at) {
+    if (at->key != key) break;
+    if (find(*at->name)->local->content == content) return *at->name;
   }
-  return best;
+  return std::nullopt;
 }
 
 std::optional<std::string> Index::find_trash(const ContentId& content) const {
-  auto [begin, end] = trash_by_content_.equal_range(content_key(content));
-  std::optional<std::string> best;
-  for (auto at = begin; at != end; ++at) {
-    if (trash_.at(*at->second).content == content && (!best || *at->second < *best)) {
-      best = *at->second;
-    }
+  const std::string none;
+  const std::uint64_t key = content_key(content);
+  for (auto at = trash_by_content_.lower_bound({key, &none}); at != trash_by_content_.end(); ++at) {
+    if (at->key != key) break;
+    if (trash_.at(*at->name).content == content) return *at->name;
   }
-  return best;
+  return std::nullopt;
 }
 
 void Index::add_trash(const std::string& name, const TrashItem& item) {
   auto [at, fresh] = trash_.try_emplace(name, item);
   if (!fresh) return;
-  if (!item.content.is_zero()) trash_by_content_.emplace(content_key(item.content), &at->first);
+  if (!item.content.is_zero()) trash_by_content_.insert({content_key(item.content), &at->first});
   trash_added_.insert(name);
 }
 
 void Index::remove_trash(const std::string& name) {
   auto at = trash_.find(name);
   if (at == trash_.end()) return;
-  auto [begin, end] = trash_by_content_.equal_range(content_key(at->second.content));
-  for (auto row = begin; row != end; ++row) {
-    if (row->second == &at->first) {
-      trash_by_content_.erase(row);
-      break;
-    }
-  }
+  trash_by_content_.erase({content_key(at->second.content), &at->first});
   trash_.erase(at);
   trash_added_.erase(name);
   trash_removed_.push_back(name);

@@ -67,7 +67,7 @@ MANY = 100_000
 
 
 def test_hundred_thousand_files():
-    """100,000 files made at once (inotify overflows) all arrive; memory stays bounded."""
+    """100,000 different files made at once (inotify overflows) all arrive; memory stays bounded."""
     with Lan() as net:
         a, b = group(net)
         made = os.path.join(net.root, "made")
@@ -75,7 +75,9 @@ def test_hundred_thousand_files():
         for d in range(100):
             os.makedirs(f"{made}/{d}")
             for n in range(MANY // 100):
-                os.close(os.open(f"{made}/{d}/{n}", os.O_WRONLY | os.O_CREAT, 0o644))
+                file = os.open(f"{made}/{d}/{n}", os.O_WRONLY | os.O_CREAT, 0o644)
+                os.write(file, b"%d/%d" % (d, n))
+                os.close(file)
         subprocess.run(["tar", "-C", made, "-cf", made + ".tar", "."], check=True)
         started = time.monotonic()
         subprocess.run(["tar", "-C", a.path, "-xf", made + ".tar"], check=True)
