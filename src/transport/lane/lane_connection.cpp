@@ -74,8 +74,8 @@ struct LaneConnection::State {
   Instant probe_at;     // kNever: none is due
   Duration probe_gap = kFirstProbeGap;
   Duration round_gap = kFirstRound;
-  int probes_left = 0;  // of this round, while blocked
-  Instant last_probe = Instant::min();
+  int probes_left = 0;                // of this round, while blocked
+  std::optional<Instant> last_probe;  // none yet: a difference from the least Instant overflows
 
   // Reports.
   bool report_now = false;
@@ -390,7 +390,8 @@ void LaneConnection::State::on_body(ByteView body, std::uint64_t number, Instant
       if (!probe || probe->floor > number) return violate("lane: a probe that is none");
       assembler.raise_floor(probe->floor);
       report_now = true;
-      if (state != CarrierState::kUp && now - last_probe >= kHeardProbeGap) probes_due = 1;
+      if (state != CarrierState::kUp && (!last_probe || now - *last_probe >= kHeardProbeGap))
+        probes_due = 1;
       return;
     }
   }
