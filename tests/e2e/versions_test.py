@@ -81,7 +81,8 @@ def test_peer_of_another_protocol():
             b = net.node("b").start(*FAST)
             a.write("x.txt", "x")
             settled([a, b])
-            check(f"protocol {newer}" in b.status()["reason"], f"b: {b.status()['reason']!r}")
+            # b has to hear it first, and in sync it may be sooner.
+            eventually(lambda: f"protocol {newer}" in b.status()["reason"], 10, lambda: f"b: {b.status()['reason']!r}")
             check(a.log().count(f"protocol {newer}") == 1, "the log repeats it")
 
 
