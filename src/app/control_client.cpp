@@ -14,26 +14,13 @@
 #include "app/control_path.h"
 #include "app/options.h"
 #include "base/log.h"
+#include "platform/posix.h"
 
 namespace lansync {
 namespace {
 
 // An index of a million conflicts is well below this; a node that sends more is no node.
 constexpr std::size_t kMaxAnswerBytes = std::size_t{1} << 30;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 class Deadline {
  public:
@@ -182,8 +169,8 @@ ControlAnswer ask_node(const std::string& dir, const std::string& command, const
   if (!connected)
     return failed(connected.error().code == ErrorCode::kNotFound ? kExitNoNode : kExitFailed,
                   connected.error().detail);
-  Descriptor socket(*connected);
-  Descriptor process(until_gone ? open_process_of(*connected) : -1);
+  UniqueFd socket(*connected);
+  UniqueFd process(until_gone ? open_process_of(*connected) : -1);
   Json request = {{"command", command}, {"args", arguments}};
   // A node that has too many connections answers before it was asked: read even if sending fails.
   Io sent = send_all(socket.get(), json_line(request) + "\n", deadline);

@@ -17,24 +17,11 @@
 #include "app/units.h"
 #include "base/log.h"
 #include "base/rel_path.h"
+#include "platform/posix.h"
 #include "sync/hashing.h"
 
 namespace lansync {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 constexpr Duration kGiveBackTimeout = 2s;
 
@@ -98,13 +85,13 @@ Status write_output(const CommandLine& command, const DownloadReport& report,
                     const std::function<void()>& opened) {
   const std::string source = str(command.dir, "/", report.file);
   const std::string target = target_of(command.output, report.name);
-  Descriptor from(::open(source.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  UniqueFd from(::open(source.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   const int why = errno;
   opened();
   errno = why;
   if (from.get() < 0) return failed("read", source);
   std::string temp = target + ".lansync-XXXXXX";
-  Descriptor to(::mkostemp(temp.data(), O_CLOEXEC));
+  UniqueFd to(::mkostemp(temp.data(), O_CLOEXEC));
   if (to.get() < 0) return failed("written", target);
   Status status = fill(from.get(), to.get(), source, target, report);
   if (status && ::rename(temp.c_str(), target.c_str()) != 0) status = failed("written", target);

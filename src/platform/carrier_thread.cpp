@@ -6,13 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <ctime>
 #include <iterator>
-#include <system_error>
 
 #include "base/assert.h"
-#include "base/log.h"
+#include "platform/start_thread.h"
 
 namespace lansync {
 namespace {
@@ -65,20 +63,9 @@ Result<std::unique_ptr<CarrierThread>> CarrierThread::create(std::unique_ptr<Car
                                                            std::move(epoll), std::move(signal_fd),
                                                            std::move(timer)));
   carrier->engine_->start(Poller(carrier->epoll_.get()));
-  // Signals are for the control thread.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::string why;
-  try {
-    carrier->thread_ = std::thread([raw = carrier.get()] { raw->run(); });
-  } catch (const std::system_error& failed) {
-    why = failed.what();
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (!carrier->thread_.joinable())
-    return Error{ErrorCode::kBusy, str("cannot start a thread: ", why)};
+  auto thread = start_thread([raw = carrier.get()] { raw->run(); });
+  if (!thread) return thread.error();
+  carrier->thread_ = std::move(*thread);
   return carrier;
 }
 

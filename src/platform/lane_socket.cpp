@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "platform/socket_address.h"
 
 // Debian 12's headers have both; older ones need not, and the kernel decides anyhow.
 #ifndef UDP_SEGMENT
@@ -35,14 +36,6 @@ void set_buffer(int fd, int forced, int ordinary) {
   // The forced kind needs CAP_NET_ADMIN and goes beyond rmem_max; the other is cut to it.
   if (setsockopt(fd, SOL_SOCKET, forced, &kBufferBytes, sizeof kBufferBytes) == 0) return;
   (void)setsockopt(fd, SOL_SOCKET, ordinary, &kBufferBytes, sizeof kBufferBytes);
-}
-
-sockaddr_in to_sockaddr(const Address& address) {
-  sockaddr_in out{};
-  out.sin_family = AF_INET;
-  out.sin_port = htons(address.port);
-  out.sin_addr.s_addr = htonl(address.ip);
-  return out;
 }
 
 // The length of the datagrams in a train; 0: it is a single one.

@@ -5,19 +5,12 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "platform/socket_address.h"
 
 namespace lansync {
 namespace {
 
 constexpr int kBacklog = 64;
-
-sockaddr_in to_sockaddr(const Address& address) {
-  sockaddr_in out{};
-  out.sin_family = AF_INET;
-  out.sin_port = htons(address.port);
-  out.sin_addr.s_addr = htonl(address.ip);
-  return out;
-}
 
 void set_option(int fd, int level, int option, int value) {
   // What a kernel does not know it does without: all of them only make things better.

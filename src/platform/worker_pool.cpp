@@ -4,11 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
-#include <system_error>
 
 #include "base/assert.h"
-#include "base/log.h"
+#include "platform/start_thread.h"
 
 namespace lansync {
 namespace {
@@ -27,21 +25,16 @@ Result<std::unique_ptr<WorkerPool>> WorkerPool::create(std::size_t threads) {
   if (!wake.valid()) return posix_error(errno, "make an eventfd");
   std::unique_ptr<WorkerPool> pool(new WorkerPool(std::move(wake)));
   pool->bulk_limit_ = std::max<std::size_t>(1, threads - 1);
-  // Signals are for the control thread: a worker inherits a mask that blocks them all.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::string why;
-  try {
-    for (std::size_t i = 0; i < threads; ++i) {
-      pool->threads_.emplace_back([raw = pool.get()] { raw->run_thread(); });
+  for (std::size_t i = 0; i < threads; ++i) {
+    auto thread = start_thread([raw = pool.get()] { raw->run_thread(); });
+    if (thread) {
+      pool->threads_.push_back(std::move(*thread));
+    } else if (pool->threads_.empty()) {
+      return thread.error();
+    } else {
+      break;  // slower with fewer, but it works
     }
-  } catch (const std::system_error& failed) {
-    why = failed.what();
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (pool->threads_.empty()) return Error{ErrorCode::kBusy, str("cannot start a thread: ", why)};
   return pool;
 }
 

@@ -63,7 +63,7 @@ void Downloads::start(NodeControl::Token token, const DownloadAsk& what, Instant
 }
 
 // Fetches the version that the group has now.
-void Downloads::begin(One& one, Instant now) {
+void Downloads::begin(One& one) {
   one.entry = entry_of(one.what.name);
   if (!one.entry || !one.entry->is_file()) {
     fail(one, str(printable(one.what.name), " was deleted meanwhile"));
@@ -107,7 +107,6 @@ void Downloads::begin(One& one, Instant now) {
         on_aside(token, content, temp);
       });
   if (!begun) fail(one, begun.error().detail);
-  (void)now;
 }
 
 void Downloads::on_aside(NodeControl::Token token, const ContentId& content,
@@ -262,7 +261,7 @@ void Downloads::watch(One& one, Instant now) {
   if (moved) {
     replica_.drop_aside(one.entry->content);
     if (one.what.carrier != CarrierChoice::kAuto) host_.forget_carrier(one.entry->content);
-    begin(one, now);
+    begin(one);
     return;
   }
   if (now - one.refused_at < kRefusedPatience) return;
@@ -281,7 +280,7 @@ void Downloads::step(One& one, Instant now) {
     case Stage::kReach:
       if (one.peer) one.session = host_.usable_session(*one.peer);
       if (!one.peer || one.session != 0) {
-        begin(one, now);
+        begin(one);
       } else if (now >= one.until) {
         fail(one, str(printable(host_.name_of(*one.peer), 64),
                       " cannot be reached straight from here: see `lansync doctor`"));

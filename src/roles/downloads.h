@@ -85,7 +85,7 @@ class Downloads {
     Instant until{};
   };
 
-  void begin(One& one, Instant now);
+  void begin(One& one);
   void step(One& one, Instant now);
   void watch(One& one, Instant now);
   void on_aside(NodeControl::Token token, const ContentId& content,

@@ -34,9 +34,10 @@ bool Node::on_request(SessionId id, const Request& request) {
     for (const WireRange& range : item.ranges) wanted.ranges.push_back({range.begin, range.end});
     demand_->on_request(item.name, item.hash, now_);
     if (!provider_->on_request(id, wanted)) return false;
-    if (item.size > Provider::kSmallBytes) note_asker(id, item.hash);
-    if (item.size > Provider::kSmallBytes)
+    if (item.size > Provider::kSmallBytes) {
+      note_asker(id, item.hash);
       carriage_->on_request(id, item.transfer, request.carrier);
+    }
   }
   return true;
 }

@@ -18,14 +18,11 @@ const char* reason_of(const Error& error) {
   return error.code == ErrorCode::kChanged ? "changed" : "io";
 }
 
-// The bytes of `range` in pieces that end at multiples of `cut`, if the file is the expected one
-// before and after.
-Result<std::vector<Bytes>> read_checked(ReadFile& file, const FileStat& expected, ByteRange range,
-                                        std::uint64_t cut) {
-  const Error changed{ErrorCode::kChanged, "the file is not what the index says"};
-  auto before = file.stat();
-  if (!before) return before.error();
-  if (!before->same_file_bytes(expected)) return changed;
+// The bytes of `range` in pieces that end at multiples of `cut`; `too_short` if the file ends
+// before.
+template <typename File>
+Result<std::vector<Bytes>> read_pieces(File& file, ByteRange range, std::uint64_t cut,
+                                       const Error& too_short) {
   std::vector<Bytes> pieces;
   for (std::uint64_t begin = range.begin; begin < range.end;) {
     const std::uint64_t end = std::min(range.end, (begin / cut + 1) * cut);
@@ -34,11 +31,24 @@ Result<std::vector<Bytes>> read_checked(ReadFile& file, const FileStat& expected
     while (filled < data.size()) {
       auto got = file.read(begin + filled, std::span(data).subspan(filled));
       if (!got) return got.error();
-      if (*got == 0) return changed;
+      if (*got == 0) return too_short;
       filled += *got;
     }
     begin = end;
   }
+  return pieces;
+}
+
+// The same, if the file is the expected one
+// before and after.
+Result<std::vector<Bytes>> read_checked(ReadFile& file, const FileStat& expected, ByteRange range,
+                                        std::uint64_t cut) {
+  const Error changed{ErrorCode::kChanged, "the file is not what the index says"};
+  auto before = file.stat();
+  if (!before) return before.error();
+  if (!before->same_file_bytes(expected)) return changed;
+  auto pieces = read_pieces(file, range, cut, changed);
+  if (!pieces) return pieces.error();
   auto after = file.stat();
   if (!after) return after.error();
   // ctime too: a writer that sets mtime back, or goes through a map, is seen here.
@@ -51,20 +61,8 @@ Result<std::vector<Bytes>> read_temp(FileSystem& fs, const std::string& name, By
                                      std::uint64_t cut) {
   auto file = fs.open_temp(name);
   if (!file) return file.error();
-  std::vector<Bytes> pieces;
-  for (std::uint64_t begin = range.begin; begin < range.end;) {
-    const std::uint64_t end = std::min(range.end, (begin / cut + 1) * cut);
-    Bytes& data = pieces.emplace_back(static_cast<std::size_t>(end - begin));
-    std::size_t filled = 0;
-    while (filled < data.size()) {
-      auto got = (*file)->read(begin + filled, std::span(data).subspan(filled));
-      if (!got) return got.error();
-      if (*got == 0) return Error{ErrorCode::kChanged, "the file in tmp is shorter than it was"};
-      filled += *got;
-    }
-    begin = end;
-  }
-  return pieces;
+  return read_pieces(**file, range, cut,
+                     {ErrorCode::kChanged, "the file in tmp is shorter than it was"});
 }
 
 }  // namespace

@@ -216,7 +216,7 @@ void Replica::pump(Instant now) {
   run_retries(now);
   check_room(now);
   plan(now);
-  take_fetched(now);
+  take_fetched();
   start_apply(now);
   prune_ready(now);
   start_commit(now);

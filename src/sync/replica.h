@@ -294,10 +294,11 @@ class Replica final : public ContentLocator {
 
   // remote
   void plan(Instant now);
-  void want_content(const std::string& path, const EntryPtr& entry, Instant now);
+  static WantedContent wanted_of(const std::string& path, const Entry& entry);
+  void want_content(const std::string& path, const EntryPtr& entry);
   void start_copy(const ContentId& content, const std::string& from, bool from_trash);
   void on_content_ready(const ContentId& content, const std::string& temp);
-  void take_fetched(Instant now);
+  void take_fetched();
   void queue_change(const Operation& operation, DiskChange::Kind kind, const std::string& temp);
   bool waits_for_children(const Operation& operation) const;
   void carry_out(const Operation& operation, Instant now);

@@ -126,12 +126,7 @@ Status Replica::fetch_aside(const std::string& path, const EntryPtr& entry,
   }
   // What the folder fetches already is taken along.
   if (!waiting_.contains(content)) {
-    WantedContent wanted;
-    wanted.content = content;
-    wanted.size = entry->size;
-    wanted.md5 = entry->md5;
-    wanted.name = path;
-    fetcher_.want(wanted);
+    fetcher_.want(wanted_of(path, *entry));
     fetcher_.set_sources(content, sources.empty() ? sources_ : sources);
   }
   asides_[content] = {std::move(sources), std::move(done)};

@@ -172,7 +172,7 @@ void Replica::carry_out(const Operation& operation, Instant now) {
         awaiting_room_.insert(path);
         break;
       }
-      want_content(path, operation.entry, now);
+      want_content(path, operation.entry);
       break;
     case OperationKind::kMakeDirectory:
       queue_change(operation, DiskChange::Kind::kMakeDirectory, {});
@@ -240,7 +240,16 @@ std::string Replica::trash_name(const std::string& path) {
 // ---- content
 // ----------------------------------------------------------------------------------------
 
-void Replica::want_content(const std::string& path, const EntryPtr& entry, Instant now) {
+WantedContent Replica::wanted_of(const std::string& path, const Entry& entry) {
+  WantedContent wanted;
+  wanted.content = entry.content;
+  wanted.size = entry.size;
+  wanted.md5 = entry.md5;
+  wanted.name = path;
+  return wanted;
+}
+
+void Replica::want_content(const std::string& path, const EntryPtr& entry) {
   const ContentId& content = entry->content;
   if (auto at = waits_for_.find(path); at != waits_for_.end() && at->second != content) {
     drop_interest(path);
@@ -255,7 +264,6 @@ void Replica::want_content(const std::string& path, const EntryPtr& entry, Insta
   bool first = waiting_[content].empty();
   waiting_[content].insert(path);
   waits_for_[path] = content;
-  (void)now;
   if (copying_.contains(content)) return;
   if (!no_copy_.contains(content)) {
     if (auto from = index_.find_content(content, path)) {
@@ -268,12 +276,7 @@ void Replica::want_content(const std::string& path, const EntryPtr& entry, Insta
     }
   }
   if (first) {
-    WantedContent wanted;
-    wanted.content = content;
-    wanted.size = entry->size;
-    wanted.md5 = entry->md5;
-    wanted.name = path;
-    fetcher_.want(wanted);
+    fetcher_.want(wanted_of(path, *entry));
   }
   fetcher_.set_sources(content, sources_of(content, path));
 }
@@ -334,7 +337,7 @@ void Replica::start_copy(const ContentId& content, const std::string& from, bool
       });
 }
 
-void Replica::take_fetched(Instant now) {
+void Replica::take_fetched() {
   for (const FinishedContent& finished : fetcher_.take_finished()) {
     if (finished.status) {
       if (events_) events_->on_fetched(finished.content, finished.source, finished.via);
@@ -355,7 +358,6 @@ void Replica::take_fetched(Instant now) {
       if (events_) events_->on_fetch_failed(path, finished.status.error().detail);
     }
   }
-  (void)now;
 }
 
 // The first path takes the temp file; the others find its copy in the index afterwards.

@@ -6,9 +6,8 @@ import time
 import netns
 import tree
 from cases import check, check_equal, eventually, main, timeout
-from lan import Lan, settled
+from lan import FAST, Lan, settled
 
-FAST = ("--settle", "200ms")
 LANE = 27802
 
 

@@ -11,10 +11,9 @@ import termios
 import time
 
 from cases import check, check_equal, eventually, main
-from lan import Lan, Outcome, program, settled
+from lan import FAST, Lan, Outcome, program, settled
 import netns
 
-FAST = ("--settle", "200ms")
 
 STATUS = {
     "node": {"id": str, "name": str, "version": str},

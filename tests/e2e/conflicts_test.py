@@ -5,19 +5,9 @@ import time
 
 import tree
 from cases import check, check_equal, eventually, main
-from lan import Lan, settled
+from lan import FAST, Lan, group, settled
 
-FAST = ("--settle", "200ms")
 COPY = re.compile(r"^(.*) \(conflict (\S+) \d{4}-\d\d-\d\d \d\d\.\d\d\.\d\d(?: [0-9a-f]{8})?\)(\.[^./]*)?$")
-
-
-def group(net, names="abc"):
-    nodes = [net.node(name) for name in names]
-    for node in nodes:
-        node.start(*FAST)
-    for node in nodes:
-        node.wait(peers=len(nodes) - 1)
-    return nodes
 
 
 def copies_of(name, found):
@@ -40,7 +30,7 @@ def check_all_kept(found, root, name, versions):
 def test_all_edit_at_once():
     """All three save one file at the same moment: one winner, one copy for each loser, the same everywhere."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         nodes[0].write("plan.txt", "common base")
         settled(nodes)
         for node in nodes:
@@ -86,7 +76,7 @@ def eventually_one_group(nodes, seconds=60):
 def test_split_in_three():
     """A group split in three, the same file saved in each part: one copy per loser after the reunion."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         nodes[0].write("doc.md", "base")
         nodes[0].write("quiet.txt", "untouched")
         settled(nodes)
@@ -106,7 +96,7 @@ def test_split_in_three():
 def test_same_bytes_are_no_conflict():
     """The same change made on two nodes at once is no conflict."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         nodes[0].write("same.txt", "base")
         settled(nodes)
         for node in nodes:
@@ -118,7 +108,7 @@ def test_same_bytes_are_no_conflict():
 def test_edit_beats_delete():
     """A file edited on one node and deleted on another at once is kept, with the edit."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         a, b, c = nodes
         for turn, (editor, deleter) in enumerate([(a, b), (b, a), (b, c), (c, b)]):
             name = f"f{turn}.txt"
@@ -133,7 +123,7 @@ def test_edit_beats_delete():
 def test_edit_in_deleted_directory():
     """A directory deleted on one node while a file in it is edited on another: the edited file stays."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         a, b, c = nodes
         for n in range(4):
             a.write(f"dir/{n}.txt", str(n))
@@ -149,7 +139,7 @@ def test_edit_in_deleted_directory():
 def test_file_and_directory_of_one_name():
     """A file and a directory made under one name at once: the file's bytes and the directory's survive."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         a, b, c = nodes
         settled(nodes)
         b.write("name", "i am a file")
@@ -162,7 +152,7 @@ def test_file_and_directory_of_one_name():
 def test_mode_and_content_merge():
     """Content changed here and mode changed there at once is no conflict: both changes are kept."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         a, b, c = nodes
         a.write("tool.sh", "old", mode=0o644)
         settled(nodes)
@@ -214,7 +204,7 @@ def test_equal_folders_cost_digests():
 def test_conflict_storm():
     """All nodes edit the same ten files again and again: it converges, and no copy has a copy."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         for turn in range(5):
             for node in nodes:
                 for n in range(10):

@@ -5,10 +5,9 @@ import threading
 import time
 
 from cases import check, check_equal, eventually, main
-from lan import Lan
+from lan import FAST, Lan
 from tree import payload
 
-FAST = ("--settle", "200ms")
 FIELDS = ["carrier", "md5", "mtime", "name", "peer", "seconds", "size"]
 
 

@@ -4,25 +4,15 @@ import time
 
 import tree
 from cases import check, check_equal, eventually, main
-from lan import Lan, same_trees, settled
+from lan import Lan, group, same_trees, settled
 
 SETTLE = 0.2
-FAST = ("--settle", "200ms")
-
-
-def group(net, names="abc", *options):
-    nodes = [net.node(name) for name in names]
-    for node in nodes:
-        node.start(*FAST, *options)
-    for node in nodes:
-        node.wait(peers=len(nodes) - 1)
-    return nodes
 
 
 def test_saved_file_is_fast():
     """A saved file is on every node, whole, within 0.5 s after its quiet timer, whoever saves it."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         worst = 0.0
         for turn in range(9):
             author = nodes[turn % 3]
@@ -38,7 +28,7 @@ def test_saved_file_is_fast():
 def test_changed_file_is_fast():
     """A change to a file is everywhere within 0.5 s after its quiet timer; nobody ever sees a part of it."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         versions = [tree.payload(300_000, f"v{n}") for n in range(5)]
         nodes[0].write("doc.bin", versions[0])
         settled(nodes)
@@ -61,7 +51,7 @@ def test_changed_file_is_fast():
 def test_all_kinds():
     """Modes, empty files and directories, symlinks, UTF-8 names, deep paths, mtimes and large files arrive."""
     with Lan() as net:
-        a, b, c = group(net)
+        a, b, c = group(net, "abc")
         a.write("plain.txt", "x")
         a.write("run.sh", "#!/bin/sh\n", mode=0o755)
         a.write("secret", "s", mode=0o600)
@@ -123,7 +113,7 @@ def test_suid_is_not_taken():
 def test_deletes():
     """Deletes of files, links and whole directories arrive, and what was deleted elsewhere is in the trash."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         a, b, c = nodes
         for n in range(5):
             a.write(f"dir/sub/{n}.txt", str(n))
@@ -164,7 +154,7 @@ def test_trash_restore():
 def test_renames_and_copies_send_nothing():
     """A rename, a move of a directory and a copy arrive without their content being sent again."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         a, b, c = nodes
         for n in range(10):
             a.write(f"photos/{n}.jpg", tree.payload(300_000, n))
@@ -224,7 +214,7 @@ def test_swap_names():
 def test_editors_save():
     """The ways in which editors save (rename over, backup and rewrite, truncate) are one edit, no conflict."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         a, b, c = nodes
         a.write("text.txt", "version 0\n")
         settled(nodes)
@@ -272,7 +262,7 @@ def test_ignore_file():
 def test_pause():
     """`pause` holds everything both ways, also over a restart; the others go on; `resume` lets it through."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         hub = next(node for node in nodes if node.status()["role"] == "server")
         c, *others = [node for node in nodes if node is not hub] + [hub]
         check_equal(c.cli("pause").code, 0, "exit code of pause")
@@ -296,7 +286,7 @@ def test_pause():
 def test_paused_hub():
     """A paused hub does not stop the others: what they save still reaches each other."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         hub = next(node for node in nodes if node.status()["role"] == "server")
         others = [node for node in nodes if node is not hub]
         check_equal(hub.cli("pause").code, 0, "exit code of pause")
@@ -332,7 +322,7 @@ def test_growing_log():
 def test_offline_edits():
     """What was edited, made and deleted while a node was not running arrives when it starts again."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         a, b, c = nodes
         for n in range(6):
             a.write(f"{n}.txt", str(n))
@@ -354,7 +344,7 @@ def test_offline_edits():
 def test_loss_and_slow_line():
     """With 5 % loss and a line of 50 Mbit/s everything still arrives."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         net.rate("50mbit")
         net.loss(5)
         for n in range(40):
@@ -378,7 +368,7 @@ def test_many_small_files():
 def test_silent_when_idle():
     """Once all are in sync nobody sends content, and a pair of idle nodes says little."""
     with Lan() as net:
-        nodes = group(net)
+        nodes = group(net, "abc")
         nodes[0].write("x.bin", tree.payload(100_000, 0))
         settled(nodes)
         before = [node.status()["counters"] for node in nodes]

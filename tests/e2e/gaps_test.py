@@ -6,25 +6,8 @@ import subprocess
 import time
 
 from cases import check, check_equal, eventually, main
-from lan import Lan, program, settled
+from lan import FAST, Lan, filled, group, program, settled
 import netns
-
-FAST = ("--settle", "200ms")
-
-
-def group(net, names="ab", *options):
-    nodes = [net.node(name) for name in names]
-    for node in nodes:
-        node.start(*FAST, *options)
-    for node in nodes:
-        node.wait(peers=len(nodes) - 1)
-    return nodes
-
-
-def filled(nodes, count):
-    for n in range(count):
-        nodes[0].write(f"d{n % 5}/{n}.txt", f"file {n}")
-    return settled(nodes)
 
 
 def client_of(nodes):

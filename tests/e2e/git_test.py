@@ -6,9 +6,8 @@ import time
 
 import tree
 from cases import check, check_equal, main, timeout
-from lan import Lan, same_trees, settled
+from lan import FAST, Lan, same_trees, settled
 
-FAST = ("--settle", "200ms")
 FILES = 2500
 
 

@@ -6,24 +6,7 @@ import stat
 import time
 
 from cases import check, check_equal, eventually, main
-from lan import Lan, settled
-
-FAST = ("--settle", "200ms")
-
-
-def group(net, names="ab", *options):
-    nodes = [net.node(name) for name in names]
-    for node in nodes:
-        node.start(*FAST, *options)
-    for node in nodes:
-        node.wait(peers=len(nodes) - 1)
-    return nodes
-
-
-def filled(nodes, count):
-    for n in range(count):
-        nodes[0].write(f"d{n % 5}/{n}.txt", f"file {n}")
-    return settled(nodes)
+from lan import FAST, Lan, filled, group, settled
 
 
 def test_mass_delete_held_and_confirmed():

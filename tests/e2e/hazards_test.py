@@ -8,18 +8,7 @@ import time
 
 import netns
 from cases import check, check_equal, eventually, main
-from lan import Lan, program, settled
-
-FAST = ("--settle", "200ms")
-
-
-def group(net, names="ab", *options):
-    nodes = [net.node(name) for name in names]
-    for node in nodes:
-        node.start(*FAST, *options)
-    for node in nodes:
-        node.wait(peers=len(nodes) - 1)
-    return nodes
+from lan import FAST, Lan, group, program, settled
 
 
 @contextlib.contextmanager

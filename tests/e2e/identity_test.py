@@ -5,18 +5,7 @@ import time
 
 import tree
 from cases import check, check_equal, eventually, main
-from lan import Lan, settled
-
-FAST = ("--settle", "200ms")
-
-
-def group(net, names="ab"):
-    nodes = [net.node(name) for name in names]
-    for node in nodes:
-        node.start(*FAST)
-    for node in nodes:
-        node.wait(peers=len(nodes) - 1)
-    return nodes
+from lan import FAST, Lan, group, settled
 
 
 def node_id(node):

@@ -23,6 +23,8 @@ import tree
 
 _last_words = []
 
+FAST = ("--settle", "200ms")  # what nearly all tests start their nodes with
+
 
 def program():
     """The lansync under test."""
@@ -403,3 +405,20 @@ def settled(nodes, seconds=30, mtimes=False):
         for node in nodes:
             node.wait(peers=len(nodes) - 1, seconds=seconds)
     return same_trees(nodes, seconds, mtimes)
+
+
+def group(net, names="ab", *options):
+    """Nodes of these names, started and known to each other."""
+    nodes = [net.node(name) for name in names]
+    for node in nodes:
+        node.start(*FAST, *options)
+    for node in nodes:
+        node.wait(peers=len(nodes) - 1)
+    return nodes
+
+
+def filled(nodes, count, directories=5):
+    """`count` small files on the first of them, and everywhere."""
+    for n in range(count):
+        nodes[0].write(f"d{n % directories}/{n}.txt", f"file {n}")
+    return settled(nodes)

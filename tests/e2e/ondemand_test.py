@@ -3,10 +3,8 @@ import os
 import threading
 
 from cases import check, check_equal, eventually, main
-from lan import Lan, settled
+from lan import FAST, Lan
 from tree import payload
-
-FAST = ("--settle", "200ms")
 
 
 def files_of(node):

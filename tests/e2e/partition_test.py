@@ -4,18 +4,7 @@ import time
 import tree
 from cases import check, check_equal, eventually, main
 from conflicts_test import eventually_one_group
-from lan import Lan, settled
-
-FAST = ("--settle", "200ms")
-
-
-def group(net, names):
-    nodes = [net.node(name) for name in names]
-    for node in nodes:
-        node.start(*FAST)
-    for node in nodes:
-        node.wait(peers=len(nodes) - 1)
-    return nodes
+from lan import Lan, group, settled
 
 
 def test_partition_of_twenty_seconds():

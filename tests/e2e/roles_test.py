@@ -3,9 +3,7 @@ import signal
 import time
 
 from cases import check, check_equal, eventually, main
-from lan import Lan, same_trees, settled
-
-FAST = ("--settle", "200ms")
+from lan import FAST, Lan, same_trees, settled
 
 
 def roles(nodes):

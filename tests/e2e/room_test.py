@@ -6,9 +6,8 @@ import time
 
 import tree
 from cases import check, check_equal, eventually, main
-from lan import Lan, settled
+from lan import FAST, Lan, settled
 
-FAST = ("--settle", "200ms")
 MB = 1 << 20
 
 

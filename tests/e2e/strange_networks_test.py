@@ -3,9 +3,8 @@ import time
 
 import netns
 from cases import check, check_equal, eventually, main
-from lan import Lan, settled
+from lan import FAST, Lan, settled
 
-FAST = ("--settle", "200ms")
 PASSWORD = "correct horse battery"
 
 

@@ -3,24 +3,7 @@ import os
 import time
 
 from cases import check, check_equal, eventually, main
-from lan import Lan, settled
-
-FAST = ("--settle", "200ms")
-
-
-def group(net, names="ab", *options):
-    nodes = [net.node(name) for name in names]
-    for node in nodes:
-        node.start(*FAST, *options)
-    for node in nodes:
-        node.wait(peers=len(nodes) - 1)
-    return nodes
-
-
-def filled(nodes, count):
-    for n in range(count):
-        nodes[0].write(f"d{n % 10}/{n}.txt", f"file {n}")
-    return settled(nodes)
+from lan import FAST, Lan, filled, group, settled
 
 
 def hub_of(nodes):
@@ -41,7 +24,7 @@ def test_rm_rf_confirmed_over_a_hub_change():
     """`rm -rf` of 90 %: held, the hub dies, `confirm`: goes everywhere and is held nowhere again, not by a late node."""
     with Lan() as net:
         nodes = group(net, "abcd")
-        filled(nodes, 300)
+        filled(nodes, 300, 10)
         hub = hub_of(nodes)
         author, other, late = [node for node in nodes if node is not hub]
         late.stop()
@@ -75,7 +58,7 @@ def test_rm_rf_rejected_over_a_hub_change():
     """The same with `reject`: all files are back on every node, the dead hub's included."""
     with Lan() as net:
         nodes = group(net, "abc")
-        want = filled(nodes, 300)
+        want = filled(nodes, 300, 10)
         hub = hub_of(nodes)
         author, other = [node for node in nodes if node is not hub]
         most_deleted(author)
@@ -91,7 +74,7 @@ def test_rm_rf_on_the_hub():
     """`rm -rf` on the hub itself: held there, also when it dies and comes back; `reject`, then again and `confirm`."""
     with Lan() as net:
         nodes = group(net, "ab")
-        want = filled(nodes, 200)
+        want = filled(nodes, 200, 10)
         hub = hub_of(nodes)
         other = next(node for node in nodes if node is not hub)
         most_deleted(hub)
@@ -168,7 +151,7 @@ def test_reject_after_others_applied():
         a.wait()
         b.start(*FAST, "--max-deletes", "100%")
         c.start(*FAST, "--max-deletes", "20")
-        want = filled(nodes, 100)
+        want = filled(nodes, 100, 10)
         for n in range(5):
             b.remove(f"d{n}")
         held(c)

@@ -8,9 +8,7 @@ import time
 
 import tree
 from cases import check, check_equal, eventually, main
-from lan import Lan, settled
-
-FAST = ("--settle", "200ms")
+from lan import FAST, Lan, settled
 
 
 def version_of(node):

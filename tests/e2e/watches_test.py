@@ -5,18 +5,7 @@ import time
 
 import netns
 from cases import check, check_equal, eventually, main
-from lan import Lan, program, settled
-
-FAST = ("--settle", "200ms")
-
-
-def group(net):
-    nodes = [net.node(name) for name in "ab"]
-    for node in nodes:
-        node.start(*FAST)
-    for node in nodes:
-        node.wait(peers=1)
-    return nodes
+from lan import FAST, Lan, group, program, settled
 
 
 def limited(node, watches, *options):
