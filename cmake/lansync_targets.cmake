@@ -16,7 +16,8 @@ target_compile_options(lansync_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wconversion
   -Wno-sign-conversion
   # gcc 12 reports uninitialised members of std::optional and std::variant that it cannot see set.
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  # With -O3 it also warns of a string after a literal (GCC bug 105651).
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 if(LANSYNC_WERROR)
   target_compile_options(lansync_flags INTERFACE -Werror)
 endif()
