@@ -310,8 +310,9 @@ std::size_t LaneConnection::State::allowance(Instant now) {
   double late = static_cast<double>(std::min(at - next_send_us, kCatchUpUs));
   double packets = rate * (128 + late) / static_cast<double>(kFullDatagram);
   std::size_t wanted = std::clamp<std::size_t>(static_cast<std::size_t>(packets), 4, kMaxLaneBurst);
-  std::uint64_t free = (sender.rate().in_flight_limit() - sender.in_flight()) / kFullDatagram;
-  return std::min<std::size_t>(wanted, free);
+  std::uint64_t limit = sender.rate().in_flight_limit();
+  std::uint64_t free = (limit - sender.in_flight()) / kFullDatagram;
+  return std::min<std::size_t>({wanted, free, sender.rate().train_packets()});
 }
 
 bool LaneConnection::State::emit_data(Instant now, LaneBurst& out, std::size_t count) {

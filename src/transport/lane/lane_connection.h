@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/time.h"
 #include "transport/content_carrier.h"
+#include "transport/lane/lane_packet.h"
 
 namespace lansync {
 
@@ -26,7 +27,7 @@ struct LaneBurst {
   std::size_t segment = 0;  // bytes of each datagram
   std::size_t count = 0;
 };
-inline constexpr std::size_t kMaxLaneBurst = 60;  // datagrams: 60 x 1042 is below 64 KiB
+inline constexpr std::size_t kMaxLaneBurst = kLaneMaxTrain;
 
 class LaneConnection {
  public:

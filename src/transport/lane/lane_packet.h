@@ -21,6 +21,8 @@ inline constexpr std::size_t kLaneSealBytes = 16;        // the AEAD's tag
 inline constexpr std::size_t kLaneDataHeaderBytes = 16;  // before a chunk's content
 inline constexpr std::size_t kLaneMaxBody = kLaneDataHeaderBytes + kLaneChunkBytes;
 inline constexpr std::size_t kLaneMaxDatagram = kLaneHeaderBytes + kLaneMaxBody + kLaneSealBytes;
+// Datagrams that may leave in one call: 60 x 1042 is below 64 KiB.
+inline constexpr std::size_t kLaneMaxTrain = 60;
 inline constexpr std::uint64_t kLaneMaxNumber = (std::uint64_t{1} << 48) - 1;
 // Numbers that a receiver remembers, and so how far a sender may run ahead of what it has not heard
 // about. Twice the chunks of the 8 MiB window.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "transport/lane/lane_packet.h"
 
@@ -43,7 +44,17 @@ constexpr double kReportPackets = 64;
 constexpr double kReportUs = 250;
 constexpr double kBurstPackets = 60;
 constexpr double kBurstUs = 128;
+constexpr double kNoticePackets = 96;
+constexpr double kNoticeUs = 1500;
 constexpr std::uint64_t kWindowPackets = 4096;
+constexpr std::uint64_t kFewPackets = 512;
+constexpr std::int64_t kWindowUs = 100'000;
+// A window of few trains may lose none by chance: the least of ten would say that nothing is lost.
+constexpr double kLeastOfTen = 1.54;  // standard deviations, from the mean
+constexpr double kClumpEvents = 128;
+constexpr double kVerdictTrains = 24;
+constexpr double kShortTrainUs = 64;
+constexpr double kShortTrain = 4;
 constexpr double kCut = 0.8;
 constexpr double kSlopePackets = 3;  // a round: what holds against CUBIC, found by trying
 // A ceiling that has stood so long without losses rises ever faster.
@@ -65,7 +76,10 @@ double LaneRate::overhead_bytes() const {
 }
 
 double LaneRate::low_limit() const {
-  return std::max(kMinInFlight, 1.1 * pipe_bytes() + overhead_bytes());
+  double pipe = 1.1 * pipe_bytes() + overhead_bytes();
+  // What is lost is in flight until that is noticed, and a report may be among it.
+  if (path_loss_ > 0) pipe += std::min(bandwidth() * kNoticeUs, kNoticePackets * kPacket);
+  return std::max(kMinInFlight, pipe);
 }
 
 LaneRateMark LaneRate::on_sent(std::int64_t now, std::uint64_t in_flight) {
@@ -103,6 +117,15 @@ void LaneRate::on_delivered(LaneRateMark mark, std::int64_t sent_us, std::uint64
 
 void LaneRate::on_lost(std::int64_t sent_us) {
   ++window_lost_;
+  if (sent_us != last_lost_us_) {
+    last_lost_us_ = sent_us;
+    if (events_ >= kClumpEvents) {
+      events_ /= 2;
+      event_packets_ /= 2;
+    }
+    ++events_;
+  }
+  ++event_packets_;
   // One cut answers all that was on its way when it was made.
   if (sent_us > cut_us_) ++round_lost_;
 }
@@ -192,25 +215,39 @@ void LaneRate::check_startup() {
 
 // The least loss of the last windows is what the path loses whatever we do: in one window of ten
 // the pace does not make up for losses, so that those of our own making are not in it.
-void LaneRate::learn_path_loss() {
-  if (window_delivered_ + window_lost_ < kWindowPackets) return;
+void LaneRate::learn_path_loss(std::int64_t now) {
+  std::uint64_t packets = window_delivered_ + window_lost_;
+  // While nothing is known, or little comes, fewer have to do: what is taken for congestion
+  // meanwhile slows us down, so that it would take ever longer to know better.
+  bool few = window_count_ < 2 || now - window_us_ > kWindowUs;
+  if (packets < (few ? kFewPackets : kWindowPackets)) return;
+  window_us_ = now;
   std::uint64_t lost = window_lost_ - std::min(window_lost_, spurious_);
   loss_windows_[window_count_ % kLossWindows] =
-      static_cast<double>(lost) / static_cast<double>(window_delivered_ + window_lost_);
+      static_cast<double>(lost) / static_cast<double>(packets);
   ++window_count_;
   window_delivered_ = window_lost_ = spurious_ = 0;
   std::size_t known = std::min(window_count_, kLossWindows);
-  double least = *std::min_element(loss_windows_.begin(), loss_windows_.begin() + known);
+  auto end = loss_windows_.begin() + static_cast<std::ptrdiff_t>(known);
+  double least = *std::min_element(loss_windows_.begin(), end);
+  double mean = std::accumulate(loss_windows_.begin(), end, 0.0) / static_cast<double>(known);
+  double deviation = std::sqrt(mean * clump() / static_cast<double>(packets));
+  if (known == kLossWindows) least = std::min(mean, least + kLeastOfTen * deviation);
   // While a queue is shared, every window has losses of the queue's.
   path_loss_ = competing_ ? std::min(path_loss_, least) : least;
 }
 
+// Packets that are lost together.
+double LaneRate::clump() const { return events_ > 0 ? event_packets_ / events_ : 1; }
+
 void LaneRate::take_losses(std::int64_t now, std::uint64_t in_flight) {
-  learn_path_loss();
+  learn_path_loss(now);
   double packets = static_cast<double>(round_delivered_ + round_lost_);
   auto lost = static_cast<double>(round_lost_);
+  // Of few trains chance may take any number.
+  if (path_loss_ > 0 && packets < kVerdictTrains * clump()) return;
   double usual = packets * path_loss_;
-  bool excess = lost > 1.5 * usual + 3 * std::sqrt(usual);
+  bool excess = lost > 1.5 * usual + 3 * std::sqrt(usual * clump());
   round_delivered_ = round_lost_ = 0;
   std::uint64_t peak = std::max(round_peak_, in_flight);
   if (phase_ == Phase::kStartup) return;
@@ -299,6 +336,13 @@ std::uint64_t LaneRate::in_flight_limit() const {
     if (drained_until_us_ > 0) limit = kMinInFlight;
   }
   return static_cast<std::uint64_t>(limit);
+}
+
+std::size_t LaneRate::train_packets() const {
+  if (events_ == 0 || (window_count_ > 0 && path_loss_ == 0)) return kLaneMaxTrain;
+  double packets = rate() * kShortTrainUs / kPacket;
+  return static_cast<std::size_t>(
+      std::clamp(packets, kShortTrain, static_cast<double>(kLaneMaxTrain)));
 }
 
 const char* LaneRate::phase() const {

@@ -36,6 +36,9 @@ class LaneRate {
   std::int64_t rtt_variation_us() const { return rttvar_us_; }
   double delivery_rate() const { return bandwidth(); }
   double path_loss() const { return path_loss_; }
+  // Datagrams that may leave at once. What takes a train for one frame (a bridge, a tap, a tunnel)
+  // loses it as one: where losses are seen short trains lose less at a time.
+  std::size_t train_packets() const;
   const char* phase() const;
 
  private:
@@ -51,8 +54,9 @@ class LaneRate {
   double startup_gain() const;
   std::int64_t probe_us() const;
   void take_losses(std::int64_t now, std::uint64_t in_flight);
+  double clump() const;
   void end_round(std::int64_t now, std::uint64_t in_flight);
-  void learn_path_loss();
+  void learn_path_loss(std::int64_t now);
   void check_startup();
   void turn_cycle(std::int64_t now, std::uint64_t in_flight);
 
@@ -89,12 +93,17 @@ class LaneRate {
   bool competing_ = false;  // for the queue of the narrowest place, with others
   std::int64_t compete_until_us_ = 0;
 
-  // Loss: of this round, of this window of packets, and the least of the last windows.
+  // Loss: of this round, of this window of packets, and the least of the last windows. Packets that
+  // were sent at one time and lost are one event: they say as much as one lost packet does.
   static constexpr std::size_t kLossWindows = 10;
+  std::int64_t last_lost_us_ = 0;
+  double events_ = 0;  // lately, and how many packets were lost in them
+  double event_packets_ = 0;
   std::uint64_t round_delivered_ = 0;
   std::uint64_t round_lost_ = 0;
   std::uint64_t window_delivered_ = 0;
   std::uint64_t window_lost_ = 0;
+  std::int64_t window_us_ = 0;
   std::uint64_t spurious_ = 0;
   std::array<double, kLossWindows> loss_windows_{};
   std::size_t window_count_ = 0;

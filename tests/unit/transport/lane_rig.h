@@ -72,6 +72,7 @@ struct PipeSettings {
   std::size_t queue = 1000;  // full frames
   Duration delay = 50us;
   int loss_permille = 0;
+  bool whole_trains = false;  // what is lost is all that was sent at once, as by a bridge or a tap
   int duplicate_permille = 0;
   int flip_permille = 0;
   int late_permille = 0;  // how many are late, by up to `late`
@@ -82,6 +83,15 @@ struct PipeSettings {
 class Pipe {
  public:
   Pipe(World& world, PipeSettings how) : settings(how), world_(world) {}
+
+  // What is pushed next left its machine at once: with `whole_trains` it arrives or is lost so.
+  void begin_train(std::size_t frames_bytes) {
+    train_lost_ = settings.whole_trains && chance(settings.loss_permille);
+    double now = static_cast<double>(world_.now().time_since_epoch().count());
+    if (settings.whole_trains && settings.bytes_per_us > 0)
+      train_end_ =
+          std::max(busy_until_, now) + static_cast<double>(frames_bytes) / settings.bytes_per_us;
+  }
 
   void push(std::size_t frame_bytes, Bytes payload, std::function<void(Bytes)> arrive) {
     ++frames;
@@ -95,9 +105,10 @@ class Pipe {
       }
       busy_until_ =
           std::max(busy_until_, now) + static_cast<double>(frame_bytes) / settings.bytes_per_us;
-      leave = Instant(Duration(static_cast<std::int64_t>(busy_until_)));
+      double whole = settings.whole_trains ? std::max(train_end_, busy_until_) : busy_until_;
+      leave = Instant(Duration(static_cast<std::int64_t>(whole)));
     }
-    if (closed || chance(settings.loss_permille)) {
+    if (closed || (settings.whole_trains ? train_lost_ : chance(settings.loss_permille))) {
       ++lost;
       return;
     }
@@ -128,6 +139,8 @@ class Pipe {
   }
   World& world_;
   double busy_until_ = 0;
+  bool train_lost_ = false;
+  double train_end_ = 0;
 };
 
 // What stands at a place of a file: no two chunks are equal, and a run of words is quick to make.
@@ -193,7 +206,7 @@ class End {
     stopped = false;
     std::vector<Bytes> waiting;
     waiting.swap(inbox_);
-    for (Bytes& datagram : waiting) receive(std::move(datagram));
+    for (Bytes& datagram : waiting) lane->on_datagram(datagram, world_.now());
     pump();
   }
 
@@ -244,6 +257,7 @@ class End {
     LS_ASSERT(burst_.count > 0 && burst_.count <= kMaxLaneBurst);
     LS_ASSERT(burst_.bytes.size() <= burst_.count * burst_.segment &&
               burst_.bytes.size() > (burst_.count - 1) * burst_.segment);
+    out_.begin_train(burst_.bytes.size() + 42 * burst_.count);
     for (std::size_t i = 0; i < burst_.count; ++i) {
       std::size_t from = i * burst_.segment;
       std::size_t size = std::min(burst_.segment, burst_.bytes.size() - from);
@@ -265,8 +279,16 @@ class End {
       if (inbox_.size() < inbox_limit) inbox_.push_back(std::move(datagram));
       return;
     }
-    lane->on_datagram(datagram, world_.now());
-    pump();
+    inbox_.push_back(std::move(datagram));
+    if (inbox_.size() > 1) return;
+    // What comes before the thread has woken is taken at once.
+    world_.at(world_.now() + wake_late, [this] {
+      if (stopped) return;
+      std::vector<Bytes> waiting;
+      waiting.swap(inbox_);
+      for (Bytes& one : waiting) lane->on_datagram(one, world_.now());
+      pump();
+    });
   }
 
   void take_events() {
