@@ -65,7 +65,7 @@ _lansync() {
     wait) COMPREPLY=($(compgen -W "--peers --timeout --json -C --help" -- "$cur")) ;;
     trash) COMPREPLY=($(compgen -W "--restore --since --json -C --help" -- "$cur")) ;;
     history) COMPREPLY=($(compgen -W "--since --json -C --help" -- "$cur")) ;;
-    index|IndexGet) COMPREPLY=($(compgen -W "longlist shortlist regex --peer --json -C --help" -- "$cur")) ;;
+    index|IndexGet) COMPREPLY=($(compgen -W "longlist shortlist regex --directories --peer --json -C --help" -- "$cur")) ;;
     hash|FileHash) COMPREPLY=($(compgen -W "verify checkall --repair --peer --json -C --help" -- "$cur")) ;;
     uploads) COMPREPLY=($(compgen -W "allow deny --json -C --help" -- "$cur")) ;;
     search) COMPREPLY=($(compgen -W "--regex --json -C --help" -- "$cur")) ;;

@@ -77,6 +77,7 @@ complete -c lansync -n '__fish_seen_subcommand_from wait' -l timeout -x -d 'give
 complete -c lansync -n '__fish_seen_subcommand_from trash' -l restore -x -d 'bring back'
 complete -c lansync -n '__fish_seen_subcommand_from trash history' -l since -x -d 'only since'
 complete -c lansync -n '__fish_seen_subcommand_from index IndexGet' -a 'longlist shortlist regex'
+complete -c lansync -n '__fish_seen_subcommand_from index IndexGet' -l directories -d 'list these as well'
 complete -c lansync -n '__fish_seen_subcommand_from hash FileHash' -a 'verify checkall'
 complete -c lansync -n '__fish_seen_subcommand_from hash FileHash' -l repair -d 'fetch what rotted anew'
 complete -c lansync -n '__fish_seen_subcommand_from index hash download IndexGet FileHash FileDownload' -l peer -x -a '(__lansync_peers)' -d 'that node'

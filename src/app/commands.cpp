@@ -4,6 +4,7 @@
 #include <ostream>
 #include <thread>
 
+#include "app/ask_commands.h"
 #include "app/control_client.h"
 #include "app/download_command.h"
 #include "app/fetch_progress.h"
@@ -173,6 +174,7 @@ const char* program_version() { return LANSYNC_VERSION; }
 int run_command(const CommandLine& command, RandomSource& random, const CommandStreams& streams) {
   const std::string& name = command.command;
   if (std::optional<int> done = run_download_command(command, streams)) return *done;
+  if (std::optional<int> asked = run_ask_command(command, streams)) return *asked;
   if (name == "status") return run_status(command, streams);
   if (name == "wait") return run_wait(command, streams);
   if (name == "trash") return run_trash(command, streams);

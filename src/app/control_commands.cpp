@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "app/ask_handlers.h"
 #include "app/options.h"
 #include "base/log.h"
 #include "base/rel_path.h"
@@ -175,6 +176,7 @@ StartedCommand start_command(NodeControl& node, std::string_view request_line, C
   auto name = command->get<std::string>();
   auto found = request.find("args");
   Json args = found != request.end() && found->is_object() ? *found : Json::object();
+  if (AskHandler handler = find_ask_handler(name)) return handler(node, args, reply);
   for (const auto& [known, handler] : kHandlers)
     if (known == name) return handler(node, args, reply);
   reply(error_answer(kExitUsage, str("the node that runs there does not know '",

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "app/ask_commands.h"
 #include "base/log.h"
 #include "base/rel_path.h"
 
@@ -28,6 +29,8 @@ struct RawOptions {
   bool by_enet = false;
   bool by_lane = false;
   bool by_tcp = false;
+  std::vector<std::string> words;
+  AskOptions ask;
   bool force_dir = false;
   bool on_demand = false;
   std::deque<std::vector<std::string>> values;  // one for each entry of settings(); stable places
@@ -98,6 +101,52 @@ void build_download(CLI::App& app, RawOptions& raw) {
       ->type_name("FILE");
 }
 
+void add_peer(CLI::App& app, RawOptions& raw) {
+  app.add_option("--peer", raw.ask.peer,
+                 "whom to ask (default: the hub; on the hub, the only other node)")
+      ->type_name("NAME");
+}
+
+void build_index(CLI::App& app, RawOptions& raw) {
+  app.add_option("WHAT", raw.words,
+                 "longlist: every file; shortlist FROM TO: with a timestamp between the two (ISO "
+                 "8601 or epoch seconds); regex PATTERN: whose name matches")
+      ->allow_extra_args();
+  app.add_flag("--directories", raw.ask.directories, "list directories as well");
+  add_peer(app, raw);
+}
+
+void build_hash(CLI::App& app, RawOptions& raw) {
+  app.add_option("WHAT", raw.words,
+                 "verify NAME: one file, read anew from the disk there; checkall: every file")
+      ->allow_extra_args();
+  app.add_flag("--repair", raw.ask.repair,
+               "what rotted there is fetched anew from a good holder; the bad copy goes to the "
+               "trash");
+  add_peer(app, raw);
+}
+
+void build_search(CLI::App& app, RawOptions& raw) {
+  app.add_option("NAME", raw.words, "a path, or without a / the name of a file in any directory")
+      ->allow_extra_args();
+  app.add_flag("--regex", raw.ask.regex, "NAME is a pattern that is looked for in whole paths");
+}
+
+void build_upload(CLI::App& app, RawOptions& raw) {
+  app.add_option("FILE", raw.words, "the file, anywhere")->allow_extra_args();
+  app.add_option("--to", raw.ask.to_peer, "the node that it is for")->type_name("NAME");
+}
+
+void build_uploads(CLI::App& app, RawOptions& raw) {
+  app.add_option("ANSWER", raw.words, "allow ID or deny ID; without: list them")
+      ->allow_extra_args();
+}
+
+void build_history(CLI::App& app, RawOptions& raw) {
+  app.add_option("--since", raw.since, "only what was asked since (ISO 8601, epoch seconds)")
+      ->type_name("T");
+}
+
 const std::vector<Command>& commands() {
   static const std::vector<Command> kCommands{
       {"run", "keep DIR in sync with the group, in the foreground (the default command)",
@@ -108,6 +157,17 @@ const std::vector<Command>& commands() {
        "lansync wait --peers 2 --timeout 1m", true, build_wait},
       {"peers", "the other nodes, and who was turned away and why", "lansync -C ~/Shared peers",
        true, build_nothing},
+      {"index", "files of another node: name, size, timestamp, type",
+       "lansync index regex '\\.jpe?g$' --peer alice", true, build_index},
+      {"hash", "have another node read its files anew and compare with ours",
+       "lansync hash checkall --repair --peer alice", true, build_hash},
+      {"search", "who in the group has a file", "lansync search report.pdf", true, build_search},
+      {"upload", "offer a file to a node; it decides", "lansync upload ~/plan.pdf --to alice", true,
+       build_upload},
+      {"uploads", "offers that wait here; allow or deny one", "lansync uploads allow 1", true,
+       build_uploads},
+      {"history", "requests made by this node and to it",
+       "lansync history --since 2026-11-21T00:00:00Z", true, build_history},
       {"conflicts", "conflict copies in the folder", "lansync conflicts --json", true,
        build_nothing},
       {"trash", "what sync deleted or replaced; bring it back",
@@ -136,12 +196,18 @@ const std::vector<Command>& commands() {
 }
 
 // Commands of CONTRACT that this version has not: never taken for a folder to create.
-constexpr std::string_view kReserved[] = {"index",    "hash",   "upload", "uploads", "search",
-                                          "put",      "copies", "where",  "history", "IndexGet",
-                                          "FileHash", "help",   "sniff",  "sim",     "FileUpload"};
+constexpr std::string_view kReserved[] = {"put", "copies", "where", "help", "sniff", "sim"};
+
+// Other names of commands (CONTRACT).
+constexpr std::pair<std::string_view, std::string_view> kAliases[] = {
+    {"IndexGet", "index"},
+    {"FileHash", "hash"},
+    {"FileDownload", "download"},
+    {"FileUpload", "upload"}};
 
 const Command* find_command(std::string_view name) {
-  if (name == "FileDownload") name = "download";
+  for (const auto& [alias, meant] : kAliases)
+    if (name == alias) name = meant;
   for (const Command& command : commands())
     if (name == command.name) return &command;
   return nullptr;
@@ -378,6 +444,11 @@ ParsedCommandLine parse_with(const Command& command, std::vector<std::string> ar
   line.watch = raw.watch;
   if (line.command == "run") return finish_run(app, raw, environment, std::move(line));
   if (std::string error = take_values(app, raw, line); !error.empty()) return usage_error(error);
+  line.ask = raw.ask;
+  if (std::string error = take_ask_words(line.command, raw.words, line.ask); !error.empty())
+    return usage_error(error);
+  if (line.command == "upload")
+    line.ask.file = absolute_path(line.ask.file, environment.current_directory);
   if (command.needs_node) {
     line.dir = command_folder(raw.dir, environment);
     if (line.dir.empty())

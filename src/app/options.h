@@ -22,6 +22,21 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitNoNode = 3;
 
+// Of the commands that ask other nodes.
+struct AskOptions {
+  std::string action;  // longlist, shortlist, regex; verify, checkall
+  std::string name;    // or a pattern
+  std::optional<WallTime> from;
+  std::optional<WallTime> to;
+  std::string peer;      // "": whoever is asked without a word
+  std::string file;      // upload: absolute
+  std::string to_peer;   // upload
+  std::uint32_t id = 0;  // uploads
+  bool directories = false;
+  bool regex = false;
+  bool repair = false;
+};
+
 struct CommandLine {
   std::string command;  // "run", "status", ...
   std::string dir;      // absolute: the node's folder; "" for genpass and version
@@ -31,11 +46,12 @@ struct CommandLine {
   std::optional<Duration> timeout;       // wait
   std::string restore;                   // trash: a path; "" = list
   std::optional<WallTime> restore_time;  // trash
-  std::optional<WallTime> since;         // trash
-  std::vector<std::string> names;        // get, drop, download: paths relative to the folder
-  std::string peer;                      // download
-  std::string output;                    // download: absolute; "": into the folder
+  std::optional<WallTime> since;                 // trash, history
+  std::vector<std::string> names;                // get, drop, download: relative to the folder
+  std::string peer;                              // download
+  std::string output;                            // download: absolute; "": into the folder
   CarrierChoice carrier = CarrierChoice::kAuto;  // download
+  AskOptions ask;                                // index, hash, search, upload, uploads
   RunOptions run;                                // run
 };
 

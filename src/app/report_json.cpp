@@ -210,6 +210,57 @@ Json to_json_document(const DoctorFacts& report) {
   return json;
 }
 
+Json to_json_document(const FileReport& report) {
+  return {{"name", report.name},
+          {"size", report.size},
+          {"mtime", to_iso8601(report.mtime)},
+          {"type", report.type}};
+}
+
+Json to_json_document(const HashReport& report) {
+  Json json = {{"name", report.name}, {"md5", nullptr},      {"mtime", to_iso8601(report.mtime)},
+               {"same", nullptr},     {"size", report.size}, {"state", report.state},
+               {"note", report.note}};
+  if (!report.md5.empty()) json["md5"] = report.md5;
+  if (report.same) json["same"] = *report.same;
+  return json;
+}
+
+Json to_json_document(const RecordReport& report) {
+  Json json = to_json_document(report.file);
+  json["address"] = report.address;
+  json["port"] = report.port;
+  json["node"] = report.node;
+  return json;
+}
+
+Json to_json_document(const UploadReport& report) {
+  return {{"name", report.name},
+          {"size", report.size},
+          {"mtime", to_iso8601(report.mtime)},
+          {"md5", report.md5},
+          {"peer", report.peer},
+          {"carrier", report.carrier},
+          {"seconds", std::chrono::duration<double>(report.took).count()}};
+}
+
+Json to_json_document(const OfferReport& report) {
+  return {{"id", report.id},
+          {"name", report.name},
+          {"size", report.size},
+          {"from", report.from},
+          {"expires", to_iso8601(report.expires)}};
+}
+
+Json to_json_document(const HistoryReport& report) {
+  return {{"time", to_iso8601(report.time)},
+          {"direction", report.incoming ? "in" : "out"},
+          {"peer", report.peer},
+          {"command", report.command},
+          {"arguments", report.arguments},
+          {"result", report.result}};
+}
+
 void from_json_document(const Json& json, StatusReport& out) {
   const Json& node = part_of(json, "node");
   out.id = id_of(node, "id");

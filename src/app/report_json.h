@@ -28,6 +28,12 @@ Json to_json_document(const ActionReport& report);
 // What is lent (`file`) is added for the command that asked.
 Json to_json_document(const DownloadReport& report);
 Json to_json_document(const DoctorFacts& report);
+Json to_json_document(const FileReport& report);
+Json to_json_document(const HashReport& report);
+Json to_json_document(const RecordReport& report);
+Json to_json_document(const HistoryReport& report);
+Json to_json_document(const UploadReport& report);
+Json to_json_document(const OfferReport& report);
 template <typename T>
 Json to_json_document(const std::vector<T>& reports) {
   Json list = Json::array();

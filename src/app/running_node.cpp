@@ -212,6 +212,9 @@ Status RunningNode::open_node() {
   if (options_.max_deletes.percent == 0) config.max_deletes.percent.reset();
   if (options_.max_deletes.files == 0) config.max_deletes.count.reset();
   config.max_file_size = options_.max_file_size.value_or(0);
+  config.uploads = options_.uploads == UploadPolicy::kAllow  ? UploadAnswer::kAllow
+                   : options_.uploads == UploadPolicy::kDeny ? UploadAnswer::kDeny
+                                                             : UploadAnswer::kAsk;
   config.limit = options_.limit.value_or(0);
   config.carrier = options_.carrier;
   if (auto total = files_->total_bytes()) {
@@ -223,7 +226,7 @@ Status RunningNode::open_node() {
   // The endpoint takes its events to the node, and the node's port comes from the endpoint: the
   // node is made first, without one.
   config.port = options_.port;
-  NodeParts parts{*files_, *store_, *workers_, *beacons_, random_, clock_, log_, *this};
+  NodeParts parts{*files_, *store_, *workers_, *beacons_, random_, clock_, log_, *this, &types_};
   node_ = std::make_unique<Node>(config, identity, boot, parts);
   auto endpoint = open_endpoint(identity, boot);
   if (!endpoint) return endpoint.error();
@@ -276,6 +279,10 @@ bool RunningNode::place_marker(const std::string& name) {
 void RunningNode::on_new_identity(const NodeId& node) { endpoint_->set_node(node); }
 
 void RunningNode::stop() { stop_asked_ = true; }
+
+Result<std::unique_ptr<ReadFile>> RunningNode::open_outside(const std::string& path) {
+  return open_outside_file(path);
+}
 
 std::vector<Network> RunningNode::networks() { return read_networks(interfaces_->interfaces()); }
 

@@ -20,6 +20,7 @@
 #include "platform/event_loop.h"
 #include "platform/inotify_watcher.h"
 #include "platform/interfaces.h"
+#include "platform/magic_types.h"
 #include "platform/os_random.h"
 #include "platform/sqlite_index_store.h"
 #include "platform/system_clock.h"
@@ -45,6 +46,7 @@ class RunningNode final : public NodeHost {
   void stop() override;
   void doctor(std::function<void(DoctorFacts)> done) override;  // running_doctor.cpp
   std::vector<Network> networks() override;
+  Result<std::unique_ptr<ReadFile>> open_outside(const std::string& path) override;
 
  private:
   RunningNode(const RunOptions& options, Log& log) : options_(options), log_(log) {}
@@ -68,6 +70,7 @@ class RunningNode final : public NodeHost {
   Log& log_;
   SystemClock clock_;
   OsRandom random_;
+  MagicTypes types_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<ConfinedFileSystem> files_;
   std::unique_ptr<SqliteIndexStore> store_;

@@ -143,4 +143,7 @@ int ConfinedFileSystem::with_writable(int directory_fd, Change change) {
   return result;
 }
 
+// A regular file anywhere, for reading (the command upload). Not confined: the path is a person's.
+Result<std::unique_ptr<ReadFile>> open_outside_file(const std::string& path);
+
 }  // namespace lansync

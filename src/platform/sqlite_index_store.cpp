@@ -38,7 +38,8 @@ constexpr std::array<const char*, kIndexSchemaVersion> kMigrations = {
     "CREATE TABLE history(id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL,"
     " outgoing INTEGER NOT NULL, peer BLOB NOT NULL, command BLOB NOT NULL,"
     " arguments BLOB NOT NULL, result BLOB NOT NULL);"
-    "CREATE INDEX history_time ON history(time_ns);"};
+    "CREATE INDEX history_time ON history(time_ns);",
+    "CREATE TABLE types(content INTEGER PRIMARY KEY, type BLOB NOT NULL);"};
 
 // XXH3: detects accidents, not attackers; the file is ours alone. Lengths go in, so that a border
 // between two fields cannot move.

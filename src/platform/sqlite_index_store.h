@@ -20,7 +20,7 @@ struct sqlite3_stmt;
 
 namespace lansync {
 
-inline constexpr int kIndexSchemaVersion = 2;
+inline constexpr int kIndexSchemaVersion = 3;
 
 class SqliteIndexStore final : public IndexStore {
  public:
@@ -32,6 +32,8 @@ class SqliteIndexStore final : public IndexStore {
   Status commit(const IndexBatch& batch) override;
   Status add_history(const std::vector<HistoryRow>& rows) override;
   Result<std::vector<HistoryRow>> load_history(std::int64_t since_ns) override;
+  Status add_types(const std::map<std::uint64_t, std::string>& types) override;
+  Result<std::map<std::uint64_t, std::string>> load_types() override;
   // The schema that open() found, if it had to be brought up to date; 0: it had not.
   int migrated_from() const { return migrated_from_; }
   // An index was there and had to be set aside; `why_rebuilt` is a line for the log. Final after

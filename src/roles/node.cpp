@@ -57,8 +57,7 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
   options.reserve_bytes = config.reserve_bytes;
   replica_ = std::make_unique<Replica>(options, parts.files, parts.store, parts.executor, *fetcher_,
                                        parts.random, parts.clock, parts.log);
-  provider_ =
-      std::make_unique<Provider>(parts.files, parts.executor, parts.clock, *replica_, *this);
+  provider_ = std::make_unique<Provider>(parts.files, parts.executor, parts.clock, *this, *this);
   Carriage::Options carrying;
   carrying.choice = config.carrier;
   carriage_ = std::make_unique<Carriage>(carrying, parts.random, parts.log);
@@ -85,6 +84,7 @@ bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   demand_ = std::make_unique<Demand>(*replica_, *outbox_, parts_.log);
   downloads_ = std::make_unique<Downloads>(*this, *replica_, parts_.log);
   undo_ = std::make_unique<Undo>(*replica_, *outbox_, *this, parts_.clock);
+  start_asking();
   fetcher_->load_partials();
   if (!replica_->start(loaded, fresh_, now)) return false;
   Index& index = replica_->index();
@@ -171,6 +171,7 @@ void Node::pump(Instant now) {
   send_roster();
   ping(now);
   note_sync(now);
+  ask_step(now);
 }
 
 Instant Node::deadline() const {
@@ -179,7 +180,7 @@ Instant Node::deadline() const {
   next = std::min(next, replica_->deadline());
   next = std::min(next, client_->deadline());
   next = std::min(next, carriage_->deadline());
-  next = std::min({next, next_networks_, guard_->deadline()});
+  next = std::min({next, next_networks_, guard_->deadline(), ask_deadline()});
   if (!told_held_) next = std::min(next, guard_->held_at());
   next = std::min({next, demand_->deadline(), downloads_->deadline()});
   next = std::min(next, undo_->deadline());
@@ -239,7 +240,9 @@ void Node::perform(const ElectionAction& action, Instant now) {
     transport_->dial(dial->address);
   } else if (const auto* close = std::get_if<CloseAction>(&action)) {
     SessionId session = session_of(close->node);
-    bool used = session == client_->hub() || hub_->is_member(session);
+    bool used = session == client_->hub() || hub_->is_member(session) ||
+                questions_->uses(session) || queries_->uses(session) || uploads_->uses(session) ||
+                downloads_->uses(session);
     if (session == 0 || (close->reason == kIdleClose && used)) return;
     outbox_->send_urgent(session, Bye{close->reason, NodeId{}});
     transport_->close(session);

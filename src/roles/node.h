@@ -26,12 +26,16 @@
 #include "roles/election.h"
 #include "roles/hub.h"
 #include "roles/identity.h"
+#include "roles/journal.h"
 #include "roles/network_guard.h"
 #include "roles/node_control.h"
 #include "roles/outbox.h"
 #include "roles/peer_names.h"
 #include "roles/source_finder.h"
 #include "roles/undo.h"
+#include "roles/queries.h"
+#include "roles/questions.h"
+#include "roles/uploads.h"
 #include "sync/fetcher.h"
 #include "sync/provider.h"
 #include "sync/replica.h"
@@ -40,6 +44,7 @@
 namespace lansync {
 
 struct NodeConfig {
+  UploadAnswer uploads = UploadAnswer::kAsk;
   std::string group = "lansync";
   bool open = true;  // no password
   std::string name;
@@ -83,6 +88,10 @@ class NodeHost {
   virtual void doctor(std::function<void(DoctorFacts)> done) = 0;
   // What this machine is on now, of the interfaces in use.
   virtual std::vector<Network> networks() { return {}; }
+  // A file of a person's outside the folder, with this process's rights. Called on workers.
+  virtual Result<std::unique_ptr<ReadFile>> open_outside(const std::string&) {
+    return Error{ErrorCode::kUnsupported, "there is nothing outside"};
+  }
 };
 
 struct NodeParts {
@@ -94,6 +103,7 @@ struct NodeParts {
   const Clock& clock;
   Log& log;
   NodeHost& host;
+  TypeTeller* types = nullptr;  // none: nobody looks into files for their type
 };
 
 class Node final : public SessionEvents,
@@ -101,7 +111,11 @@ class Node final : public SessionEvents,
                    public ReplicaEvents,
                    public DownloadHost,
                    public UndoLinks,
-                   public NodeControl {
+                   public NodeControl,
+                   public QueryHost,
+                   public QuestionHost,
+                   public UploadHost,
+                   public ContentLocator {
  public:
   Node(const NodeConfig& config, const Identity& identity, const BootId& boot,
        const NodeParts& parts);
@@ -190,6 +204,40 @@ class Node final : public SessionEvents,
   void give_back(Token token) override;
   Token wait(std::uint32_t peers, Callback<StatusReport> done) override;
   void cancel(Token token) override;
+  // ---- AskControl (node_ask.cpp)
+  // ----------------------------------------------------------------------
+  Token index(const IndexAsk& what, Rows<FileReport> rows, Callback<AskEnd> done) override;
+  Token hash(const HashAsk& what, Rows<HashReport> rows, Callback<AskEnd> done) override;
+  Token search(const SearchAsk& what, Rows<RecordReport> rows, Callback<AskEnd> done) override;
+  Token history(std::optional<WallTime> since, Callback<std::vector<HistoryReport>> done) override;
+  Token upload(const UploadAsk& what, Callback<UploadReport> done) override;
+  std::vector<OfferReport> uploads() override { return uploads_->offers(); }
+  Result<OfferReport> answer_upload(std::uint64_t id, bool allow) override {
+    return uploads_->answer(id, allow, now_);
+  }
+  // ---- ContentLocator (node_ask.cpp): the folder, and what is offered from outside it
+  // ---------------------------------
+  std::optional<LocatedContent> locate(const ContentId& content, const std::string& hint) override;
+  // ---- UploadHost (node_ask.cpp)
+  // ----------------------------------------------------------------------
+  std::optional<NodeId> node_of(SessionId session) const override;
+  std::string carrier_to(SessionId session) const override;
+  void journal(bool incoming, const NodeId& node, const std::string& command,
+               const std::string& arguments, const std::string& result) override;
+  // ---- QueryHost, QuestionHost (node_ask.cpp)
+  // ---------------------------------------------------------
+  void answer(SessionId session, const Message& message) override;
+  bool acts_as_hub() const override { return hub_->acting(); }
+  std::vector<HolderInfo> holders_of(const std::string& path,
+                                     const PathRecord& record) const override;
+  void answered(SessionId session, const std::string& command, const std::string& arguments,
+                const std::string& result) override;
+  void ask(SessionId session, const Message& message) override;
+  Instant last_heard(SessionId session) const override;
+  Address address_of(SessionId session) const override;
+  void lied(SessionId session, const std::string& what) override;
+  void asked(const NodeId& node, const std::string& command, const std::string& arguments,
+             const std::string& result) override;
 
   // For tests and oracles.
   const Replica& replica() const { return *replica_; }
@@ -227,6 +275,18 @@ class Node final : public SessionEvents,
     bool other_version = false;
     Instant at{};
   };
+
+  // node_ask.cpp
+  void start_asking();
+  Result<NodeId> pick_peer(const std::string& name) const;
+  bool on_question(SessionId id, const Message& message);
+  void ask_step(Instant now);
+  Instant ask_deadline() const;
+  void ask_session_up(const SessionInfo& session);
+  void ask_session_down(SessionId session, const NodeId& node, CloseReason reason);
+  bool silent(SessionId session) const;
+  bool ask_dial_failed(const Address& address, DialFailure failure);
+  void find_types(Instant now);
 
   // node_sessions.cpp
   void dispatch(SessionId id, Peer& peer, Channel channel, ByteView bytes);
@@ -267,9 +327,6 @@ class Node final : public SessionEvents,
   void forget_askers();
   // node_download.cpp
   CarrierChoice carrier_for(const ContentId& content) const;
-  bool person_dial_failed(const Address& address, DialFailure failure);
-  void note_person_session(const SessionInfo& session);
-  void close_person_sessions();
 
   // node.cpp
   void pump(Instant now);
@@ -336,9 +393,22 @@ class Node final : public SessionEvents,
   std::unique_ptr<Demand> demand_;
   std::unique_ptr<Downloads> downloads_;
   std::map<ContentId, CarrierChoice> carrier_of_;  // chosen for a download
-  std::map<Address, NodeId> person_dials_;         // opened because a person named the node
-  std::map<SessionId, Instant> person_sessions_;   // and when they were last of use
   std::unique_ptr<Undo> undo_;
+  std::unique_ptr<ContentTypes> types_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Queries> queries_;
+  std::unique_ptr<Questions> questions_;
+  std::unique_ptr<Uploads> uploads_;
+
+  std::vector<Message> to_self_;         // questions to ourselves, and their answers
+  std::map<Address, NodeId> ask_dials_;  // to ask them something
+  std::map<SessionId, Instant> direct_;  // opened for that, and when last used
+  std::map<SessionId, std::string> asked_by_;
+  std::set<NodeId> ask_again_;  // dialled anew when their dead session is closed
+  std::string types_at_;        // how far the walk for unknown types has come
+  bool types_more_ = false;
+  std::uint64_t types_state_ = 0;
+  Instant types_write_at_{};
 
   std::map<SessionId, Peer> sessions_;
   std::map<Address, NodeId> dials_;
@@ -356,7 +426,7 @@ class Node final : public SessionEvents,
   Rank last_rank_;
   bool hub_lost_ = false;
   bool last_in_sync_ = false;
-  std::uint32_t durable_term_ = 0;  // term whose persistence was answered by the index
+  std::uint32_t durable_term_ = 0;           // term whose persistence was answered by the index
   std::vector<std::uint32_t> durable_terms_;
   std::vector<Wait> waits_;
   std::map<Token, Callback<DoctorFacts>> examinations_;

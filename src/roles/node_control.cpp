@@ -359,6 +359,8 @@ void Node::cancel(Token token) {
   examinations_.erase(token);
   demand_->cancel(token);
   downloads_->cancel(token);
+  questions_->cancel(token);
+  uploads_->cancel(token);
   std::erase_if(waits_, [&](const Wait& wait) { return wait.token == token; });
 }
 

@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "base/role.h"
 #include "base/time.h"
+#include "roles/ask_control.h"
 
 namespace lansync {
 
@@ -188,15 +189,8 @@ struct DownloadReport {
   std::uint64_t token = 0;
 };
 
-class NodeControl {
+class NodeControl : public AskControl {
  public:
-  // Names something under way; never 0 while it can still be cancelled.
-  using Token = std::uint64_t;
-  template <typename T>
-  using Callback = std::function<void(Result<T>)>;
-
-  virtual ~NodeControl() = default;
-
   // Answered from memory, in every state.
   virtual StatusReport status() = 0;
   virtual std::vector<PeerReport> peers() = 0;  // with those turned away

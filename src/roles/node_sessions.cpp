@@ -40,7 +40,7 @@ void Node::on_session_up(const SessionInfo& session) {
   if (content_dials_.erase(session.address) > 0 && session.outgoing)
     content_sessions_.insert(session.id);
   refusals_.erase(session.address);
-  note_person_session(session);
+  ask_session_up(session);
   if (session.outgoing) send_hello(session.id, false);
 }
 
@@ -65,11 +65,13 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
     lost_[peer.info.node] = {row, now_};
     if (reason == CloseReason::kTimeout && hub_->acting()) discovery_->search_lost(now_);
   }
+  ask_session_down(id, peer.info.node, reason);
   if (session_of(peer.info.node) == 0) election_->on_session_down(peer.info.node, now_);
   update_sources();
 }
 
 void Node::on_dial_failed(const Address& address, DialFailure failure, int peer_version) {
+  if (ask_dial_failed(address, failure)) return;
   NodeId node;
   if (auto at = content_dials_.find(address); at != content_dials_.end()) {
     finder_.on_dial_failed(at->second, now_);
@@ -84,7 +86,6 @@ void Node::on_dial_failed(const Address& address, DialFailure failure, int peer_
   if (failure == DialFailure::kWrongPassword || failure == DialFailure::kProtocol) {
     on_refused(address, failure, peer_version);
   }
-  if (person_dial_failed(address, failure)) return;
   // A renewal that failed: the session that it was for goes on, and it is tried again later.
   bool renewal = std::any_of(sessions_.begin(), sessions_.end(),
                              [&](const auto& item) { return item.second.info.address == address; });
@@ -183,6 +184,8 @@ void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
     fetcher_->add_source(id);
     carriage_->session_up(peer.info, transport_->session_keys(id), hello.name);
     find_due_ = find_due_ || content_sessions_.contains(id);
+    questions_->on_session_up(id, peer.info.node, now_);
+    uploads_->on_session_up(id, peer.info.node, now_);
   }
   if (!peer.greeted) send_hello(id, true);
   if (hello.beacon_key && client_->hub() == id) use_beacon_key(*hello.beacon_key, true);
@@ -294,7 +297,7 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
     undo_->on_restore(id, *restore);
     return true;
   }
-  return on_hub_message(id, message);
+  return on_question(id, message) || on_hub_message(id, message);
 }
 
 // Between a hub and its member. A message that crossed with a change of hub is late, not hostile.
@@ -336,7 +339,6 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
 void Node::ping(Instant now) {
   if (now < next_ping_) return;
   next_ping_ = now + kPingInterval;
-  close_person_sessions();
   look_for_stuck();
   renew_sessions(now);
   find_sources();

@@ -109,6 +109,7 @@ void begin_next(Examination& job) {
     job.seen.push_back(unknown(request.path, before.error()));
     return;
   }
+  if (request.from_disk) (*file)->drop_cache();
   job.open = std::move(*file);
   job.before = *before;
   job.offset = 0;

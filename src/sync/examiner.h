@@ -17,6 +17,7 @@ namespace lansync {
 struct ExamineRequest {
   std::string path;
   std::optional<FileStat> known;  // of the last verification: equal means nothing to read
+  bool from_disk = false;         // not from the page cache
 };
 
 struct Observation {

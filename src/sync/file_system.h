@@ -58,6 +58,9 @@ class ReadFile {
   virtual Result<std::size_t> read(std::uint64_t offset, std::span<std::uint8_t> out) = 0;
   // fstat of the open file: compared before and after a read.
   virtual Result<FileStat> stat() = 0;
+  // What is read next comes from the disk and not from memory, as far as the system can tell: rot
+  // on a disk does not show in the page cache.
+  virtual void drop_cache() {}
 };
 
 class TempFile {

@@ -73,6 +73,14 @@ class IndexStore {
   virtual Status add_history(const std::vector<HistoryRow>& rows) = 0;
   // Of that time and later, in the order in which they were added.
   virtual Result<std::vector<HistoryRow>> load_history(std::int64_t since_ns) = 0;
+
+  // What kind of content is what (sync/content_types.h), by the first 8 bytes of its id. As apart
+  // as the history, and only saves work.
+  static constexpr std::size_t kMaxTypes = 2'000'000;
+  virtual Status add_types(const std::map<std::uint64_t, std::string>&) { return {}; }
+  virtual Result<std::map<std::uint64_t, std::string>> load_types() {
+    return std::map<std::uint64_t, std::string>{};
+  }
 };
 
 }  // namespace lansync

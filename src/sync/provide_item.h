@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -22,6 +23,7 @@ struct Provider::Request {
   Md5 md5;
   std::uint64_t size = 0;
   std::vector<ByteRange> ranges;
+  std::function<Result<std::unique_ptr<ReadFile>>()> open;  // see LocatedContent
 };
 
 // What goes out in one piece: a small file, one range of it, a block of a large one, or an end
@@ -48,6 +50,7 @@ struct Provider::Stream {
   Md5 md5;
   std::uint64_t size = 0;
   bool partial = false;  // `path` is a temp file's name: it is being fetched here
+  std::function<Result<std::unique_ptr<ReadFile>>()> open;
   std::deque<Request> requests;
   std::size_t next_range = 0;     // of the first request
   std::uint64_t next_offset = 0;  // in that range, from its begin
@@ -85,6 +88,7 @@ struct Provider::BlockRead {
   std::string path;
   FileStat stat;
   std::shared_ptr<ReadFile> file;
+  std::function<Result<std::unique_ptr<ReadFile>>()> open;
   bool partial = false;
   ByteRange range;
   bool begins = false;

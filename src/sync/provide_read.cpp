@@ -108,7 +108,7 @@ bool Provider::read_small(SourceId id, Source& source) {
       JobClass::kDisk,
       [&fs = fs_, reads] {
         for (SmallRead& read : *reads) {
-          auto file = fs.open_file(read.request.path);
+          auto file = read.request.open ? read.request.open() : fs.open_file(read.request.path);
           if (!file) {
             read.error = file.error();
             continue;
@@ -181,6 +181,7 @@ bool Provider::read_block(SourceId id, Source& source, const StreamPtr& stream) 
   auto read = std::make_shared<BlockRead>();
   read->transfer = request.transfer;
   read->path = stream->path;
+  read->open = stream->open;
   read->stat = stream->stat;
   read->file = stream->file;
   read->partial = stream->partial;
@@ -221,7 +222,7 @@ bool Provider::read_block(SourceId id, Source& source, const StreamPtr& stream) 
           return;
         }
         if (!read->file) {
-          auto file = fs.open_file(read->path);
+          auto file = read->open ? read->open() : fs.open_file(read->path);
           if (!file) {
             read->error = file.error();
             return;

@@ -53,8 +53,8 @@ bool Provider::on_request(SourceId id, const RangeRequest& request) {
     return true;
   }
   source.ranges += request.ranges.size();
-  Request queued{request.transfer, located->path, located->stat,
-                 located->md5,     located->size, request.ranges};
+  Request queued{request.transfer, located->path,  located->stat, located->md5,
+                 located->size,    request.ranges, located->open};
   if (request.size <= kSmallBytes) {
     source.small.push_back(std::move(queued));
     return true;
@@ -78,7 +78,7 @@ void Provider::serve_partial(Source& source, const RangeRequest& request) {
   queue_large(
       source, request.content,
       Request{
-          request.transfer, partial_name(request.content), {}, {}, request.size, request.ranges},
+          request.transfer, partial_name(request.content), {}, {}, request.size, request.ranges, {}},
       true);
 }
 
@@ -95,6 +95,7 @@ void Provider::queue_large(Source& source, const ContentId& content, Request&& q
   auto stream = std::make_shared<Stream>();
   stream->content = content;
   stream->path = queued.path;
+  stream->open = queued.open;
   stream->stat = queued.stat;
   stream->md5 = queued.md5;
   stream->size = queued.size;

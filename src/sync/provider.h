@@ -32,6 +32,8 @@ struct LocatedContent {
   FileStat stat;  // what the file must still be
   Md5 md5;
   std::uint64_t size = 0;
+  // Set for a file outside the folder, which `path` only names: opens it anew, on a worker.
+  std::function<Result<std::unique_ptr<ReadFile>>()> open;
 };
 
 class ContentLocator {

@@ -219,11 +219,13 @@ void Replica::pump(Instant now) {
   take_fetched();
   start_apply(now);
   prune_ready(now);
+  run_repairs();
+  run_receives();
   start_commit(now);
 }
 
 Instant Replica::deadline() const {
-  if (more_to_plan_) return Instant{};
+  if (more_to_plan_ || !ended_repairs_.empty() || !ended_receives_.empty()) return Instant{};
   Instant next = std::min(timer_.deadline(), next_scan_);
   if (remote_known_) next = std::min(next, room_.deadline());
   for (const auto& [path, at] : retry_) next = std::min(next, at);
@@ -323,7 +325,7 @@ void Replica::reject(Instant) {
 
 std::optional<LocatedContent> Replica::locate(const ContentId& content, const std::string& hint) {
   std::optional<std::string> path = index_.find_content(content, hint);
-  if (!path) return std::nullopt;
+  if (!path || is_rotten(*path)) return std::nullopt;
   const PathRecord* record = index_.find(*path);
   LocatedContent located;
   located.path = *path;

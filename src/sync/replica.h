@@ -221,6 +221,30 @@ class Replica final : public ContentLocator {
   // A provider found that a file is not what the index says.
   void on_content_changed(const std::string& path);
 
+  // ---- rot (replica_rot.cpp)
+  // Reading anew found other bytes than the index has, under an unchanged stat: they are not given
+  // to others.
+  void on_rot(const std::string& path);
+  // Fetches its content anew; the bad copy goes to the trash. `done` comes from a later pump().
+  void repair(const std::string& path, std::function<void(Status)> done);
+
+  // ---- what a member sends without the hub (replica_receive.cpp)
+  struct Received {
+    std::string name;  // wanted; another free one if something else stands there
+    std::string from;  // the node's name
+    ContentId content;
+    Md5 md5;
+    std::uint64_t size = 0;
+    std::int64_t mtime_ns = 0;
+    std::uint16_t mode = 0;
+    SourceId source = 0;
+  };
+  Status may_receive(std::uint64_t size) const;
+  // Fetches it from that source alone; `done` gets the path under which it is, from a later pump().
+  // From then on it is an edit of this node.
+  void receive(const Received& what, std::function<void(Result<std::string>)> done);
+  void stop_receiving(const ContentId& content);
+
   Index& index() { return index_; }
   const Index& index() const { return index_; }
   struct Pending {
@@ -291,6 +315,31 @@ class Replica final : public ContentLocator {
   // Ignored here, and not on the disk as far as the index goes: not taken from peers.
   bool not_taken(const std::string& path, const PathRecord& record) const;
   bool unknown_region(const std::string& path) const;
+
+  // replica_rot.cpp
+  struct Repair {
+    EntryPtr entry;
+    std::function<void(Status)> done;
+  };
+  bool is_rotten(const std::string& path) const;
+  void end_repair(const std::string& path, Status status);
+  bool install_repair(const std::string& path, const std::string& temp);
+  void run_repairs();
+
+  // replica_receive.cpp
+  struct Receiving {
+    Received what;
+    std::function<void(Result<std::string>)> done;
+    int number = 0;  // of the name that is tried
+    int tries = 0;
+    bool installing = false;
+  };
+  void want_received(Receiving& receiving);
+  void end_receive(const ContentId& content, Result<std::string> result);
+  bool receive_failed(const std::string& waiter, const Error& error);
+  bool install_received(const ContentId& content, const std::string& temp);
+  void place_received(const ContentId& content, const std::string& temp);
+  void run_receives();
 
   // remote
   void plan(Instant now);
@@ -412,6 +461,12 @@ class Replica final : public ContentLocator {
   std::uint64_t copy_counter_ = 0;
   bool long_away_ = false;
   std::uint64_t mismatches_ = 0;
+  std::map<ContentId, Receiving> receiving_;
+  std::vector<std::pair<std::function<void(Result<std::string>)>, Result<std::string>>>
+      ended_receives_;
+  std::map<std::string, FileStat> rotten_;
+  std::map<std::string, Repair> repairs_;
+  std::vector<std::pair<std::function<void(Status)>, Status>> ended_repairs_;
 };
 
 }  // namespace lansync

@@ -106,7 +106,8 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
     item.path = change.path;
     item.time_ns = clock_.wall().ns;
     if (record && record->live() && record->local->is_file()) {
-      item.content = record->local->content;
+      // A rotten copy is not what the index says: nobody may take its bytes for these.
+      if (!is_rotten(change.path)) item.content = record->local->content;
       item.size = record->local->size;
     }
     index_.add_trash(change.trash, item);
@@ -118,6 +119,7 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
       change.kind == DiskChange::Kind::kTrash || change.kind == DiskChange::Kind::kRemoveDirectory;
   index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
   index_.set_synced(change.path, change.entry);
+  end_repair(change.path, {});
   if (gone) guard_.on_pushed(change.path);
   incoming_guard_.on_pushed(change.path);
   incoming_counted_.erase(change.path);
@@ -127,6 +129,7 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
 
 void Replica::on_change_failed(const DiskChange& change, const DiskOutcome& outcome) {
   const Error& error = outcome.status.error();
+  end_repair(change.path, error);
   note_short(error);
   if (outcome.content_lost) {
     // After a sync that failed the kernel may have dropped what was written, and the next sync says

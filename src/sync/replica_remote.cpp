@@ -71,7 +71,7 @@ void Replica::plan(Instant now) {
   std::set<std::string> active;
   for (const Operation& operation : planned.operations) active.insert(operation.path);
   for (const std::string& path : paths) {
-    if (active.contains(path)) continue;
+    if (active.contains(path) || repairs_.contains(path)) continue;
     drop_interest(path);
     awaiting_room_.erase(path);
   }
@@ -354,6 +354,12 @@ void Replica::take_fetched() {
     // The fetcher goes on by itself; the hub has to know that a push has no content.
     std::vector<std::string> paths(at->second.begin(), at->second.end());
     for (const std::string& path : paths) {
+      if (receive_failed(path, finished.status.error())) continue;
+      if (repairs_.contains(path)) {
+        drop_interest(path);
+        end_repair(path, finished.status);
+        continue;
+      }
       note_problem(path, finished.status.error().detail);
       if (events_) events_->on_fetch_failed(path, finished.status.error().detail);
     }
@@ -373,6 +379,10 @@ void Replica::on_content_ready(const ContentId& content, const std::string& temp
     plan_.insert(path);
     clear_problem(path);
   }
+  for (const std::string& path : paths) {
+    if (install_repair(path, temp)) return;
+  }
+  if (install_received(content, temp)) return;
   keep_ready(content, temp);
 }
 

@@ -92,7 +92,9 @@ struct Bye {
 
 // Keeps "nothing authenticated for 2 s" from being true of a quiet session. Each 500 ms.
 struct Ping {
-  std::uint64_t seq = 0;  // hub: its sequence now
+  // A hub's: its sequence now. A member's: one more than the hub's sequence at which it was last in
+  // sync with it; 0: not yet.
+  std::uint64_t seq = 0;
 };
 
 // Join: "here is what I hold, as digests; send what differs." `digests` holds bucket_count digests

@@ -372,6 +372,70 @@ TEST_CASE("trash takes a time, and restores a name as of a time") {
   CHECK(running.on_loop([&] { return running.node.restored.time; }) == list.since);
 }
 
+TEST_CASE("rows come in parts, each when the one before was taken, as one document with --json") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  running.node.index_rows = 5000;
+  running.node.index_page = 100;
+  CommandLine command = command_in(folder.path(), "index", true);
+  command.ask.action = "regex";
+  command.ask.name = "f.*";
+  command.ask.peer = "bob";
+  Outcome outcome = run(command);
+  CHECK(outcome.code == kExitDone);
+  Json document = Json::parse(outcome.out);
+  REQUIRE(document.size() == 5000);
+  CHECK(document[4999]["name"] == "f4999");
+  CHECK(document[4999]["size"] == 4999);
+  CHECK(document[0]["type"] == "text/plain");
+  CHECK(running.node.most_pages_waiting == 1);
+  CHECK(running.node.index_asked.peer == "bob");
+  CHECK(running.node.index_asked.pattern == "f.*");
+  command.json = false;
+  CHECK(run(command).out.find("text/plain                f17\n") != std::string::npos);
+  command.ask.name = "(";
+  CHECK(run(command).code == kExitUsage);
+  running.node.ask_error = Error{ErrorCode::kIo, "bob went away"};
+  command.ask.name = "f";
+  command.json = true;
+  outcome = run(command);
+  CHECK(outcome.code == kExitFailed);
+  CHECK(outcome.out.empty());
+  CHECK(outcome.error == "lansync: bob went away\n");
+}
+
+TEST_CASE("a hash that differs is exit 1, and so is a search that finds nothing") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  CommandLine command = command_in(folder.path(), "hash", true);
+  command.ask.action = "verify";
+  command.ask.name = "a.txt";
+  Outcome outcome = run(command);
+  CHECK(outcome.code == kExitDone);
+  CHECK(Json::parse(outcome.out)["same"] == true);
+  running.node.hashes[0].same = false;
+  CHECK(run(command).code == kExitFailed);
+  running.node.hashes[0].same.reset();
+  outcome = run(command);
+  CHECK(outcome.code == kExitDone);
+  CHECK(Json::parse(outcome.out)["same"].is_null());
+  command.ask.action = "checkall";
+  running.node.hashes[0].state = "rotten";
+  outcome = run(command);
+  CHECK(outcome.code == kExitFailed);
+  CHECK(Json::parse(outcome.out).is_array());
+  CommandLine search = command_in(folder.path(), "search", true);
+  search.ask.name = "b.txt";
+  CHECK(run(search).code == kExitDone);
+  running.node.ask_error = Error{ErrorCode::kNotFound, "nobody in the group has b.txt"};
+  outcome = run(search);
+  CHECK(outcome.code == kExitFailed);
+  CHECK(outcome.out == "[]\n");
+  CHECK(outcome.error == "lansync: nobody in the group has b.txt\n");
+  outcome = run(folder.path(), "history", true);
+  CHECK(Json::parse(outcome.out)[0]["direction"] == "in");
+}
+
 TEST_CASE("version and genpass need no node") {
   Outcome version = run("", "version", true);
   CHECK(version.code == kExitDone);

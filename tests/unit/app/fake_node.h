@@ -119,9 +119,72 @@ class FakeNode final : public NodeControl {
     return 0;
   }
   void give_back(Token) override { ++given_back; }
+  Token index(const IndexAsk& what, Rows<FileReport> rows, Callback<AskEnd> done) override {
+    index_asked = what;
+    if (ask_error) {
+      done(*ask_error);
+      return 0;
+    }
+    give(std::move(rows), std::move(done), 0);
+    return 0;
+  }
+  Token hash(const HashAsk& what, Rows<HashReport> rows, Callback<AskEnd> done) override {
+    hash_asked = what;
+    rows(hashes, [done, n = hashes.size()] { done(AskEnd{"bob", n}); });
+    return 0;
+  }
+  Token search(const SearchAsk& what, Rows<RecordReport> rows, Callback<AskEnd> done) override {
+    search_asked = what;
+    if (ask_error) {
+      done(*ask_error);
+      return 0;
+    }
+    RecordReport record{{"a/b.txt", 5, WallTime{0}, "text/plain"}, "192.168.1.7", 27801, "bob"};
+    rows({record}, [done] { done(AskEnd{"bob", 1}); });
+    return 0;
+  }
+  Token history(std::optional<WallTime> since, Callback<std::vector<HistoryReport>> done) override {
+    history_since = since;
+    done(std::vector<HistoryReport>{{WallTime{0}, true, "bob", "index longlist", "", "3 names"}});
+    return 0;
+  }
+  Token upload(const UploadAsk& what, Callback<UploadReport> done) override {
+    uploaded = what;
+    done(UploadReport{"x.txt", 5, WallTime{0}, "00", "bob", "lane", 1500ms});
+    return 0;
+  }
+  std::vector<OfferReport> uploads() override { return {{3, "y.txt", 7, "bob", WallTime{0}}}; }
+  Result<OfferReport> answer_upload(std::uint64_t id, bool) override {
+    if (id != 3) return Error{ErrorCode::kNotFound, "no offer waits here"};
+    return uploads()[0];
+  }
+  // Pages of `index_page` rows until `index_rows` are told, each when the one before was taken.
+  void give(Rows<FileReport> rows, Callback<AskEnd> done, std::size_t told) {
+    if (told == index_rows) return done(AskEnd{"bob", told});
+    std::vector<FileReport> page;
+    for (; page.size() < index_page && told < index_rows; ++told)
+      page.push_back({"f" + std::to_string(told), told, WallTime{0}, "text/plain"});
+    most_pages_waiting = std::max(most_pages_waiting, ++pages_waiting);
+    rows(page, [this, rows, done, told] {
+      --pages_waiting;
+      give(rows, done, told);
+    });
+  }
   void cancel(Token token) override { cancelled += waiting.erase(token); }
 
   StatusReport report = sample_status();
+  IndexAsk index_asked;
+  HashAsk hash_asked;
+  SearchAsk search_asked;
+  UploadAsk uploaded;
+  std::optional<WallTime> history_since;
+  std::optional<Error> ask_error;
+  std::size_t index_rows = 3;
+  std::size_t index_page = 2;
+  int pages_waiting = 0;
+  int most_pages_waiting = 0;
+  std::vector<HashReport> hashes{
+      {"a.txt", 5, WallTime{0}, "00112233445566778899aabbccddeeff", true, "good", ""}};
   std::optional<WallTime> trash_since;
   TrashRestore restored;
   bool wait_at_once = false;

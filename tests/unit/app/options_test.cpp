@@ -39,6 +39,13 @@ RunOptions run_options(const std::vector<std::string>& arguments,
   return parsed.command->run;
 }
 
+AskOptions asked(const std::vector<std::string>& arguments) {
+  ParsedCommandLine parsed = parse(arguments, environment_at("/nowhere"));
+  INFO(parsed.error);
+  REQUIRE(parsed.command);
+  return parsed.command->ask;
+}
+
 void check_refused(const std::vector<std::string>& arguments, const std::string& part,
                    const Environment& environment = environment_at("/nowhere")) {
   ParsedCommandLine parsed = parse(arguments, environment);
@@ -183,9 +190,31 @@ TEST_CASE("wrong usage is exit 2 and one line that says what is wrong") {
   check_refused({"trash", "--since", "yesterday"}, "--since");
 }
 
+TEST_CASE("index, hash and search take their words, and say which are missing") {
+  AskOptions list =
+      asked({"index", "shortlist", "1700000000", "2023-11-14T22:13:30Z", "--peer", "b"});
+  CHECK(list.action == "shortlist");
+  CHECK(list.peer == "b");
+  CHECK(list.from->ns == 1'700'000'000'000'000'000);
+  // That second is included, as it is shown.
+  CHECK(list.to->ns == 1'700'000'010'999'999'999);
+  CHECK(asked({"IndexGet", "regex", "a b|c"}).name == "a b|c");
+  CHECK(asked({"hash", "verify", "--", "-dash"}).name == "-dash");
+  CHECK(asked({"FileHash", "checkall", "--repair"}).repair);
+  CHECK(asked({"search", "--regex", "x"}).regex);
+  check_refused({"index"}, "longlist");
+  check_refused({"index", "longlist", "more"}, "longlist");
+  check_refused({"index", "shortlist", "1"}, "two times");
+  check_refused({"index", "shortlist", "2", "1"}, "later");
+  check_refused({"index", "shortlist", "now", "2"}, "no time");
+  check_refused({"index", "regex"}, "pattern");
+  check_refused({"hash", "verify"}, "one name");
+  check_refused({"hash", "checkall", "x"}, "no name");
+  check_refused({"search"}, "one name");
+}
+
 TEST_CASE("a command that does not exist is never taken for a folder") {
-  for (const char* word : {"index", "hash", "search", "upload", "IndexGet", "history"})
-    check_refused({word}, "unknown command");
+  for (const char* word : {"put", "copies", "where"}) check_refused({word}, "unknown command");
   check_refused({"statsu"}, "lansync status");
   check_refused({"confrm"}, "lansync confirm");
   check_refused({"--port", "4000", "peer"}, "lansync peers");

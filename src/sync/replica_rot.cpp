@@ -1,0 +1,80 @@
+// Rot: files whose bytes are not those that were verified, though nobody touched them. Found by
+// reading anew (roles/queries); healed with bytes from another node, never the other way round.
+#include "sync/replica.h"
+
+namespace lansync {
+
+bool Replica::is_rotten(const std::string& path) const {
+  auto at = rotten_.find(path);
+  if (at == rotten_.end()) return false;
+  // Written anew since: other bytes, judged like any edit.
+  const PathRecord* record = index_.find(path);
+  return record != nullptr && record->live() && record->stat == at->second;
+}
+
+void Replica::on_rot(const std::string& path) {
+  const PathRecord* record = index_.find(path);
+  if (record == nullptr || !record->live() || is_rotten(path)) return;
+  if (rotten_.size() >= kMaxProblems) rotten_.erase(rotten_.begin());
+  rotten_[path] = record->stat;
+  log_.warn(str("silent corruption: ", printable(path),
+                ": its bytes are not those that were verified, and nobody touched it; `lansync "
+                "hash checkall --repair` from another node heals it"));
+}
+
+void Replica::repair(const std::string& path, std::function<void(Status)> done) {
+  auto refuse = [&](const std::string& why) {
+    ended_repairs_.emplace_back(std::move(done), Error{ErrorCode::kBusy, why});
+  };
+  const PathRecord* record = index_.find(path);
+  if (record == nullptr || !record->live() || !record->local->is_file())
+    return refuse("it is gone");
+  if (busy_.contains(path) || repairs_.contains(path)) return refuse("it is being changed");
+  if (!remote_known_ || sources_for(path).empty())
+    return refuse("no other node is there to fetch good bytes from");
+  const EntryPtr entry = record->local;
+  repairs_[path] = {entry, std::move(done)};
+  // The copy that the index knows of is the bad one.
+  no_copy_.insert(entry->content);
+  want_content(path, entry, clock_.now());
+}
+
+void Replica::end_repair(const std::string& path, Status status) {
+  auto at = repairs_.find(path);
+  if (at == repairs_.end()) return;
+  if (status) {
+    rotten_.erase(path);
+    log_.info(str("repaired ", printable(path), "; the bad copy is in the trash"));
+  }
+  ended_repairs_.emplace_back(std::move(at->second.done), std::move(status));
+  repairs_.erase(at);
+}
+
+// True: the content goes to a path that waits to be repaired.
+bool Replica::install_repair(const std::string& path, const std::string& temp) {
+  auto at = repairs_.find(path);
+  if (at == repairs_.end() || busy_.contains(path)) return false;
+  const PathRecord* record = index_.find(path);
+  if (record == nullptr || record->local != at->second.entry) return false;
+  queue_change({OperationKind::kFetch, path, at->second.entry}, DiskChange::Kind::kInstall, temp);
+  return true;
+}
+
+void Replica::run_repairs() {
+  std::vector<std::pair<std::string, const char*>> lost;
+  for (const auto& [path, repair] : repairs_) {
+    if (busy_.contains(path)) continue;
+    if (!waits_for_.contains(path)) {
+      lost.emplace_back(path, "it was changed meanwhile");
+    } else if (sources_for(path).empty()) {
+      lost.emplace_back(path, "no other node is there to fetch good bytes from");
+    }
+  }
+  for (const auto& [path, why] : lost) {
+    end_repair(path, Error{ErrorCode::kBusy, why});
+    plan_.insert(path);
+  }
+  for (auto& [done, status] : std::exchange(ended_repairs_, {})) done(status);
+}
+
+}  // namespace lansync
