@@ -199,11 +199,10 @@ const std::vector<Command>& commands() {
 constexpr std::string_view kReserved[] = {"put", "copies", "where", "help", "sniff", "sim"};
 
 // Other names of commands (CONTRACT).
-constexpr std::pair<std::string_view, std::string_view> kAliases[] = {
-    {"IndexGet", "index"},
-    {"FileHash", "hash"},
-    {"FileDownload", "download"},
-    {"FileUpload", "upload"}};
+constexpr std::pair<std::string_view, std::string_view> kAliases[] = {{"IndexGet", "index"},
+                                                                      {"FileHash", "hash"},
+                                                                      {"FileDownload", "download"},
+                                                                      {"FileUpload", "upload"}};
 
 const Command* find_command(std::string_view name) {
   for (const auto& [alias, meant] : kAliases)

@@ -41,11 +41,11 @@ struct CommandLine {
   std::string command;  // "run", "status", ...
   std::string dir;      // absolute: the node's folder; "" for genpass and version
   bool json = false;
-  bool watch = false;                    // status
-  std::uint32_t peers = 0;               // wait
-  std::optional<Duration> timeout;       // wait
-  std::string restore;                   // trash: a path; "" = list
-  std::optional<WallTime> restore_time;  // trash
+  bool watch = false;                            // status
+  std::uint32_t peers = 0;                       // wait
+  std::optional<Duration> timeout;               // wait
+  std::string restore;                           // trash: a path; "" = list
+  std::optional<WallTime> restore_time;          // trash
   std::optional<WallTime> since;                 // trash, history
   std::vector<std::string> names;                // get, drop, download: relative to the folder
   std::string peer;                              // download

@@ -31,10 +31,10 @@
 #include "roles/node_control.h"
 #include "roles/outbox.h"
 #include "roles/peer_names.h"
-#include "roles/source_finder.h"
-#include "roles/undo.h"
 #include "roles/queries.h"
 #include "roles/questions.h"
+#include "roles/source_finder.h"
+#include "roles/undo.h"
 #include "roles/uploads.h"
 #include "sync/fetcher.h"
 #include "sync/provider.h"
@@ -426,7 +426,7 @@ class Node final : public SessionEvents,
   Rank last_rank_;
   bool hub_lost_ = false;
   bool last_in_sync_ = false;
-  std::uint32_t durable_term_ = 0;           // term whose persistence was answered by the index
+  std::uint32_t durable_term_ = 0;  // term whose persistence was answered by the index
   std::vector<std::uint32_t> durable_terms_;
   std::vector<Wait> waits_;
   std::map<Token, Callback<DoctorFacts>> examinations_;

@@ -75,11 +75,15 @@ void Provider::serve_partial(Source& source, const RangeRequest& request) {
     return;
   }
   source.ranges += request.ranges.size();
-  queue_large(
-      source, request.content,
-      Request{
-          request.transfer, partial_name(request.content), {}, {}, request.size, request.ranges, {}},
-      true);
+  queue_large(source, request.content,
+              Request{request.transfer,
+                      partial_name(request.content),
+                      {},
+                      {},
+                      request.size,
+                      request.ranges,
+                      {}},
+              true);
 }
 
 void Provider::queue_large(Source& source, const ContentId& content, Request&& queued,
