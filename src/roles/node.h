@@ -227,7 +227,6 @@ class Node final : public SessionEvents,
   // ---- QueryHost, QuestionHost (node_ask.cpp)
   // ---------------------------------------------------------
   void answer(SessionId session, const Message& message) override;
-  bool acts_as_hub() const override { return hub_->acting(); }
   std::vector<HolderInfo> holders_of(const std::string& path,
                                      const PathRecord& record) const override;
   void answered(SessionId session, const std::string& command, const std::string& arguments,

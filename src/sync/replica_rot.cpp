@@ -36,7 +36,7 @@ void Replica::repair(const std::string& path, std::function<void(Status)> done) 
   repairs_[path] = {entry, std::move(done)};
   // The copy that the index knows of is the bad one.
   no_copy_.insert(entry->content);
-  want_content(path, entry, clock_.now());
+  want_content(path, entry);
 }
 
 void Replica::end_repair(const std::string& path, Status status) {
