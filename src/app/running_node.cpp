@@ -364,7 +364,12 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
     trimmed_ = true;
     malloc_trim(0);
   }
-  if (view) view->tick(node_->status(), turn.now);
+  if (view) {
+    // Before the next drawing: the answer is to what the screen shows.
+    if (auto answer = view->take_answer(turn.now))
+      (void)node_->answer_upload(answer->id, answer->allow);
+    view->tick(node_->status(), node_->uploads(), turn.now);
+  }
   if (stop_deadline_ != kNever) {
     bool done = node_->stopped() && endpoint_->idle();
     if (done || turn.now >= stop_deadline_) loop_->stop();

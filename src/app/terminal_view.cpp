@@ -1,5 +1,6 @@
 #include "app/terminal_view.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -117,6 +118,20 @@ void add_head(const StatusReport& report, Frame& frame) {
                "\x1b[33m");
 }
 
+// High on the screen, so that a small one shows it too.
+void add_offer(const std::vector<OfferReport>& offers, Frame& frame) {
+  if (offers.empty()) return;
+  const OfferReport& first = offers.front();
+  frame.line("");
+  for (const std::string& line :
+       wrapped(str("offer   ", printable(first.from, 64), " offers ", printable(first.name, 300),
+                   " (", format_size(first.size), "): y takes it into this folder, n does not"),
+               frame.columns(), 8))
+    frame.line(line, "\x1b[1;36m");
+  if (offers.size() > 1)
+    frame.line(str("        and ", offers.size() - 1, " more after it: lansync uploads"));
+}
+
 void add_peers(const StatusReport& report, Frame& frame) {
   frame.line("");
   frame.line(counted(report.peers.size(), "other nodes"), "\x1b[1m");
@@ -151,10 +166,11 @@ void add_transfers(const StatusReport& report, std::size_t columns, Frame& frame
 
 }  // namespace
 
-std::string render_frame(const StatusReport& report, const std::deque<std::string>& log_lines,
-                         ViewSize size, bool color) {
+std::string render_frame(const StatusReport& report, const std::vector<OfferReport>& offers,
+                         const std::deque<std::string>& log_lines, ViewSize size, bool color) {
   Frame frame(size, color);
   add_head(report, frame);
+  add_offer(offers, frame);
   add_peers(report, frame);
   add_transfers(report, size.columns, frame);
   if (frame.rows_left() >= 2 && !log_lines.empty()) {
@@ -203,15 +219,18 @@ TerminalView::~TerminalView() {
     write_all(fd_, log_lines_[i] + "\n");
 }
 
-void TerminalView::tick(const StatusReport& report, Instant now) {
+void TerminalView::tick(const StatusReport& report, const std::vector<OfferReport>& offers,
+                        Instant now) {
   if (drawn_ && now - last_ < kRedraw) return;
   ViewSize size;
   winsize window{};
   if (::ioctl(fd_, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 && window.ws_row > 0)
     size = {window.ws_col, window.ws_row};
   bool resized = !drawn_ || size.columns != shown_size_.columns || size.rows != shown_size_.rows;
-  std::string frame = render_frame(report, log_lines_, size, color_);
-  if (!resized && frame == shown_) return;
+  std::string frame = render_frame(report, offers, log_lines_, size, color_);
+  // An offer may read like the one that was just answered.
+  std::uint64_t asked = offers.empty() ? 0 : offers.front().id;
+  if (!resized && frame == shown_ && asked == asked_) return;
   // Each line is cleared behind its text, so nothing flickers; what is below goes at the end.
   std::string out = resized ? "\x1b[2J\x1b[H" : "\x1b[H";
   for (char c : frame) {
@@ -226,6 +245,23 @@ void TerminalView::tick(const StatusReport& report, Instant now) {
   shown_size_ = size;
   last_ = now;
   drawn_ = true;
+  if (asked == asked_) return;
+  asked_ = asked;
+  asked_at_ = now;
+}
+
+std::optional<OfferAnswer> TerminalView::take_answer(Instant now) {
+  std::optional<OfferAnswer> answer;
+  pollfd item{fd_, POLLIN, 0};
+  char key = 0;
+  // Everything is read, so that what is typed into nothing does not answer the next question.
+  while (::poll(&item, 1, 0) > 0 && (item.revents & POLLIN) != 0 && ::read(fd_, &key, 1) == 1) {
+    if (asked_ == 0 || answer || now - asked_at_ < kReadingTime) continue;
+    if (key == 'y' || key == 'Y') answer = OfferAnswer{asked_, true};
+    if (key == 'n' || key == 'N') answer = OfferAnswer{asked_, false};
+  }
+  if (answer) asked_ = 0;
+  return answer;
 }
 
 void TerminalView::add_log_line(LogLevel level, std::string_view line) {

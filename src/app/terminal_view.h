@@ -1,5 +1,6 @@
-// The live view of `lansync run` on a terminal: role and why, peers, transfers, conflicts, the last
-// log lines; redrawn at most 4 times a second.
+// The live view of `lansync run` on a terminal: role and why, peers, transfers, conflicts, offered
+// uploads, the last log lines; redrawn at most 4 times a second. Takes a person's y or n to an
+// offer.
 //
 // Invariant: from start to destruction the terminal is ours (other screen, no cursor, no echo), and
 // it is put back also when the program aborts. Driven by run_node on the control thread: it calls
@@ -9,8 +10,10 @@
 
 #include <cstddef>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "app/environment.h"
 #include "base/log.h"
@@ -23,9 +26,15 @@ struct ViewSize {
   std::size_t rows = 24;
 };
 
-// One screen, `size.rows` lines at most, none wider than `size.columns`. Pure.
-std::string render_frame(const StatusReport& report, const std::deque<std::string>& log_lines,
-                         ViewSize size, bool color);
+// One screen, `size.rows` lines at most, none wider than `size.columns`. Of the offers that wait
+// the first is asked about. Pure.
+std::string render_frame(const StatusReport& report, const std::vector<OfferReport>& offers,
+                         const std::deque<std::string>& log_lines, ViewSize size, bool color);
+
+struct OfferAnswer {
+  std::uint64_t id = 0;
+  bool allow = false;
+};
 
 class TerminalView {
  public:
@@ -40,7 +49,11 @@ class TerminalView {
 
   // Draws if something changed and the last drawing is 250 ms old. The size is asked anew each
   // time, so that a resized window needs no signal.
-  void tick(const StatusReport& report, Instant now);
+  void tick(const StatusReport& report, const std::vector<OfferReport>& offers, Instant now);
+  // What a person typed, to the offer that the screen shows. A key that was hit before the question
+  // stood there, or within kReadingTime of it, answers nothing.
+  std::optional<OfferAnswer> take_answer(Instant now);
+  static constexpr Duration kReadingTime = 400ms;
   void add_log_line(LogLevel level, std::string_view line);
 
  private:
@@ -51,6 +64,8 @@ class TerminalView {
   ViewSize shown_size_;
   Instant last_{};
   bool drawn_ = false;
+  std::uint64_t asked_ = 0;  // the offer on the screen; 0: none
+  Instant asked_at_{};
 };
 
 // A log that goes to the view while there is one, and to another log (a file, stderr).

@@ -170,7 +170,10 @@ Status SqliteIndexStore::prepare(Statement& out, const char* sql) {
 Result<std::int64_t> SqliteIndexStore::ask_number(const char* sql) {
   Statement ask;
   LS_TRY(prepare(ask, sql));
-  if (sqlite3_step(ask.get()) != SQLITE_ROW) return failure("ask");
+  int code = sqlite3_step(ask.get());
+  // A damaged schema can make an empty table of a full one: no error to SQLite.
+  if (code == SQLITE_DONE) return corrupt("it has lost its header");
+  if (code != SQLITE_ROW) return failure("ask");
   return std::int64_t{sqlite3_column_int64(ask.get(), 0)};
 }
 

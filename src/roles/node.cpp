@@ -171,6 +171,7 @@ void Node::pump(Instant now) {
   send_roster();
   ping(now);
   note_sync(now);
+  tell_synced(now);
   ask_step(now);
 }
 
@@ -185,6 +186,7 @@ Instant Node::deadline() const {
   next = std::min({next, demand_->deadline(), downloads_->deadline()});
   next = std::min(next, undo_->deadline());
   if (!sessions_.empty()) next = std::min(next, next_ping_);
+  if (synced_untold()) next = std::min(next, tell_synced_at_);
   if (limited_) next = std::min(next, allowance_at_ + 5ms);
   for (const Wait& wait : waits_) {
     if (!wait.noticed) next = std::min(next, wait.fallback_at);
@@ -311,6 +313,7 @@ void Node::follow(const FollowAction& action, Instant) {
   replica_->expect_first_pull(replica_->index().meta("pulled").empty());
   if (client_->hub() != session) {
     synced_at_.reset();
+    synced_told_.reset();
     client_->follow(session, action.term);
   }
   const Peer& peer = sessions_.at(session);

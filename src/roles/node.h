@@ -301,6 +301,8 @@ class Node final : public SessionEvents,
   PeerFacts facts_of(const Peer& peer) const;
   SessionId session_of(const NodeId& node) const;
   void ping(Instant now);
+  bool synced_untold() const { return client_->hub() != 0 && synced_at_ != synced_told_; }
+  void tell_synced(Instant now);
   void renew_sessions(Instant now);
   void send_requests();
   void send_roster();
@@ -385,6 +387,8 @@ class Node final : public SessionEvents,
   // Hub: who asks for a content lately, and so has part of it.
   std::map<ContentId, std::map<SessionId, Instant>> fetching_;
   std::optional<std::uint64_t> synced_at_;  // the hub's sequence at which we were in sync, if ever
+  std::optional<std::uint64_t> synced_told_;  // and what the hub was told of it
+  Instant tell_synced_at_{};                  // not before
   std::unique_ptr<Outbox> outbox_;
   std::unique_ptr<Hub> hub_;
   std::unique_ptr<Client> client_;

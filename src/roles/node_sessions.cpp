@@ -9,6 +9,7 @@ namespace lansync {
 namespace {
 
 constexpr Duration kPingInterval = 500ms;
+constexpr Duration kSyncedInterval = 50ms;
 constexpr int kRenewJitterPercent = 2;
 constexpr Duration kRenewQuiet = 2s;
 
@@ -349,6 +350,17 @@ void Node::ping(Instant now) {
     const bool to_hub = id == client_->hub();
     outbox_->send_urgent(id, Ping{to_hub && synced_at_ ? *synced_at_ + 1 : 0});
   }
+}
+
+// Whoever waited for this node to be in sync may ask the hub at once who has what: the next ping
+// would tell it up to half a second too late.
+void Node::tell_synced(Instant now) {
+  if (!synced_untold() || now < tell_synced_at_) return;
+  tell_synced_at_ = now + kSyncedInterval;
+  auto hub = sessions_.find(client_->hub());
+  if (hub == sessions_.end() || !hub->second.greeted) return;
+  synced_told_ = synced_at_;
+  outbox_->send_urgent(hub->first, Ping{synced_at_ ? *synced_at_ + 1 : 0});
 }
 
 // A quiet moment is better: what is on its way begins anew.

@@ -10,7 +10,7 @@ from lan import Lan, program, settled
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Commands that may be missing yet. One that is there has to have its help.
-NOT_YET = {"download", "put", "get", "drop", "copies", "where"}
+NOT_YET = {"put", "copies", "where"}
 ALIASES = {"IndexGet": "index", "FileHash": "hash", "FileDownload": "download", "FileUpload": "upload"}
 TEXT, NUMBER, FLAG = (str,), (int,), (bool,)
 MAYBE_FLAG = (bool, type(None))
@@ -42,6 +42,9 @@ PROBES = {
     "upload": [(("upload", "OUTSIDE", "--to", "a"), False,
                 {"name": TEXT, "size": NUMBER, "mtime": TEXT, "md5": TEXT, "peer": TEXT, "carrier": TEXT,
                  "seconds": (float, int)})],
+    "download": [(("download", "a.txt", "--output", "FETCHED"), False,
+                  {"name": TEXT, "size": NUMBER, "mtime": TEXT, "md5": TEXT, "peer": TEXT, "carrier": TEXT,
+                   "seconds": (float, int)})],
     "uploads": [(("uploads",), True, {"id": NUMBER, "name": TEXT, "size": NUMBER, "from": TEXT, "expires": TEXT})],
     "conflicts": [(("conflicts",), True, {})],
     "trash": [(("trash",), True, {}), (("trash", "--since", "2020-01-01"), True, {})],
@@ -53,8 +56,9 @@ PROBES = {
     "genpass": [(("genpass",), False, {})],
     "version": [(("version",), False, {"version": TEXT, "protocol": NUMBER})],
 }
-# There is nothing to confirm or reject here, which is exit 1; the end of the test stops a node.
-APART = {"confirm", "reject", "stop"}
+# There is nothing to confirm or reject here, which is exit 1; get and drop are asked of a node on demand; the end of
+# the test stops a node.
+APART = {"confirm", "reject", "get", "drop", "stop"}
 
 
 def table_commands():
@@ -108,7 +112,7 @@ def check_fields(name, rows, fields):
 def test_documents():
     """Each command's --json is one document of its kind, with the fields of the contract."""
     with Lan() as net:
-        a, b = net.node("a"), net.node("b")
+        a, b, thin = net.node("a"), net.node("b"), net.node("thin")
         a.start("--role", "server", "--settle", "200ms", "--uploads", "allow")
         a.write("a.txt", b"text\n")
         a.write("sub/b.txt", b"more text\n")
@@ -123,7 +127,8 @@ def test_documents():
         eventually(lambda: b.cli("uploads", "--json").json, 20, "the offer waits")
         for name in table_commands():
             for arguments, is_list, fields in PROBES.get(name, ()):
-                arguments = [outside if word == "OUTSIDE" else word for word in arguments]
+                places = {"OUTSIDE": outside, "FETCHED": outside + ".fetched"}
+                arguments = [places.get(word, word) for word in arguments]
                 done = b.cli(*arguments, "--json")
                 check_equal((done.code, done.stderr), (0, ""), f"{' '.join(arguments)}: {done}")
                 document = done.json
@@ -136,6 +141,13 @@ def test_documents():
         for alias, arguments in (("IndexGet", ("longlist",)), ("FileHash", ("verify", "a.txt"))):
             check_equal(b.cli(alias, *arguments, "--json").code, 0, alias)
         check_equal(b.cli("hash", "verify", "a.txt", "--json").json["md5"], hashlib.md5(b"text\n").hexdigest(), "MD5")
+        thin.start("--settle", "200ms", "--on-demand")
+        thin.wait(peers=2)
+        for command in ("get", "drop"):
+            done = thin.cli(command, "a.txt", "--json")
+            check_equal((done.code, done.stderr), (0, ""), f"{command}: {done}")
+            check_equal(os.path.exists(os.path.join(thin.path, "a.txt")), command == "get", f"{command}: the file is there")
+            check(isinstance(done.json, (dict, list)), f"{command}: {done.json!r}")
         for name in ("confirm", "reject"):
             done = b.cli(name, "--json")
             check_equal((done.code, done.stdout), (1, ""), f"{name} with nothing held")

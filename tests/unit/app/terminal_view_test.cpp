@@ -45,9 +45,10 @@ TEST_CASE("a frame never has more lines or columns than the terminal") {
   report.transfers.resize(50, report.transfers[0]);
   report.transfers[0].name = std::string(500, 'x');
   std::deque<std::string> log(100, std::string(300, 'l'));
+  const std::vector<OfferReport> offers(3, {1, std::string(300, 'o'), 5, "bob", WallTime{}});
   for (ViewSize size :
        {ViewSize{1, 1}, ViewSize{10, 3}, ViewSize{20, 10}, ViewSize{80, 24}, ViewSize{300, 100}}) {
-    std::string frame = render_frame(report, log, size, false);
+    std::string frame = render_frame(report, offers, log, size, false);
     INFO(size.columns << " x " << size.rows);
     std::size_t lines = 1;
     std::size_t begin = 0;
@@ -62,12 +63,13 @@ TEST_CASE("a frame never has more lines or columns than the terminal") {
 }
 
 TEST_CASE("a frame tells role and why, state, peers, transfers, conflicts and the last log lines") {
-  std::string frame = render_frame(sample_status(), {"first", "last line"}, {100, 30}, false);
+  std::string frame = render_frame(sample_status(), {}, {"first", "last line"}, {100, 30}, false);
   for (const char* part : {"server: nobody else was heard", "syncing", "bob", "50%", "a.txt",
                            "16 conflict copies", "15 deletes", "last line", "(OPEN)"})
     CHECK(frame.find(part) != std::string::npos);
   CHECK(frame.find('\x1b') == std::string::npos);
-  CHECK(render_frame(sample_status(), {}, {100, 30}, true).find("\x1b[33m") != std::string::npos);
+  CHECK(render_frame(sample_status(), {}, {}, {100, 30}, true).find("\x1b[33m") !=
+        std::string::npos);
 }
 
 TEST_CASE("what is no terminal gets no view") {
@@ -78,13 +80,66 @@ TEST_CASE("what is no terminal gets no view") {
   ::close(ends[1]);
 }
 
-TEST_CASE("a terminal is redrawn four times a second at most, and put back at the end") {
+namespace {
+
+// A terminal of our own: what a person types goes into the master, what is drawn comes out of it.
+struct Terminal {
+  Terminal() {
+    REQUIRE(master >= 0);
+    REQUIRE(::grantpt(master) == 0);
+    REQUIRE(::unlockpt(master) == 0);
+    slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY);
+    REQUIRE(slave >= 0);
+  }
+  ~Terminal() {
+    ::close(slave);
+    ::close(master);
+  }
+  void type(const std::string& keys) { REQUIRE(::write(master, keys.data(), keys.size()) > 0); }
+
   int master = ::posix_openpt(O_RDWR | O_NOCTTY);
-  REQUIRE(master >= 0);
-  REQUIRE(::grantpt(master) == 0);
-  REQUIRE(::unlockpt(master) == 0);
-  int slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY);
-  REQUIRE(slave >= 0);
+  int slave = -1;
+};
+
+}  // namespace
+
+TEST_CASE("a person answers the offer that stands on the screen, and none that came a moment ago") {
+  Terminal terminal;
+  TerminalView view(terminal.slave, terminal_environment("xterm"));
+  const OfferReport first{7, "holiday.jpg", 1024, "bob", WallTime{}};
+  OfferReport second = first;
+  second.id = 8;
+  StatusReport report = sample_status();
+  Instant now{1s};
+  view.tick(report, {}, now);
+  terminal.type("y");
+  CHECK_FALSE(view.take_answer(now));  // there is no question
+  now += 1s;
+  view.tick(report, {first, second}, now);
+  CHECK(read_now(terminal.master).find("bob offers holiday.jpg") != std::string::npos);
+  terminal.type("y");  // typed as the question came up: meant for something else
+  CHECK_FALSE(view.take_answer(now + TerminalView::kReadingTime - 1ms));
+  now += 1s;
+  terminal.type("xq");
+  CHECK_FALSE(view.take_answer(now));
+  terminal.type("y");
+  auto answer = view.take_answer(now);
+  REQUIRE(answer);
+  CHECK((answer->id == 7 && answer->allow));
+  // One key answers one offer, and the next reads the same but for its number.
+  terminal.type("n");
+  CHECK_FALSE(view.take_answer(now));
+  view.tick(report, {second}, now + 1s);
+  terminal.type("N");
+  answer = view.take_answer(now + 2s);
+  REQUIRE(answer);
+  CHECK((answer->id == 8 && !answer->allow));
+}
+
+TEST_CASE("a terminal is redrawn four times a second at most, and put back at the end") {
+  Terminal terminal;
+  const int master = terminal.master;
+  const int slave = terminal.slave;
   winsize window{};
   window.ws_col = 60;
   window.ws_row = 20;
@@ -99,21 +154,21 @@ TEST_CASE("a terminal is redrawn four times a second at most, and put back at th
     CHECK(read_now(master).find("\x1b[?1049h") != std::string::npos);
     StatusReport report = sample_status();
     Instant now{1s};
-    view.tick(report, now);
+    view.tick(report, {}, now);
     CHECK(read_now(master).find("alice") != std::string::npos);
     report.name = "changed";
-    view.tick(report, now + 249ms);
+    view.tick(report, {}, now + 249ms);
     CHECK(read_now(master).empty());
-    view.tick(report, now + 250ms);
+    view.tick(report, {}, now + 250ms);
     CHECK(read_now(master).find("changed") != std::string::npos);
-    view.tick(report, now + 1s);
+    view.tick(report, {}, now + 1s);
     CHECK(read_now(master).empty());
     window.ws_col = 40;
     ::ioctl(slave, TIOCSWINSZ, &window);
-    view.tick(report, now + 2s);
+    view.tick(report, {}, now + 2s);
     CHECK(read_now(master).find("\x1b[2J") != std::string::npos);
     view.add_log_line(LogLevel::kWarn, "evil\x1b[2J");
-    view.tick(report, now + 3s);
+    view.tick(report, {}, now + 3s);
     CHECK(read_now(master).find("evil\\x1b[2J") != std::string::npos);
   }
   std::string end = read_now(master);
@@ -123,6 +178,4 @@ TEST_CASE("a terminal is redrawn four times a second at most, and put back at th
   ::tcgetattr(slave, &after);
   CHECK(after.c_lflag == before.c_lflag);
   CHECK(after.c_cc[VSUSP] == before.c_cc[VSUSP]);
-  ::close(slave);
-  ::close(master);
 }

@@ -120,6 +120,7 @@ TEST_CASE("a flipped bit gives the index as it was, or a new one, and never a pa
         dir, whole,
         [&](std::string& bytes) { bytes[at] = static_cast<char>(bytes[at] ^ 1 << bit); }, rebuilt);
     INFO("bit " << bit << " of byte " << at);
+    INFO((loaded ? std::string("fine") : loaded.error().detail));
     REQUIRE(loaded);
     CHECK(loaded->rows.size() == (rebuilt ? 0u : 300u));
     for (std::size_t n = 0; n < loaded->rows.size(); ++n) {

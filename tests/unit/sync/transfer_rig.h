@@ -59,7 +59,7 @@ class Sender : public ContentLocator, public ContentSink {
   WantedContent add(const std::string& path, ByteView bytes) {
     fs.write_file(path, bytes);
     const ContentDigests digests = digests_of(bytes);
-    known[digests.content] = {path, *fs.stat(path), digests.md5, bytes.size()};
+    known[digests.content] = {path, *fs.stat(path), digests.md5, bytes.size(), {}};
     return {digests.content, bytes.size(), digests.md5, path};
   }
 
