@@ -365,6 +365,8 @@ void LaneConnection::State::on_report(Instant now) {
     if (waiting_since != kNever) waiting_since = now;
     if (!delivered.empty() || !sender.wants_credit()) backoff = 0;
   }
+  // Our own probes told how long the line is; what we have to send may be nothing else.
+  if (sender.window() > ContentCarrier::kWindowBytes) assembler.widen();
   if (outcome.floor_known && state != CarrierState::kUp) go_up(now);
 }
 

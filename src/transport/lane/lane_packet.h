@@ -27,6 +27,11 @@ inline constexpr std::uint64_t kLaneMaxNumber = (std::uint64_t{1} << 48) - 1;
 // Numbers that a receiver remembers, and so how far a sender may run ahead of what it has not heard
 // about. Twice the chunks of the 8 MiB window.
 inline constexpr std::uint64_t kLaneNumberWindow = 16384;
+// What may be begun and not delivered, in bytes, where the round trip is long: 80 ms of a gigabit
+// line hold 9 MB, and a block that lost a chunk takes another round trip or two. Elsewhere, and so
+// on every LAN, it is ContentCarrier::kWindowBytes.
+inline constexpr std::uint64_t kLaneLongWindow = 24 * 1024 * 1024;
+inline constexpr std::int64_t kLaneLongTripUs = 40'000;
 // Blocks begun and not all delivered: one number back from it is an old one.
 inline constexpr std::uint32_t kLaneBlockWindow = 16384;
 

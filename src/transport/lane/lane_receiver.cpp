@@ -137,7 +137,13 @@ void LaneAssembler::raise_floor(std::uint64_t floor) {
   blocks_.clear();
   base_ = 0;
   begun_ = 0;
-  limit_ = ContentCarrier::kWindowBytes - std::min(held_, ContentCarrier::kWindowBytes);
+  limit_ = window_ - std::min(held_, window_);
+}
+
+void LaneAssembler::widen() {
+  if (window_ == kLaneLongWindow) return;
+  limit_ += kLaneLongWindow - window_;
+  window_ = kLaneLongWindow;
 }
 
 void LaneAssembler::credit(std::uint64_t bytes) {

@@ -2,7 +2,8 @@
 // them), and blocks put together from chunks in any order, within the credit given.
 //
 // Invariant: a block is given out once and whole, and blocks begun and not yet credited never take
-// more than ContentCarrier::kWindowBytes. Driven by LaneConnection.
+// more than the window (ContentCarrier::kWindowBytes, more on a long line). Driven by
+// LaneConnection.
 #pragma once
 
 #include <array>
@@ -52,6 +53,8 @@ class LaneAssembler {
   std::uint64_t floor() const { return floor_; }
   // The owner has done with so many bytes of blocks given out.
   void credit(std::uint64_t bytes);
+  // The line is long: from now on the window is kLaneLongWindow.
+  void widen();
   // What may be begun since the floor, in all; in whole chunks, as sender and receiver both count.
   std::uint64_t limit() const { return limit_; }
   std::uint64_t begun() const { return begun_; }
@@ -73,7 +76,8 @@ class LaneAssembler {
   std::uint16_t base_ = 0;                        // the oldest block that is not whole
   std::uint64_t floor_ = 0;
   std::uint64_t begun_ = 0;
-  std::uint64_t limit_ = ContentCarrier::kWindowBytes;
+  std::uint64_t window_ = ContentCarrier::kWindowBytes;
+  std::uint64_t limit_ = window_;
   std::uint64_t held_ = 0;  // given out and not credited
   std::uint64_t duplicates_ = 0;
 };

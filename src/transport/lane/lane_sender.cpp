@@ -17,8 +17,10 @@ std::uint64_t rounded(std::uint16_t count) { return count * kLaneChunkBytes; }
 
 }  // namespace
 
-std::uint64_t LaneSender::room() const {
-  return ContentCarrier::kWindowBytes - std::min(held_bytes_, ContentCarrier::kWindowBytes);
+std::uint64_t LaneSender::room() const { return window() - std::min(held_bytes_, window()); }
+
+std::uint64_t LaneSender::window() const {
+  return rate_.min_rtt_us() >= kLaneLongTripUs ? kLaneLongWindow : ContentCarrier::kWindowBytes;
 }
 
 void LaneSender::send(ContentBlock block) {
@@ -177,7 +179,7 @@ LaneSender::Outcome LaneSender::on_report(const LaneReport& report, std::int64_t
     return outcome;
   }
   if (report.floor == floor_) {
-    if (report.credit > begun_ + ContentCarrier::kWindowBytes) {
+    if (report.credit > begun_ + kLaneLongWindow) {
       outcome.broken = str("lane: credit for ", report.credit, " bytes, begun ", begun_);
       return outcome;
     }

@@ -22,6 +22,8 @@ namespace lansync {
 class LaneSender {
  public:
   std::uint64_t room() const;
+  // What may wait for delivery: more on a long line.
+  std::uint64_t window() const;
   void send(ContentBlock block);
 
   // The next chunk that goes out, the content a view into its block; nullopt: nothing, or no credit

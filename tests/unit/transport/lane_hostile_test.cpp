@@ -121,7 +121,7 @@ TEST_CASE("reports of what was never sent, with impossible ranges or too much cr
   SECTION("credit above the window") {
     Liar liar(1);
     liar.come_up();
-    liar.say_report(0, 1, ContentCarrier::kWindowBytes + 1);
+    liar.say_report(0, 1, kLaneLongWindow + 1);
     CHECK(liar.violations.size() == 1);
   }
   SECTION("credit that wraps") {
