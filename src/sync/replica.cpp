@@ -100,11 +100,12 @@ void Replica::remote_unknown() {
   awaiting_room_.clear();
   source_of_.clear();
   // What was being fetched stays on disk as a partial file; whoever is hub next names it again.
-  for (const auto& [content, paths] : waiting_) {
+  for (const auto& [content, waiting] : waiting_) {
     if (!asides_.contains(content)) fetcher_.drop(content);
   }
   waiting_.clear();
   waits_for_.clear();
+  to_serve_.clear();
 }
 
 void Replica::remote_known(Instant) {
@@ -153,8 +154,8 @@ void Replica::set_agreed(const std::string& path, const EntryPtr& entry) {
 
 void Replica::set_sources(std::vector<SourceId> sources) {
   sources_ = std::move(sources);
-  for (const auto& [content, paths] : waiting_) {
-    fetcher_.set_sources(content, sources_of(content, *paths.begin()));
+  for (const auto& [content, waiting] : waiting_) {
+    fetcher_.set_sources(content, sources_of(content, *waiting.paths.begin()));
   }
   for (const auto& [content, aside] : asides_) {
     if (aside.sources.empty() && !waiting_.contains(content)) {
@@ -165,7 +166,7 @@ void Replica::set_sources(std::vector<SourceId> sources) {
 
 void Replica::set_extra_sources(const ContentId& content, std::vector<SourceId> sources) {
   auto at = waiting_.find(content);
-  if (at == waiting_.end() || at->second.empty()) {
+  if (at == waiting_.end()) {
     // Aside, and not from one node alone.
     auto aside = asides_.find(content);
     if (aside == asides_.end() || !aside->second.sources.empty()) return;
@@ -174,7 +175,7 @@ void Replica::set_extra_sources(const ContentId& content, std::vector<SourceId> 
     return;
   }
   extra_sources_[content] = std::move(sources);
-  fetcher_.set_sources(content, sources_of(content, *at->second.begin()));
+  fetcher_.set_sources(content, sources_of(content, *at->second.paths.begin()));
 }
 
 std::vector<SourceId> Replica::sources_of(const ContentId& content, const std::string& path) const {
@@ -215,8 +216,11 @@ void Replica::pump(Instant now) {
   start_examine(now);
   run_retries(now);
   check_room(now);
-  plan(now);
   take_fetched();
+  serve_waiting();
+  plan(now);
+  serve_waiting();
+  start_copies();
   start_apply(now);
   prune_ready(now);
   run_repairs();

@@ -1,6 +1,7 @@
 // This node's folder and what it should become: notices edits and makes versions of them
-// (replica_local), plans what the hub's word asks for and carries it out (replica_remote). Knows no
-// roles: the hub feeds it its own tree as `remote`, a client what the hub sent.
+// (replica_local), plans what the hub's word asks for (replica_remote), gets content for it
+// (replica_content) and carries it out (replica_apply). Knows no roles: the hub feeds it its own
+// tree as `remote`, a client what the hub sent.
 //
 // Driven by roles/node on the control thread: events in, pump(now) does what is due, deadline()
 // says when next. Invariant: at most one operation per path at a time (busy_); nothing is done to a
@@ -268,10 +269,12 @@ class Replica final : public ContentLocator {
   void commit_then(std::function<void()> done);
   // Nothing on its way that would change the local tree: it may be digested.
   bool tree_at_rest() const { return applies_running_ == 0 && changes_.empty(); }
-  // Nothing in progress on workers that would be lost by leaving now.
+  // The work of planning, in paths, since the start.
+  std::uint64_t paths_planned() const { return paths_planned_; }
   std::uint64_t mismatches() const { return mismatches_; }
   // Last in sync over 12 months ago (roles know when): see PlanOptions.
   void set_long_away(bool long_away) { long_away_ = long_away; }
+  // Nothing in progress on workers that would be lost by leaving now.
   bool idle() const { return applies_running_ == 0 && !commit_running_ && !index_.dirty(); }
 
  private:
@@ -345,8 +348,16 @@ class Replica final : public ContentLocator {
   void plan(Instant now);
   static WantedContent wanted_of(const std::string& path, const Entry& entry);
   void want_content(const std::string& path, const EntryPtr& entry);
-  void start_copy(const ContentId& content, const std::string& from, bool from_trash);
+  void fetch_waiting(const ContentId& content);
+  void serve_waiting();
+  bool begin_copy(const ContentId& content, const std::string& hint);
+  void end_copy(const ContentId& content);
+  void start_copies();
+  void on_copied(const ContentId& content, const std::vector<std::string>& temps, bool all);
   void on_content_ready(const ContentId& content, const std::string& temp);
+  bool take_unplanned(const ContentId& content, const std::string& temp);
+  bool is_unplanned(const std::string& waiter) const;
+  void on_installed(const ContentId& content);
   void take_fetched();
   void queue_change(const Operation& operation, DiskChange::Kind kind, const std::string& temp);
   bool waits_for_children(const Operation& operation) const;
@@ -426,19 +437,31 @@ class Replica final : public ContentLocator {
   std::set<std::string> to_push_;
   bool push_changed_ = false;
   std::map<std::string, Instant> retry_;
-  std::map<ContentId, std::set<std::string>> waiting_;  // paths that wait for content
+  // Paths that wait for content, be it fetched or copied. As long as there are any, one of these
+  // brings the next of them on: a temp file in ready_, a copy, an install of it, the fetcher.
+  struct Waiting {
+    WantedContent wanted;
+    std::set<std::string> paths;
+  };
+  std::map<ContentId, Waiting> waiting_;
+  std::set<ContentId> to_serve_;  // where one of those four has ended
   std::map<std::string, ContentId> waits_for_;
   struct Aside {
     std::vector<SourceId> sources;
     AsideDone done;
   };
   std::map<ContentId, Aside> asides_;
-  std::set<ContentId> copying_;
-  std::map<std::string, int>
-      copied_from_;              // paths that a copy under way reads: not deleted meanwhile
-  std::set<ContentId> no_copy_;  // a local copy did not verify: fetch
+  struct Copying {
+    std::string from;
+    bool from_trash = false;
+  };
+  std::map<ContentId, Copying> copying_;
+  std::set<ContentId> copies_due_;          // of those: to be started at the end of this turn
+  std::map<std::string, int> copied_from_;  // what a copy reads is not deleted meanwhile
+  std::map<ContentId, int> installing_;     // temp files of it on their way to a name
+  std::set<ContentId> no_copy_;             // a local copy did not verify: fetch
   struct Ready {
-    std::string temp;
+    std::vector<std::string> temps;
     Instant since;
   };
   std::map<ContentId, Ready> ready_;  // verified temp files that no path has taken yet
@@ -459,6 +482,7 @@ class Replica final : public ContentLocator {
   std::vector<std::function<void()>> after_commit_;
   std::uint64_t trash_counter_ = 0;
   std::uint64_t copy_counter_ = 0;
+  std::uint64_t paths_planned_ = 0;
   bool long_away_ = false;
   std::uint64_t mismatches_ = 0;
   std::map<ContentId, Receiving> receiving_;

@@ -93,6 +93,7 @@ void Replica::on_applied(const std::vector<DiskChange>& changes,
     } else {
       on_change_failed(changes[i], outcomes[i]);
     }
+    if (changes[i].kind == DiskChange::Kind::kInstall) on_installed(changes[i].entry->content);
   }
   plan_.merge(blocked_);
   blocked_.clear();
@@ -114,6 +115,7 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
   }
   if (change.kind == DiskChange::Kind::kInstall && !change.temp.starts_with(kCopyPrefix)) {
     fetcher_.release(change.entry->content);
+    no_copy_.erase(change.entry->content);  // what came anew may be copied from
   }
   bool gone =
       change.kind == DiskChange::Kind::kTrash || change.kind == DiskChange::Kind::kRemoveDirectory;

@@ -67,24 +67,12 @@ void Replica::want_received(Receiving& receiving) {
   const std::string key = place_holder(what.content);
   ++receiving.tries;
   source_of_[key] = what.source;
-  bool first = waiting_[what.content].empty();
-  waiting_[what.content].insert(key);
+  Waiting& waiting = waiting_[what.content];
+  if (waiting.paths.empty()) waiting.wanted = {what.content, what.size, what.md5, what.name};
+  waiting.paths.insert(key);
   waits_for_[key] = what.content;
-  if (copying_.contains(what.content)) return;
-  if (!no_copy_.contains(what.content)) {
-    if (auto from = index_.find_content(what.content, what.name)) {
-      start_copy(what.content, *from, false);
-      return;
-    }
-  }
-  if (!first) return;
-  WantedContent wanted;
-  wanted.content = what.content;
-  wanted.size = what.size;
-  wanted.md5 = what.md5;
-  wanted.name = what.name;
-  fetcher_.want(wanted);
-  fetcher_.set_sources(what.content, {what.source});
+  if (begin_copy(what.content, what.name) || installing_.contains(what.content)) return;
+  if (!fetcher_.wants(what.content)) fetch_waiting(what.content);
 }
 
 void Replica::stop_receiving(const ContentId& content) {
@@ -112,11 +100,17 @@ bool Replica::receive_failed(const std::string& waiter, const Error& error) {
   return true;
 }
 
+bool Replica::is_unplanned(const std::string& waiter) const {
+  return waiter.front() == '\x01' || repairs_.contains(waiter);
+}
+
 // True: the content goes to the file that is received.
 bool Replica::install_received(const ContentId& content, const std::string& temp) {
   auto at = receiving_.find(content);
   if (at == receiving_.end() || at->second.installing) return false;
   at->second.installing = true;
+  ++installing_[content];
+  drop_interest(place_holder(content));
   place_received(content, temp);
   return true;
 }
@@ -134,6 +128,7 @@ void Replica::place_received(const ContentId& content, const std::string& temp) 
   }
   if (path.empty() || broken_path_rule(path) != nullptr) {
     release_temp(content, temp);
+    on_installed(content);
     end_receive(content, Error{ErrorCode::kExists, "every name for it is taken"});
     return;
   }
@@ -161,6 +156,7 @@ void Replica::place_received(const ContentId& content, const std::string& temp) 
           place_received(content, temp);
           return;
         }
+        on_installed(content);
         if (*status) {
           if (!temp.starts_with(kCopyPrefix)) fetcher_.release(content);
           due_.insert(path);

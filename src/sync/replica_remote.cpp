@@ -1,12 +1,10 @@
 // The replica's other side: from what the hub says to what is on this disk.
 //
-//   remote entry -> plan -> content (a local copy, else fetched) -> one batch of disk changes ->
-//   index
+//   remote entry -> plan -> content (replica_content) -> one batch of disk changes -> index
 #include <algorithm>
 
 #include "base/assert.h"
 #include "base/rel_path.h"
-#include "sync/hashing.h"
 #include "sync/index_view.h"
 #include "sync/replica.h"
 
@@ -14,27 +12,7 @@ namespace lansync {
 namespace {
 
 constexpr std::size_t kPlanBatch = 4096;
-constexpr Duration kReadyKept = 60s;
 constexpr Duration kDeleteGathering = 300ms;
-constexpr std::string_view kCopyPrefix = "c-";
-
-Status verify_temp(FileSystem& files, const std::string& temp, const ContentId& wanted) {
-  auto file = files.open_temp(temp);
-  if (!file) return file.error();
-  ContentHasher hasher;
-  std::vector<std::uint8_t> buffer(256 * 1024);
-  for (std::uint64_t offset = 0;;) {
-    auto size = (*file)->read(offset, buffer);
-    if (!size) return size.error();
-    if (*size == 0) break;
-    hasher.update(ByteView(buffer).first(*size));
-    offset += *size;
-  }
-  if (hasher.finish().content != wanted) {
-    return Error{ErrorCode::kChanged, "the local copy has other bytes than the index says"};
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -61,6 +39,7 @@ void Replica::plan(Instant now) {
   }
   if (paths.empty()) return;
   more_to_plan_ = paths.size() == kPlanBatch;
+  paths_planned_ += paths.size();
   Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
   if (planned.mismatches > 0) {
     mismatches_ += planned.mismatches;
@@ -224,6 +203,7 @@ void Replica::queue_change(const Operation& operation, DiskChange::Kind kind,
   change.temp = temp;
   if (record && record->live()) change.expected = record->stat;
   change.trash = trash_name(operation.path);
+  if (kind == DiskChange::Kind::kInstall) ++installing_[operation.entry->content];
   busy_.insert(operation.path);
   if (operation.entry->is_tombstone()) deleting_.insert(operation.path);
   changes_.push_back(std::move(change));
@@ -235,183 +215,6 @@ std::string Replica::trash_name(const std::string& path) {
     if (c == ' ') c = '_';
   }
   return str(stamp, '-', ++trash_counter_, '/', path);
-}
-
-// ---- content
-// ----------------------------------------------------------------------------------------
-
-WantedContent Replica::wanted_of(const std::string& path, const Entry& entry) {
-  WantedContent wanted;
-  wanted.content = entry.content;
-  wanted.size = entry.size;
-  wanted.md5 = entry.md5;
-  wanted.name = path;
-  return wanted;
-}
-
-void Replica::want_content(const std::string& path, const EntryPtr& entry) {
-  const ContentId& content = entry->content;
-  if (auto at = waits_for_.find(path); at != waits_for_.end() && at->second != content) {
-    drop_interest(path);
-  }
-  if (auto at = ready_.find(content); at != ready_.end()) {
-    std::string temp = at->second.temp;
-    ready_.erase(at);
-    drop_interest(path);
-    queue_change({OperationKind::kFetch, path, entry}, DiskChange::Kind::kInstall, temp);
-    return;
-  }
-  bool first = waiting_[content].empty();
-  waiting_[content].insert(path);
-  waits_for_[path] = content;
-  if (copying_.contains(content)) return;
-  if (!no_copy_.contains(content)) {
-    if (auto from = index_.find_content(content, path)) {
-      start_copy(content, *from, false);
-      return;
-    }
-    if (auto trash = index_.find_trash(content)) {
-      start_copy(content, *trash, true);
-      return;
-    }
-  }
-  if (first) {
-    fetcher_.want(wanted_of(path, *entry));
-  }
-  fetcher_.set_sources(content, sources_of(content, path));
-}
-
-void Replica::drop_interest(const std::string& path) {
-  auto at = waits_for_.find(path);
-  if (at == waits_for_.end()) return;
-  ContentId content = at->second;
-  waits_for_.erase(at);
-  auto paths = waiting_.find(content);
-  if (paths == waiting_.end()) return;
-  paths->second.erase(path);
-  if (!paths->second.empty()) return;
-  waiting_.erase(paths);
-  extra_sources_.erase(content);
-  no_copy_.erase(content);
-  if (!copying_.contains(content) && !asides_.contains(content)) fetcher_.drop(content);
-}
-
-// What is on this disk already is copied and verified anew, never sent (DESIGN, Renames and
-// copies).
-void Replica::start_copy(const ContentId& content, const std::string& from, bool from_trash) {
-  copying_.insert(content);
-  if (!from_trash) ++copied_from_[from];
-  // A name of its own: the copy before may still wait to be installed for another path.
-  std::string temp =
-      str(kCopyPrefix, to_hex(content).substr(0, 40), '-', std::to_string(++copy_counter_));
-  auto status = std::make_shared<Status>();
-  executor_.submit(
-      JobClass::kBulk,
-      [this, content, from, from_trash, temp, status] {
-        *status =
-            from_trash ? files_.copy_trash_to_temp(from, temp) : files_.copy_to_temp(from, temp);
-        if (*status) *status = verify_temp(files_, temp, content);
-        if (!*status) (void)files_.remove_temp(temp);
-      },
-      [this, content, from, from_trash, temp, status] {
-        copying_.erase(content);
-        if (!from_trash && --copied_from_[from] == 0) {
-          copied_from_.erase(from);
-          plan_.insert(from);
-        }
-        if (*status) {
-          on_content_ready(content, temp);
-          return;
-        }
-        // The source is not what the index says: look at it again, and have the bytes sent.
-        no_copy_.insert(content);
-        if (!from_trash) due_.insert(from);
-        auto at = waiting_.find(content);
-        if (at == waiting_.end()) return;
-        for (const std::string& path : at->second) {
-          waits_for_.erase(path);
-          plan_.insert(path);
-        }
-        extra_sources_.erase(at->first);
-        waiting_.erase(at);
-      });
-}
-
-void Replica::take_fetched() {
-  for (const FinishedContent& finished : fetcher_.take_finished()) {
-    if (finished.status) {
-      if (events_) events_->on_fetched(finished.content, finished.source, finished.via);
-      on_content_ready(finished.content, finished.temp_name);
-      continue;
-    }
-    if (auto aside = asides_.find(finished.content); aside != asides_.end()) {
-      const AsideDone done = aside->second.done;
-      done(finished.status.error());
-    }
-    auto at = waiting_.find(finished.content);
-    if (at == waiting_.end()) continue;
-    note_short(finished.status.error());
-    // The fetcher goes on by itself; the hub has to know that a push has no content.
-    std::vector<std::string> paths(at->second.begin(), at->second.end());
-    for (const std::string& path : paths) {
-      if (receive_failed(path, finished.status.error())) continue;
-      if (repairs_.contains(path)) {
-        drop_interest(path);
-        end_repair(path, finished.status);
-        continue;
-      }
-      note_problem(path, finished.status.error().detail);
-      if (events_) events_->on_fetch_failed(path, finished.status.error().detail);
-    }
-  }
-}
-
-// The first path takes the temp file; the others find its copy in the index afterwards.
-void Replica::on_content_ready(const ContentId& content, const std::string& temp) {
-  if (give_aside(content, temp)) return;
-  auto at = waiting_.find(content);
-  std::vector<std::string> paths;
-  if (at != waiting_.end()) paths.assign(at->second.begin(), at->second.end());
-  if (at != waiting_.end()) waiting_.erase(at);
-  extra_sources_.erase(content);
-  for (const std::string& path : paths) {
-    waits_for_.erase(path);
-    plan_.insert(path);
-    clear_problem(path);
-  }
-  for (const std::string& path : paths) {
-    if (install_repair(path, temp)) return;
-  }
-  if (install_received(content, temp)) return;
-  keep_ready(content, temp);
-}
-
-void Replica::keep_ready(const ContentId& content, const std::string& temp) {
-  if (auto at = ready_.find(content); at != ready_.end() && at->second.temp != temp) {
-    release_temp(content, at->second.temp);
-  }
-  ready_.insert_or_assign(content, Ready{temp, clock_.now()});
-}
-
-void Replica::prune_ready(Instant now) {
-  for (auto at = ready_.begin(); at != ready_.end();) {
-    if (now - at->second.since < kReadyKept) {
-      ++at;
-      continue;
-    }
-    release_temp(at->first, at->second.temp);
-    at = ready_.erase(at);
-  }
-}
-
-// A fetched temp file is the fetcher's to clear, a copy is ours.
-void Replica::release_temp(const ContentId& content, const std::string& temp) {
-  if (!temp.starts_with(kCopyPrefix)) {
-    fetcher_.release(content);
-    return;
-  }
-  executor_.submit(
-      JobClass::kDisk, [this, temp] { (void)files_.remove_temp(temp); }, [] {});
 }
 
 }  // namespace lansync
