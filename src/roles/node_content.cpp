@@ -234,6 +234,7 @@ void Node::look_for_stuck() {
   for (const auto& [id, name] : fetcher_->take_liars()) {
     auto at = sessions_.find(id);
     if (at == sessions_.end() || !at->second.hello) continue;
+    ++rejected_;
     parts_.log.warn(str(printable(at->second.hello->name), " sent other bytes than those of ",
                         printable(name), ": it is not asked for them while anybody else has them"));
   }

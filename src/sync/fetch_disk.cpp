@@ -187,14 +187,13 @@ void Fetcher::submit_open(const ItemPtr& item) {
   auto opened = std::make_shared<Opened>();
   opened->old = std::exchange(item->file, nullptr);
   submit(
-      [&fs = fs_, wanted = item->wanted, fresh = item->fresh, reserve, opened] {
+      [&fs = fs_, wanted = item->wanted, fresh = item->fresh, reserve, opened,
+       anew = std::exchange(item->take_back, {})] {
         opened->old.reset();
         auto file = PartialFile::open(fs, wanted.content, wanted.size, fresh, reserve);
-        if (file) {
-          opened->file = std::move(*file);
-        } else {
-          opened->status = file.error();
-        }
+        if (file && !anew.empty()) opened->status = (*file)->take_back(anew);
+        if (!file) opened->status = file.error();
+        if (opened->status) opened->file = std::move(*file);
       },
       [this, item, opened] {
         item->job_running = false;
@@ -216,8 +215,8 @@ void Fetcher::submit_open(const ItemPtr& item) {
         item->fresh = false;
         item->have = item->file->written();
         item->on_disk_ranges = item->have;
-        item->resumed = !item->have.empty();
-        item->hash_more = item->resumed;
+        item->hash_more = !item->have.empty();
+        recount_brought(*item);
         item->missing = item->have.missing_of(item->wanted.size);
         item->close_asked = item->dropped || suspended_;
         item->phase = FetchPhase::kFetching;
@@ -248,6 +247,7 @@ void Fetcher::submit_write(const ItemPtr& item) {
           }
           ++job->written;
         }
+        job->differed = job->file->take_differed();
         if (!job->hash) return;
         auto more = job->file->advance_hash(kHashBackPerJob);
         if (!more) {
@@ -280,6 +280,7 @@ void Fetcher::write_done(const ItemPtr& item, LargeJob& job) {
       item->pending.emplace(first, std::move(write));
     }
   }
+  note_differed(*item, job.differed);
   if (!job.status) {
     // After an error of the disk nobody knows what is in the file; and where somebody else has
     // filled it, half a file would only keep the room from those that still fit.

@@ -122,10 +122,12 @@ Fetcher::ItemPtr Fetcher::next_large(SourceId, const Source& source, std::uint64
 // Of what is missing, what is asked of this source next: from where the item begins, round the end.
 RangeSet Fetcher::take_missing(Item& item, SourceId source, std::uint64_t bytes) {
   auto limited = item.available.find(source);
-  if (limited == item.available.end() && item.start == 0)
-    return item.missing.take_front(bytes, kRangesPerRequest, kBlockBytes);
-  RangeSet open =
-      limited == item.available.end() ? item.missing : item.missing.intersection(limited->second);
+  auto only = item.blame.only.find(source);
+  const bool any = limited == item.available.end() && only == item.blame.only.end();
+  if (any && item.start == 0) return item.missing.take_front(bytes, kRangesPerRequest, kBlockBytes);
+  RangeSet open = item.missing;
+  if (limited != item.available.end()) open = open.intersection(limited->second);
+  if (only != item.blame.only.end()) open = open.intersection(only->second);
   RangeSet behind = open.within(item.start, item.wanted.size);
   RangeSet& from = behind.empty() ? open : behind;
   RangeSet taken = from.take_front(bytes, kRangesPerRequest, kBlockBytes);
@@ -236,21 +238,6 @@ void Fetcher::set_available(const ContentId& content, SourceId source,
 void Fetcher::set_start(const ContentId& content, std::uint64_t offset) {
   if (ItemPtr item = find_item(content); item && offset < item->wanted.size)
     item->start = offset / kBlockBytes * kBlockBytes;
-}
-
-const RangeSet* Fetcher::on_disk(const ContentId& content) const {
-  ItemPtr item = find_item(content);
-  if (!item || item->dropped || !item->file || item->phase != FetchPhase::kFetching) return nullptr;
-  return &item->on_disk_ranges;
-}
-
-std::vector<WantedContent> Fetcher::fetching_large(std::uint64_t least) const {
-  std::vector<WantedContent> out;
-  for (const auto& [order, item] : active_) {
-    if (!item->dropped && item->phase == FetchPhase::kFetching && item->missing.total() >= least)
-      out.push_back(item->wanted);
-  }
-  return out;
 }
 
 void Fetcher::set_carried(SourceId source, std::uint64_t window_bytes) {
@@ -382,6 +369,7 @@ bool Fetcher::take_whole_block(const ItemPtr& item, SourceId source, std::uint64
     return false;
   }
   item->have.add(begin, end);
+  note_brought(*item, source, begin, end);
   note_rate(*item, data.size());
   PendingWrite write;
   write.begin = begin;
@@ -485,6 +473,7 @@ void Fetcher::end_transfer(SourceId source, const TransferResult& result) {
   } else if (!result.ok) {
     item->refused.insert_or_assign(source, refusal(result));
   }
+  if (!result.ok) ask_everybody(*item);
   if (item->small()) {
     check_small(item);
     if (item->phase == FetchPhase::kFetching && !item->missing.empty()) enqueue(item);
@@ -539,6 +528,7 @@ void Fetcher::store_large(const ItemPtr& item, SourceId source, std::uint64_t be
   block.got.set(static_cast<std::size_t>(offset / kContentChunk));
   ++block.got_count;
   block.from[source] += bytes.size();
+  note_brought(*item, source, begin, begin + bytes.size());
   if (block.got_count < block.needed) return;
   flush_block(item, index);
   step(item);

@@ -1,5 +1,5 @@
 // What the Fetcher knows of one wanted content, of one source and of one transfer. Only
-// fetcher.cpp, fetch_exchange.cpp and fetch_disk.cpp include this. Invariant of an item that is
+// fetcher.cpp and fetch_*.cpp include this. Invariant of an item that is
 // being fetched: every byte is in exactly one of `missing`, an open transfer's `outstanding`,
 // `blocks`, `have`.
 #pragma once
@@ -47,6 +47,26 @@ struct Charge {
   std::uint32_t files = 0;
 };
 
+// Who brought which bytes of a large content, and the search for whom to blame once it did not
+// verify: see fetch_repair.cpp. 0 stands for an earlier run.
+struct Blame {
+  std::map<SourceId, RangeSet> brought;   // of what has come
+  bool untracked = false;                 // too finely mixed to be remembered
+  std::map<SourceId, RangeSet> former;    // taken back: whose bytes they were
+  std::map<SourceId, RangeSet> replaced;  // those of them that others brought differently
+  RangeSet confirmed;                     // those of them that others brought just so
+  std::set<std::pair<SourceId, SourceId>> disputes;
+  std::set<SourceId> suspected;     // had their turn
+  std::optional<SourceId> suspect;  // of this round
+  // Who is not asked in this round; of a comparison, who is asked for what.
+  std::set<SourceId> excluded;
+  std::map<SourceId, RangeSet> only;
+  bool compared = false;
+  int rounds = 0;
+
+  bool narrows() const { return !excluded.empty() || !only.empty(); }
+};
+
 struct Fetcher::Item {
   WantedContent wanted;
   std::uint64_t order = 0;
@@ -77,12 +97,14 @@ struct Fetcher::Item {
   bool job_running = false;
   bool hash_more = false;
   bool fresh = false;    // do not resume
-  bool resumed = false;  // part of it came in an earlier run: a mismatch may be nobody's fault
   bool on_disk = false;  // there is something in tmp
   bool close_asked = false;
   bool remove_asked = false;
   std::map<std::uint64_t, OpenBlock> blocks;
   std::map<std::uint64_t, PendingWrite> pending;  // by offset: the hash follows the lowest
+
+  Blame blame;
+  RangeSet take_back;  // by the next opening: whose bytes are to come anew
 
   RangeSet on_disk_ranges;                 // written: may be read by others' requests
   std::map<SourceId, RangeSet> available;  // these sources have no more than that yet
@@ -113,6 +135,7 @@ struct Fetcher::LargeJob {
   std::size_t written = 0;  // how many of them are on disk
   bool hash = true;
   bool hash_more = false;
+  RangeSet differed;  // what was there before of these was something else
   std::optional<ContentDigests> digests;
   Status status;
 };

@@ -11,7 +11,6 @@ namespace lansync {
 
 namespace {
 
-constexpr int kMaxAttempts = 3;
 constexpr Duration kFirstBackoff = 10s;
 constexpr Duration kLastBackoff = 10min;
 constexpr Duration kNoSpaceRetry = 3s;
@@ -143,6 +142,7 @@ void Fetcher::set_sources(const ContentId& content, const std::vector<SourceId>&
   std::set<SourceId> wanted(sources.begin(), sources.end());
   if (item->sources == wanted) return;
   item->sources = std::move(wanted);
+  ask_everybody(*item);
   activation_due_ = true;
   if (item->phase == FetchPhase::kFetching && !item->dropped) enqueue(item);
 }
@@ -159,6 +159,15 @@ std::vector<SourceId> Fetcher::candidates(const Item& item) const {
   } else {
     for (const auto& [id, source] : sources_)
       if (may_serve(item, id)) found.push_back(id);
+  }
+  if (item.blame.narrows()) {
+    const Blame& blame = item.blame;
+    std::vector<SourceId> asked;
+    for (SourceId id : found) {
+      const bool in = blame.only.empty() ? !blame.excluded.contains(id) : blame.only.contains(id);
+      if (in) asked.push_back(id);
+    }
+    return asked;
   }
   if (item.attempts == 0 || found.empty()) return found;
   // After a mismatch one source alone gives the whole file, so that the next one has an author; one
@@ -187,7 +196,7 @@ void Fetcher::enqueue(const ItemPtr& item) {
   LS_ASSERT(item->phase == FetchPhase::kFetching);
   dequeue(item);
   if (item->missing.empty()) return;
-  if (!item->sources && item->refused.empty() && item->attempts == 0) {
+  if (!item->sources && item->refused.empty() && item->attempts == 0 && !item->blame.narrows()) {
     (item->small() ? common_.small : common_.large).emplace(item->order, item);
     item->in_common = true;
     if (!sources_.empty()) {
@@ -244,6 +253,7 @@ void Fetcher::remove_source(SourceId id) {
   for (const auto& [order, item] : touched) {
     if (item->phase != FetchPhase::kFetching || item->dropped) continue;
     item->refused.erase(id);
+    ask_everybody(*item);
     if (item->small()) {
       // A source that begins thousands of files and leaves could pile up their buffers; an honest
       // one sends them one after the other and leaves one or two.
@@ -286,6 +296,7 @@ void Fetcher::forget(const ItemPtr& item) {
 void Fetcher::finish(const ItemPtr& item, const Md5& md5) {
   const ContentId content = item->wanted.content;
   handed_out_.insert(content);
+  name_liars(*item);
   finished_.push_back({content, partial_name(content), md5, {}, item->last_source, item->via});
   forget(item);
 }
@@ -307,54 +318,17 @@ void Fetcher::fail(const ItemPtr& item, Error error, bool discard) {
   item->refused.clear();
   item->blamed.clear();
   item->attempts = 0;
+  item->take_back.clear();
+  // Who brought what stays known as long as it is there.
+  Blame blame;
+  if (!discard) blame.brought = std::move(item->blame.brought);
+  item->blame = std::move(blame);
   retries_.insert({item->retry_at, item->order});
   backing_off_.emplace(item->order, item);
   if (item->small()) return;
   item->remove_asked = discard;
   item->close_asked = !discard;
   step(item);
-}
-
-void Fetcher::mismatch(const ItemPtr& item) {
-  ++counters_.mismatches;
-  if (item->contributors.size() == 1 && !item->resumed) {
-    item->blamed.insert(*item->contributors.begin());
-    liars_.emplace_back(*item->contributors.begin(), item->wanted.name);
-  }
-  // Bytes of an earlier run may have been lost by a power cut, which is nobody's fault.
-  if (!item->resumed) ++item->attempts;
-  item->resumed = false;
-  if (item->attempts < kMaxAttempts) {
-    restart(item);
-    return;
-  }
-  fail(item,
-       {ErrorCode::kCorrupt, str("what came as ", printable(item->wanted.name), " did not verify ",
-                                 kMaxAttempts, " times")},
-       true);
-}
-
-void Fetcher::restart(const ItemPtr& item) {
-  clear_received(*item);
-  item->have.clear();
-  item->on_disk_ranges.clear();
-  item->contributors.clear();
-  item->missing = RangeSet(0, item->wanted.size);
-  if (item->small()) {
-    // A transfer that still runs goes on; its bytes are not asked of another.
-    for (const auto& [id, source] : sources_)
-      for (const auto& [number, transfer] : source.transfers)
-        if (transfer.item == item)
-          for (const ByteRange& range : transfer.outstanding.ranges())
-            item->missing.remove(range.begin, range.end);
-    item->phase = FetchPhase::kFetching;
-    enqueue(item);
-    return;
-  }
-  detach_transfers(item);
-  dequeue(item);
-  item->fresh = true;
-  submit_open(item);
 }
 
 void Fetcher::pause(const Error& error) {
@@ -490,6 +464,21 @@ std::uint64_t Fetcher::pending_bytes() const {
   for (const auto& [content, item] : items_)
     if (!item->dropped) bytes += item->wanted.size - item->have.total();
   return bytes;
+}
+
+const RangeSet* Fetcher::on_disk(const ContentId& content) const {
+  ItemPtr item = find_item(content);
+  if (!item || item->dropped || !item->file || item->phase != FetchPhase::kFetching) return nullptr;
+  return &item->on_disk_ranges;
+}
+
+std::vector<WantedContent> Fetcher::fetching_large(std::uint64_t least) const {
+  std::vector<WantedContent> out;
+  for (const auto& [order, item] : active_) {
+    if (!item->dropped && item->phase == FetchPhase::kFetching && item->missing.total() >= least)
+      out.push_back(item->wanted);
+  }
+  return out;
 }
 
 std::uint64_t Fetcher::charged_bytes(SourceId source) const {

@@ -42,7 +42,8 @@ struct WantedContent {
 // It is the caller's until release(content), which has to follow, installed or not: till then the
 // same content, wanted again, waits, so that nobody writes into a file that is being installed. Not
 // ok: this round failed; it stays wanted and is tried again by itself. kNotFound, kChanged: no
-// source has these bytes. kCorrupt: bytes that came were not those, three times. Else our own disk.
+// source has these bytes. kCorrupt: bytes that came were not those, three times over. Else our own
+// disk.
 struct FinishedContent {
   ContentId content;
   std::string temp_name;
@@ -152,7 +153,8 @@ class Fetcher {
 
   std::vector<FinishedContent> take_finished();
   std::vector<CarriedBytes> take_carried();
-  // Sources whose bytes, alone, were not those that were wanted, and the name: for the log.
+  // Sources whose bytes were not those that were wanted, and the name: alone they did not verify,
+  // or what replaced them did.
   std::vector<std::pair<SourceId, std::string>> take_liars() { return std::exchange(liars_, {}); }
 
   Instant deadline() const;
@@ -200,8 +202,6 @@ class Fetcher {
   bool may_serve(const Item& item, SourceId source) const;
   void fail(const ItemPtr& item, Error error, bool discard);
   void finish(const ItemPtr& item, const Md5& md5);
-  void mismatch(const ItemPtr& item);
-  void restart(const ItemPtr& item);
   void forget(const ItemPtr& item);
   void detach_transfers(const ItemPtr& item);
   void pause(const Error& error);
@@ -237,6 +237,21 @@ class Fetcher {
   void end_transfer(SourceId source, const TransferResult& result);
   void end_if_complete(SourceId source, std::uint32_t transfer);
   void end_overdue(Instant now);
+
+  // fetch_repair.cpp: what came did not verify.
+  void mismatch(const ItemPtr& item);
+  void restart(const ItemPtr& item);
+  void note_brought(Item& item, SourceId source, std::uint64_t begin, std::uint64_t end);
+  void recount_brought(Item& item);
+  void note_differed(Item& item, const RangeSet& differed);
+  void name_liars(const Item& item);
+  void ask_everybody(Item& item);
+  bool repair(const ItemPtr& item);
+  bool compare(const ItemPtr& item);
+  bool replace(const ItemPtr& item, SourceId suspect);
+  bool can_bring(const Item& item, SourceId source, ByteRange range) const;
+  std::optional<SourceId> next_suspect(const Item& item) const;
+  void take_back(const ItemPtr& item);
 
   // fetch_disk.cpp: jobs.
   void submit(std::function<void()> work, std::function<void()> done);

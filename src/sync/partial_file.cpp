@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "sync/content.h"
 #include "sync/room_guard.h"
 
 namespace lansync {
@@ -119,6 +120,7 @@ Result<std::unique_ptr<PartialFile>> PartialFile::open(FileSystem& fs, const Con
                  str("no room on the disk: needs ", shown_bytes(missing), ", ", shown_bytes(*free),
                      " are free and ", shown_bytes(reserve),
                      " of them are not for it; free space, it goes on by itself")};
+  partial->resumed_ = resumed;
   if (!resumed) LS_TRY(partial->start_anew());
   return partial;
 }
@@ -171,9 +173,13 @@ Status PartialFile::write(std::uint64_t offset, ByteView bytes) {
   const std::uint64_t end = offset + bytes.size();
   LS_ASSERT(end <= state_.size);
   if (!state_.written.contains(offset, end)) {
-    // The file has its size and nothing was ever written here, so zeros are there already: a sparse
-    // file stays sparse.
-    if (!all_zero(bytes)) LS_TRY(file_->write(offset, bytes));
+    // Where nothing was ever written zeros are there already: a sparse file stays sparse.
+    const bool zeros = all_zero(bytes);
+    if (stale_.overlap(offset, end) > 0 || (zeros && resumed_)) {
+      LS_TRY(write_over(offset, bytes));
+    } else if (!zeros) {
+      LS_TRY(file_->write(offset, bytes));
+    }
     state_.written.add(offset, end);
     unsaved_ += bytes.size();
     if (offset == hashed_) {
@@ -182,6 +188,35 @@ Status PartialFile::write(std::uint64_t offset, ByteView bytes) {
     }
   }
   if (unsaved_ < kSaveEvery) return {};
+  return save();
+}
+
+// Chunk by chunk, so that what differs is known that well.
+Status PartialFile::write_over(std::uint64_t offset, ByteView bytes) {
+  Bytes before(bytes.size());
+  auto got = read_fully(*file_, offset, before);
+  if (!got) return got.error();
+  if (*got != before.size())
+    return Error{ErrorCode::kCorrupt, "a partly received file became shorter by itself"};
+  for (std::size_t at = 0; at < bytes.size(); at += kContentChunk) {
+    const std::size_t size = std::min<std::size_t>(kContentChunk, bytes.size() - at);
+    const ByteView chunk = bytes.subspan(at, size);
+    if (std::equal(chunk.begin(), chunk.end(), ByteView(before).subspan(at, size).begin()))
+      continue;
+    LS_TRY(file_->write(offset + at, chunk));
+    if (stale_.overlap(offset + at, offset + at + size) > 0)
+      differed_.add(offset + at, offset + at + size);
+  }
+  stale_.remove(offset, offset + bytes.size());
+  return {};
+}
+
+Status PartialFile::take_back(const RangeSet& ranges) {
+  state_.written.remove(ranges);
+  stale_.add(ranges);
+  hashed_ = 0;
+  hasher_.reset();
+  unsaved_ = 1;
   return save();
 }
 

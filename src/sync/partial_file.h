@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/ids.h"
@@ -55,6 +56,10 @@ class PartialFile {
 
   const RangeSet& written() const { return state_.written; }
   bool complete() const { return state_.written.contains(0, state_.size); }
+  // These bytes count as not written any more; what comes for them is compared with what is there.
+  Status take_back(const RangeSet& ranges);
+  // What was written since the last call over other bytes, taken back before.
+  RangeSet take_differed() { return std::exchange(differed_, {}); }
   // Bytes that are written already are left alone, so a write that failed may be repeated.
   Status write(std::uint64_t offset, ByteView bytes);
   // Hashes on over what is contiguous, reading back at most `budget` bytes. True: there is more.
@@ -71,11 +76,17 @@ class PartialFile {
   PartialFile(FileSystem& fs, const ContentId& content, std::uint64_t size);
   bool resume();
   Status start_anew();
+  Status write_over(std::uint64_t offset, ByteView bytes);
 
   FileSystem& fs_;
   std::unique_ptr<TempFile> file_;
   std::unique_ptr<TempFile> sidecar_;
   SidecarState state_;
+  // Where bytes may stand that do not count: in a file that was resumed anywhere, else what was
+  // taken back.
+  bool resumed_ = false;
+  RangeSet stale_;
+  RangeSet differed_;
   std::uint64_t unsaved_ = 0;
   std::uint64_t hashed_ = 0;
   ContentHasher hasher_;

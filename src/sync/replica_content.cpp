@@ -69,8 +69,8 @@ void Replica::want_content(const std::string& path, const EntryPtr& entry) {
   if (begin_copy(content, path)) return;
   if (fetcher_.wants(content)) {
     fetcher_.set_sources(content, sources_of(content, path));
-  } else {
-    to_serve_.insert(content);
+  } else if (!installing_.contains(content)) {
+    fetch_waiting(content);
   }
 }
 

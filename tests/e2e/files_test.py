@@ -365,6 +365,27 @@ def test_many_small_files():
         check_equal(len([e for e in got.values() if e[0] == "file"]), 2000, "files")
 
 
+def test_equal_files():
+    """20,000 equal files, and as many empty ones, are one transfer and no more work than different ones."""
+    with Lan() as net:
+        a, b = group(net)
+        check_equal(b.cli("pause").code, 0, "pause")
+        data = tree.payload(4096, "equal")
+        for n in range(20_000):
+            a.write(f"equal/{n % 20}/{n}", data)
+            a.write(f"empty/{n % 20}/{n}", "")
+        a.wait(seconds=60)
+        started = time.monotonic()
+        b.cli("resume")
+        b.wait(seconds=60)
+        took = time.monotonic() - started
+        same_trees([a, b])
+        print(f"        40,000 files in {took:.1f} s")
+        check(b.counter("payload_received") <= 3 * len(data), "content that is here already was sent again")
+        # When each copy had all that waited planned again, 10,000 of them took minutes.
+        check(took < 30, f"40,000 equal files took {took:.1f} s")
+
+
 def test_silent_when_idle():
     """Once all are in sync nobody sends content, and a pair of idle nodes says little."""
     with Lan() as net:
