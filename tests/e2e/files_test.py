@@ -372,8 +372,8 @@ def test_equal_files():
         check_equal(b.cli("pause").code, 0, "pause")
         data = tree.payload(4096, "equal")
         for n in range(20_000):
-            a.write(f"equal/{n % 20}/{n}", data)
-            a.write(f"empty/{n % 20}/{n}", "")
+            a.write(f"equal/{n % 20}/f{n}", data)
+            a.write(f"empty/{n % 20}/f{n}", "")
         a.wait(seconds=60)
         started = time.monotonic()
         b.cli("resume")
