@@ -11,6 +11,9 @@ namespace lansync {
 namespace {
 
 constexpr std::size_t kMaxPublishedAt = 100'000;
+// Less than this is there sooner than anybody could fetch along.
+constexpr std::uint64_t kLeastComing = 4 * 1024 * 1024;
+constexpr std::size_t kComingAtOnce = 4;
 constexpr std::size_t kMaxQueuedOffers = 64;  // a path; each member has one push a path under way
 
 }  // namespace
@@ -27,6 +30,8 @@ void Hub::start(std::uint32_t term, std::uint64_t seq, Instant now) {
   members_.clear();
   candidates_.clear();
   copy_for_.clear();
+  may_come_.clear();
+  coming_.clear();
   replica_.remote_unknown();
   std::vector<std::pair<std::string, EntryPtr>> tree;
   for (const auto& [path, record] : replica_.index().paths()) {
@@ -57,6 +62,8 @@ void Hub::stop() {
   members_.clear();
   candidates_.clear();
   copy_for_.clear();
+  may_come_.clear();
+  coming_.clear();
 }
 
 EntryPtr Hub::published(const std::string& path) const {
@@ -94,6 +101,7 @@ void Hub::on_index_get(SessionId session, const NodeId& node, const IndexGet& me
   Member& member = members_[session];
   member = Member{};
   member.node = node;
+  for (const auto& [path, item] : coming_) member.coming.push_back(item);
   TreeDigest digest(message.bucket_count);
   std::uint64_t count_seen = 0;
   ShortId id = short_id(node);
@@ -290,6 +298,8 @@ void Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
   bool new_bytes = entry->is_file() && offer.session != 0 &&
                    !(candidate.before && same_content(*entry, *candidate.before));
   if (new_bytes) replica_.keep_for_group(path);
+  const bool here = replica_.index().find_content(entry->content, path).has_value();
+  if (new_bytes && !here && entry->size >= kLeastComing) may_come_.push_back(path);
   // The disk may have had it since before a withdrawal: then nothing is left to do that would say
   // so.
   replica_.settle_if_agreed(path);
@@ -317,7 +327,36 @@ void Hub::on_settled(const std::string& path) {
   publish(path);
 }
 
+// To all but the one who pushes it. Never more than a few: they take places that what is published
+// needs.
+void Hub::tell_coming() {
+  while (!may_come_.empty() && coming_.size() < kComingAtOnce) {
+    const std::string path = std::move(may_come_.front());
+    may_come_.pop_front();
+    auto at = candidates_.find(path);
+    if (at == candidates_.end() || !at->second.entry || !at->second.entry->is_file()) continue;
+    const Entry& entry = *at->second.entry;
+    const ComingItem item{path, entry.content, entry.size, false};
+    if (!coming_.emplace(path, item).second) continue;
+    for (auto& [session, member] : members_) {
+      if (session != at->second.offer.session) member.coming.push_back(item);
+    }
+  }
+}
+
+void Hub::end_coming(const std::string& path, bool published) {
+  auto at = coming_.find(path);
+  if (at == coming_.end()) return;
+  ComingItem item = std::move(at->second);
+  coming_.erase(at);
+  // The update says it.
+  if (published) return;
+  item.over = true;
+  for (auto& [session, member] : members_) member.coming.push_back(item);
+}
+
 void Hub::publish(const std::string& path) {
+  end_coming(path, true);
   Candidate candidate = std::move(candidates_[path]);
   candidates_.erase(path);
   replica_.clear_path_source(path);
@@ -360,6 +399,7 @@ std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
   if (at == candidates_.end()) return {};
   Candidate candidate = std::move(at->second);
   candidates_.erase(at);
+  end_coming(path, false);
   replica_.clear_path_source(path);
   replica_.unkeep(path);
   replica_.set_remote(path, candidate.before);
@@ -450,6 +490,11 @@ void Hub::flush(SessionId session, Member& member) {
     outbox_.send(session, Done{{}, std::move(batch)});
   });
   member.published.clear();
+  auto coming_bytes = [](const ComingItem& item) { return item.name.size() + 64; };
+  in_batches(member.coming, coming_bytes, [&](std::vector<ComingItem> batch) {
+    outbox_.send(session, Coming{std::move(batch)});
+  });
+  member.coming.clear();
   in_batches(member.updates, bytes_of_named, [&](std::vector<NamedEntry> batch) {
     Update message;
     message.term = term_;
@@ -463,6 +508,7 @@ void Hub::flush(SessionId session, Member& member) {
 void Hub::pump() {
   if (!acting_) return;
   if (!replica_.paused()) offer_own_edits();
+  tell_coming();
   for (auto& [session, member] : members_) flush(session, member);
 }
 

@@ -49,6 +49,8 @@ class Hub {
   bool has_members() const { return !members_.empty(); }
   bool is_member(SessionId session) const { return members_.contains(session); }
   bool idle() const { return candidates_.empty(); }
+  // What members were told to be coming. For tests.
+  std::size_t told_coming() const { return coming_.size(); }
   // True once: a member knows later edits of this node than its own index (a restored backup).
   bool take_identity_doubt() { return std::exchange(identity_doubt_, false); }
   // What is on its way to being published, one line each. For tests and oracles.
@@ -71,6 +73,7 @@ class Hub {
     NodeId node;
     std::vector<NamedEntry> updates;
     std::vector<NamedEntry> published;
+    std::vector<ComingItem> coming;
     std::map<VerdictKind, std::vector<VerdictItem>> verdicts;
   };
 
@@ -81,6 +84,8 @@ class Hub {
   void publish(const std::string& path);
   std::deque<Offer> withdraw(const std::string& path, bool requeue);
   void run_queue(std::deque<Offer> queue);
+  void tell_coming();
+  void end_coming(const std::string& path, bool published);
   void announce(const std::string& path, const EntryPtr& entry, SessionId except);
   void verdict(SessionId session, VerdictKind kind, const std::string& name, EntryPtr entry,
                const std::string& detail);
@@ -98,6 +103,9 @@ class Hub {
   std::uint64_t seq_ = 0;
   std::map<SessionId, Member> members_;
   std::map<std::string, Candidate> candidates_;
+  // Candidates whose large content is on its way here: told to the members, a few at a time.
+  std::deque<std::string> may_come_;
+  std::map<std::string, ComingItem> coming_;
   struct Published {
     std::uint64_t seq = 0;
     SessionId by = 0;

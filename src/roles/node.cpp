@@ -161,6 +161,7 @@ void Node::pump(Instant now) {
   replica_->pump(now);
   // Before asking: a source that has just been found is asked in this turn; and after it, for what
   // was asked for the first time.
+  if (now >= next_coming_ask_) ask_for_coming();
   if (find_due_) find_sources();
   send_requests();
   if (find_due_) find_sources();
@@ -185,7 +186,7 @@ Instant Node::deadline() const {
   if (!told_held_) next = std::min(next, guard_->held_at());
   next = std::min({next, demand_->deadline(), downloads_->deadline()});
   next = std::min(next, undo_->deadline());
-  if (!sessions_.empty()) next = std::min(next, next_ping_);
+  if (!sessions_.empty()) next = std::min({next, next_ping_, next_coming_ask_});
   if (synced_untold()) next = std::min(next, tell_synced_at_);
   if (limited_) next = std::min(next, allowance_at_ + 5ms);
   for (const Wait& wait : waits_) {

@@ -324,6 +324,10 @@ class Node final : public SessionEvents,
   void name_holders(SessionId asker, const std::optional<std::string>& path,
                     HolderItem& item) const;
   void on_holders(SessionId id, const Holders& holders);
+  void on_coming(SessionId id, const Coming& coming);
+  void note_published(SessionId id, const Update& update);
+  void ask_for_coming();
+  std::uint64_t own_part(std::uint64_t size) const;
   void note_asker(SessionId id, const ContentId& content);
   void forget_askers();
   // node_download.cpp
@@ -380,7 +384,8 @@ class Node final : public SessionEvents,
   std::unique_ptr<Provider> provider_;
   std::unique_ptr<Carriage> carriage_;
   SourceFinder finder_;
-  bool find_due_ = false;  // something changed that find_sources() should see now
+  Instant next_coming_ask_ = kNever;  // what the hub has by now of what it is fetching
+  bool find_due_ = false;             // something changed that find_sources() should see now
   std::map<Address, NodeId> content_dials_;
   std::set<SessionId> content_sessions_;                   // dialled for content alone
   std::set<std::pair<SessionId, ContentId>> parts_known_;  // sources that have part of it

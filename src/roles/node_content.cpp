@@ -12,7 +12,7 @@ static_assert(kChunkBytes == kContentChunk);
 static_assert(Provider::kBlockBytes == kMaxBlockChunks * kChunkBytes);
 
 // Packets in ENet's hands, a session: enough for the line, short enough for its list walk (DESIGN).
-constexpr std::size_t kContentQueue = 300;
+constexpr std::size_t kContentQueue = Outbox::kContentInHand;
 constexpr std::size_t kEndsTogether = 64;
 // What a chunk takes of --limit: its record, header and tag included.
 constexpr std::uint64_t kChunkCost = kChunkBytes + 35;

@@ -326,7 +326,14 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
     return true;
   }
   if (client_->hub() != id) return true;
-  if (const auto* update = std::get_if<Update>(&message)) return client_->on_update(*update, now_);
+  if (const auto* update = std::get_if<Update>(&message)) {
+    note_published(id, *update);
+    return client_->on_update(*update, now_);
+  }
+  if (const auto* coming = std::get_if<Coming>(&message)) {
+    on_coming(id, *coming);
+    return true;
+  }
   if (const auto* verdict = std::get_if<Verdict>(&message)) {
     client_->on_verdict(*verdict, now_);
     return true;

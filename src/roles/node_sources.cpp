@@ -11,6 +11,8 @@ namespace {
 constexpr Duration kContentIdle = 10s;
 // Whoever asked for content within this time is thought to be fetching it.
 constexpr Duration kFetchingNow = 10s;
+// While the hub is fetching what we fetch along: how far we are behind it at most.
+constexpr Duration kAskComing = 200ms;
 constexpr std::size_t kMaxAskedContents = 256;
 constexpr std::size_t kMaxAskers = 256;
 
@@ -137,6 +139,61 @@ void Node::on_holders(SessionId id, const Holders& holders) {
     RangeSet ranges;
     for (const WireRange& range : item.ranges) ranges.add(range.begin, range.end);
     fetcher_->set_available(item.hash, id, item.whole ? std::nullopt : std::optional(ranges));
+  }
+}
+
+// ---- what is not published yet
+// -----------------------------------------------------------------
+
+void Node::on_coming(SessionId id, const Coming& coming) {
+  for (const ComingItem& item : coming.items) {
+    if (item.over) {
+      replica_->unexpect(item.hash);
+      continue;
+    }
+    if (!replica_->expect({item.hash, item.size, {}, item.name}, now_)) continue;
+    // Nothing of it, till the hub says what.
+    parts_known_.insert({id, item.hash});
+    fetcher_->set_available(item.hash, id, RangeSet{});
+    fetcher_->set_start(item.hash, own_part(item.size));
+    next_coming_ask_ = now_;
+  }
+}
+
+// Where this member begins, so that those who fetch along begin at different places: by its place
+// among the hub's members.
+std::uint64_t Node::own_part(std::uint64_t size) const {
+  std::uint64_t before = 0;
+  std::uint64_t others = 0;
+  for (const auto& [node, row] : roster_) {
+    if (session_of(node) == client_->hub()) continue;
+    ++others;
+    before += node < node_ ? 1 : 0;
+  }
+  return static_cast<std::uint64_t>(static_cast<double>(size) * static_cast<double>(before) /
+                                    static_cast<double>(others + 1));
+}
+
+void Node::ask_for_coming() {
+  next_coming_ask_ = kNever;
+  const SessionId hub = client_->hub();
+  // Also when it has been published: what was asked for at that very moment may still be refused as
+  // not being there yet.
+  std::vector<ContentId> ask;
+  for (const auto& [session, hash] : parts_known_) {
+    if (session == hub && fetcher_->wants(hash) && ask.size() < kMaxWhere) ask.push_back(hash);
+  }
+  if (hub == 0 || ask.empty()) return;
+  next_coming_ask_ = now_ + kAskComing;
+  outbox_->send(hub, Where{std::move(ask)});
+}
+
+// What the hub publishes is whole there.
+void Node::note_published(SessionId id, const Update& update) {
+  if (parts_known_.empty()) return;
+  for (const NamedEntry& named : update.entries) {
+    if (parts_known_.contains({id, named.entry->content}))
+      fetcher_->set_available(named.entry->content, id, std::nullopt);
   }
 }
 

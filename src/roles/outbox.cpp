@@ -14,7 +14,7 @@ void Outbox::send(SessionId session, const Message& message) {
 void Outbox::pump() {
   for (auto at = queues_.begin(); at != queues_.end();) {
     auto& [session, queue] = *at;
-    while (!queue.empty() && transport_.queued(session) < kMaxHandedOver) {
+    while (!queue.empty() && transport_.queued(session) < kMaxInHand) {
       if (!transport_.send(session, Channel::kMessages, queue.front())) {
         queue.clear();
         break;

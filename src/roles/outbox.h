@@ -17,6 +17,11 @@ namespace lansync {
 
 class Outbox {
  public:
+  // Packets of one session in the transport's hands, whosever they are. Content fills up to the
+  // first; were that messages' end too, an answer would wait until all content was sent.
+  static constexpr std::size_t kContentInHand = 300;
+  static constexpr std::size_t kMaxInHand = kContentInHand + 64;
+
   explicit Outbox(SessionTransport& transport) : transport_(transport) {}
 
   // Urgent messages (hello, claim, ping, bye) overtake nothing of their own channel but do not wait
@@ -33,7 +38,6 @@ class Outbox {
   void forget(SessionId session);
 
  private:
-  static constexpr std::size_t kMaxHandedOver = 64;  // packets of ours in ENet, a session
   SessionTransport& transport_;
   std::map<SessionId, std::deque<Bytes>> queues_;
   std::map<SessionId, Instant> last_sent_;

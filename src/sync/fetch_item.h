@@ -104,7 +104,8 @@ struct Fetcher::Item {
   std::map<std::uint64_t, PendingWrite> pending;  // by offset: the hash follows the lowest
 
   Blame blame;
-  RangeSet take_back;  // by the next opening: whose bytes are to come anew
+  bool hearsay = false;  // what has come so far
+  RangeSet take_back;    // by the next opening: whose bytes are to come anew
 
   RangeSet on_disk_ranges;                 // written: may be read by others' requests
   std::map<SourceId, RangeSet> available;  // these sources have no more than that yet

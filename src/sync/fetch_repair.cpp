@@ -92,6 +92,12 @@ void Fetcher::ask_everybody(Item& item) {
 
 void Fetcher::mismatch(const ItemPtr& item) {
   ++counters_.mismatches;
+  if (std::exchange(item->hearsay, false)) {
+    // Nobody had verified it: all of it is like what an earlier run left.
+    item->blame = {};
+    item->contributors.clear();
+    recount_brought(*item);
+  }
   if (!item->small() && repair(item)) return;
   const std::set<SourceId> authors = item->small() ? item->contributors : authors_of(item->blame);
   if (authors.size() == 1 && *authors.begin() != 0) {

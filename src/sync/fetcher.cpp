@@ -55,6 +55,7 @@ void Fetcher::want(const WantedContent& wanted) {
   }
   auto item = std::make_shared<Item>();
   item->wanted = wanted;
+  item->hearsay = wanted.hearsay;
   item->order = next_order_++;
   item->backoff = kFirstBackoff;
   item->rate_from = clock_.now();
@@ -108,6 +109,7 @@ void Fetcher::drop(const ContentId& content) {
   ItemPtr item = find_item(content);
   if (!item || item->dropped) return;
   item->dropped = true;
+  item->available.clear();
   --wanted_files_;
   detach_transfers(item);
   dequeue(item);

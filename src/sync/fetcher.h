@@ -36,6 +36,8 @@ struct WantedContent {
   std::uint64_t size = 0;
   Md5 md5;           // zero: not known; then the content id alone decides
   std::string name;  // a path where a source probably has it; shown in status
+  // Its sources are fetching it themselves and have not verified it: what comes false is no lie.
+  bool hearsay = false;
 };
 
 // ok: the verified temp file, not yet durable (the caller makes batches durable with one syncfs).
@@ -115,7 +117,8 @@ class Fetcher {
   void set_available(const ContentId& content, SourceId source,
                      const std::optional<RangeSet>& ranges);
   // Where to begin to ask, for those who fetch one content from one source at the same time: each
-  // begins elsewhere, and they serve each other.
+  // begins elsewhere, and they serve each other. Of what is there so far, if that is not all, the
+  // same part.
   void set_start(const ContentId& content, std::uint64_t offset);
   // What is on disk of a large content that is being fetched: what others may be sent of it.
   // nullptr: nothing, or it is not being fetched.

@@ -103,6 +103,8 @@ void Replica::remote_unknown() {
   for (const auto& [content, waiting] : waiting_) {
     if (!asides_.contains(content)) fetcher_.drop(content);
   }
+  // As does what was on its way to that hub.
+  while (!expected_.empty()) unexpect(expected_.begin()->first);
   waiting_.clear();
   waits_for_.clear();
   to_serve_.clear();
@@ -157,6 +159,7 @@ void Replica::set_sources(std::vector<SourceId> sources) {
   for (const auto& [content, waiting] : waiting_) {
     fetcher_.set_sources(content, sources_of(content, *waiting.paths.begin()));
   }
+  for (const auto& [content, until] : expected_) fetcher_.set_sources(content, sources_);
   for (const auto& [content, aside] : asides_) {
     if (aside.sources.empty() && !waiting_.contains(content)) {
       fetcher_.set_sources(content, sources_);
@@ -169,7 +172,8 @@ void Replica::set_extra_sources(const ContentId& content, std::vector<SourceId> 
   if (at == waiting_.end()) {
     // Aside, and not from one node alone.
     auto aside = asides_.find(content);
-    if (aside == asides_.end() || !aside->second.sources.empty()) return;
+    const bool from_all = aside != asides_.end() && aside->second.sources.empty();
+    if (!from_all && !expected_.contains(content)) return;
     sources.insert(sources.end(), sources_.begin(), sources_.end());
     fetcher_.set_sources(content, sources);
     return;
@@ -222,6 +226,7 @@ void Replica::pump(Instant now) {
   serve_waiting();
   start_copies();
   start_apply(now);
+  drop_overdue(now);
   prune_ready(now);
   run_repairs();
   run_receives();
@@ -233,7 +238,9 @@ Instant Replica::deadline() const {
   Instant next = std::min(timer_.deadline(), next_scan_);
   if (remote_known_) next = std::min(next, room_.deadline());
   for (const auto& [path, at] : retry_) next = std::min(next, at);
-  for (const auto& [content, ready] : ready_) next = std::min(next, ready.since + 60s);
+  for (const auto& [content, ready] : ready_)
+    if (!expected_.contains(content)) next = std::min(next, ready.since + 60s);
+  for (const auto& [content, until] : expected_) next = std::min(next, until);
   return next;
 }
 

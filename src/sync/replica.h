@@ -206,6 +206,13 @@ class Replica final : public ContentLocator {
   void release_aside(const ContentId& content, const std::string& temp) {
     release_temp(content, temp);
   }
+  // ---- content on its way to the hub
+  // Fetched along with the hub, if this folder would want it: it is whole, or nearly, when the hub
+  // publishes it. Until then it is in tmp alone. False: not wanted, or here already.
+  bool expect(const WantedContent& wanted, Instant now);
+  // Nothing comes of it. What has come is kept as a partial file.
+  void unexpect(const ContentId& content);
+  std::vector<ContentId> expected() const;
   // Whether the file at `path` has the bytes that the index says: read from the disk.
   void read_anew(const std::string& path, std::function<void(const Status&)> done);
   struct Absent {
@@ -349,6 +356,7 @@ class Replica final : public ContentLocator {
   static WantedContent wanted_of(const std::string& path, const Entry& entry);
   void want_content(const std::string& path, const EntryPtr& entry);
   void fetch_waiting(const ContentId& content);
+  void drop_overdue(Instant now);
   void serve_waiting();
   bool begin_copy(const ContentId& content, const std::string& hint);
   void end_copy(const ContentId& content);
@@ -451,6 +459,7 @@ class Replica final : public ContentLocator {
     AsideDone done;
   };
   std::map<ContentId, Aside> asides_;
+  std::map<ContentId, Instant> expected_;  // till when
   struct Copying {
     std::string from;
     bool from_trash = false;

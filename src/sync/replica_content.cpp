@@ -14,6 +14,9 @@ namespace lansync {
 namespace {
 
 constexpr Duration kReadyKept = 60s;
+// A hub that fetches for longer than that says so anew, or is forgotten.
+constexpr Duration kExpectedFor = 10min;
+constexpr std::size_t kMaxExpected = 8;
 constexpr std::string_view kCopyPrefix = "c-";
 // What one job copies: some 20 ms of small files, or one large file.
 constexpr std::size_t kCopiesPerJob = 256;
@@ -50,6 +53,7 @@ WantedContent Replica::wanted_of(const std::string& path, const Entry& entry) {
 
 void Replica::want_content(const std::string& path, const EntryPtr& entry) {
   const ContentId& content = entry->content;
+  expected_.erase(content);
   if (auto at = waits_for_.find(path); at != waits_for_.end() && at->second != content) {
     drop_interest(path);
   }
@@ -90,6 +94,45 @@ void Replica::drop_interest(const std::string& path) {
   extra_sources_.erase(content);
   no_copy_.erase(content);
   if (!copying_.contains(content) && !asides_.contains(content)) fetcher_.drop(content);
+}
+
+// ---- before the hub publishes it
+// ---------------------------------------------------------------
+
+bool Replica::expect(const WantedContent& wanted, Instant now) {
+  const ContentId& content = wanted.content;
+  if (auto at = expected_.find(content); at != expected_.end()) {
+    at->second = now + kExpectedFor;
+    return true;
+  }
+  const bool too_large = options_.max_file_size != 0 && wanted.size > options_.max_file_size;
+  if (!remote_known_ || frozen_ || paused_ || room_.waits() || short_of_room(now)) return false;
+  if (!index_.wants_all() || too_large || rules_->ignored(wanted.name, false)) return false;
+  if (expected_.size() >= kMaxExpected || fetcher_.is_coming(content)) return false;
+  if (index_.find_content(content, wanted.name) || index_.find_trash(content)) return false;
+  expected_[content] = now + kExpectedFor;
+  WantedContent unsure = wanted;
+  unsure.hearsay = true;
+  fetcher_.want(unsure);
+  fetcher_.set_sources(content, sources_);
+  return true;
+}
+
+void Replica::unexpect(const ContentId& content) {
+  if (expected_.erase(content) == 0) return;
+  if (!waiting_.contains(content) && !asides_.contains(content)) fetcher_.drop(content);
+}
+
+std::vector<ContentId> Replica::expected() const {
+  std::vector<ContentId> out;
+  for (const auto& [content, until] : expected_) out.push_back(content);
+  return out;
+}
+
+void Replica::drop_overdue(Instant now) {
+  for (const ContentId& content : expected()) {
+    if (expected_.at(content) <= now) unexpect(content);
+  }
 }
 
 // Whose content became available, or is not on its way any more: the next of those who wait for it
@@ -277,7 +320,7 @@ void Replica::keep_ready(const ContentId& content, const std::string& temp) {
 
 void Replica::prune_ready(Instant now) {
   for (auto at = ready_.begin(); at != ready_.end();) {
-    if (now - at->second.since < kReadyKept) {
+    if (now - at->second.since < kReadyKept || expected_.contains(at->first)) {
       ++at;
       continue;
     }

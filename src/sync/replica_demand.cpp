@@ -135,7 +135,8 @@ Status Replica::fetch_aside(const std::string& path, const EntryPtr& entry,
 
 void Replica::drop_aside(const ContentId& content) {
   if (asides_.erase(content) == 0) return;
-  if (!waiting_.contains(content) && !copying_.contains(content)) fetcher_.drop(content);
+  const bool wanted = waiting_.contains(content) || expected_.contains(content);
+  if (!wanted && !copying_.contains(content)) fetcher_.drop(content);
 }
 
 // True: the temp file is taken. What the folder waits for comes first; the one who wanted it aside

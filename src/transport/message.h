@@ -34,6 +34,7 @@ inline constexpr std::size_t kMaxReasonBytes = 256;
 inline constexpr std::size_t kMaxWhere = 64;    // contents asked for at once
 inline constexpr std::size_t kMaxHolders = 16;  // told of one content
 inline constexpr std::size_t kMaxPartRanges = 128;
+inline constexpr std::size_t kMaxComing = 64;       // contents told of at once
 inline constexpr std::size_t kMaxTrashName = 4352;  // a path, and the stamp before it
 // Beyond it offset arithmetic in 64 bits could overflow; no file system has such files.
 inline constexpr std::uint64_t kMaxFileSize = std::uint64_t{1} << 62;
@@ -215,6 +216,18 @@ struct Holders {
   std::vector<HolderItem> items;
 };
 
+// The hub is fetching what a member pushed: who wants it may fetch along, as far as the hub has it
+// (`where` says). It is nobody's before the hub's `update`. `over`: nothing will come of it.
+struct ComingItem {
+  std::string name;
+  ContentId hash;
+  std::uint64_t size = 0;
+  bool over = false;
+};
+struct Coming {
+  std::vector<ComingItem> items;
+};
+
 // "Send me these bytes of that content." `name` is a hint where to find it. `transfer` is chosen by
 // the receiver, unique in the session; what comes back carries it.
 struct RequestItem {
@@ -287,16 +300,16 @@ struct RestoreTrash {
   std::vector<std::string> names;
 };
 
-using Message =
-    std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, Holds, IndexGet, Update, Push,
-                 Verdict, Request, Download, Hole, Done, Carrier, Where, Holders, IndexQuery,
-                 IndexPage, FileHash, FileHashes, Search, Found, NotFound, Working, Failed, Cancel,
-                 FileUpload, FileUploadAllow, FileUploadDeny, TrashGet, TrashRows, RestoreTrash>;
+using Message = std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, Holds, IndexGet,
+                             Update, Push, Verdict, Request, Download, Hole, Done, Carrier, Where,
+                             Holders, Coming, IndexQuery, IndexPage, FileHash, FileHashes, Search,
+                             Found, NotFound, Working, Failed, Cancel, FileUpload, FileUploadAllow,
+                             FileUploadDeny, TrashGet, TrashRows, RestoreTrash>;
 
 // The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, holds, index_get,
 // update, push, accept, have, conflict, refuse, request, download, hole, done, carrier, where,
-// holders, index_query, index_page, file_hash, file_hashes, search, found, not_found, working,
-// failed, cancel, file_upload, file_upload_allow, file_upload_deny, trash_get, trash,
+// holders, coming, index_query, index_page, file_hash, file_hashes, search, found, not_found,
+// working, failed, cancel, file_upload, file_upload_allow, file_upload_deny, trash_get, trash,
 // trash_restore.
 std::string_view message_type(const Message& message);
 

@@ -37,6 +37,7 @@ std::string_view message_type(const Message& message) {
     std::string_view operator()(const Carrier&) { return "carrier"; }
     std::string_view operator()(const Where&) { return "where"; }
     std::string_view operator()(const Holders&) { return "holders"; }
+    std::string_view operator()(const Coming&) { return "coming"; }
     std::string_view operator()(const IndexQuery&) { return "index_query"; }
     std::string_view operator()(const IndexPage&) { return "index_page"; }
     std::string_view operator()(const FileHash&) { return "file_hash"; }

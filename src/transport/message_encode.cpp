@@ -212,6 +212,18 @@ class Encoder {
     }
   }
 
+  void operator()(const Coming& m) {
+    begin("coming", 1);
+    list("items", m.items.size(), kMaxComing);
+    for (const ComingItem& item : m.items) {
+      pack_.pack_map(4);
+      text("name", item.name);
+      bytes("hash", item.hash.bytes);
+      number("size", item.size);
+      flag("over", item.over);
+    }
+  }
+
   void operator()(const Download& m) {
     begin("download", 1);
     list("items", m.items.size(), kMaxEntriesPerMessage);

@@ -198,6 +198,38 @@ def test_limit():
 
 
 @timeout(240)
+def test_fetching_along():
+    """At 100 Mbit/s each: what one pushes is on the third a little after the hub, and on neither under its name before."""
+    size = 60_000_000
+    with Lan() as net:
+        hub, author, third = nodes = [net.node(name) for name in "abc"]
+        for node in nodes:
+            node.start(*FAST, *(("--role", "server") if node is hub else ()))
+            node.wait()
+        for node in nodes:
+            node.wait(peers=2)
+        net.rate("100mbit")
+        data = tree.payload(size, "along")
+        began = time.monotonic()
+        author.write("large.bin", data)
+        there = {}
+        while len(there) < 2:
+            check(time.monotonic() - began < 60, f"not there within 60 s: {there}")
+            # The third is looked at first: the hub has to have it by then.
+            for node in (third, hub):
+                if node.name not in there and node.exists("large.bin"):
+                    there[node.name] = time.monotonic() - began
+            check("a" in there or "c" not in there, "it had its name on the third before it was the group's")
+            time.sleep(0.005)
+        print(f"        hub after {there['a']:.1f} s, third after {there['c']:.1f} s")
+        settled(nodes)
+        check(third.read("large.bin") == data, "the content differs")
+        # One after the other would take twice as long.
+        check(there["c"] < 1.35 * there["a"], f"hub after {there['a']:.1f} s, third after {there['c']:.1f} s")
+        sent = sum(node.counter("payload_sent") for node in nodes)
+        check(sent < 2.1 * size, f"{sent} bytes of content were sent to bring {size} to two nodes")
+
+
 def test_three_holders():
     """One file from three holders at 100 Mbit/s each: 2.7 times as fast as from one."""
     size = 120_000_000

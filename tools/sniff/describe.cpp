@@ -157,6 +157,13 @@ struct Describer {
     }
     return {{"items", std::move(items)}};
   }
+  Fields operator()(const Coming& m) const {
+    List items;
+    for (const ComingItem& item : m.items)
+      items.push_back(Fields{
+          {"name", item.name}, {"hash", hex(item.hash)}, {"size", item.size}, {"over", item.over}});
+    return {{"items", std::move(items)}};
+  }
   Fields operator()(const Mark& m) const { return {{"token", m.token}, {"answer", m.answer}}; }
   Fields operator()(const Holds& m) const {
     List hashes;

@@ -190,7 +190,7 @@ Message random_question(Prng& random) {
 Message random_message(Prng& random) {
   auto u32 = [&] { return static_cast<std::uint32_t>(random_number(random)); };
   if (random.chance(1, 3)) return random_question(random);
-  switch (random.below(22)) {
+  switch (random.below(23)) {
     case 0:
       return random_hello(random);
     case 1:
@@ -270,6 +270,13 @@ Message random_message(Prng& random) {
         for (std::uint64_t i = random.below(kMaxHolders + 1); i > 0; --i)
           item.nodes.push_back({random.id<NodeId>(), {u32(), 27801}, random.chance(1, 2)});
       }
+      return m;
+    }
+    case 22: {
+      Coming m;
+      m.items.resize(random.below(kMaxComing + 1));
+      for (ComingItem& item : m.items)
+        item = {"a/film", random.id<ContentId>(), random.below(1u << 30), random.chance(1, 2)};
       return m;
     }
     case 19:
