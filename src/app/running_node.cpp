@@ -23,6 +23,8 @@ namespace lansync {
 namespace {
 
 constexpr int kPortTries = 50;
+// Of one large file that comes in two jobs run at once (writing, hashing); a third for the rest.
+constexpr std::size_t kWorkers = 3;
 constexpr Duration kWatchRetry = 1min;
 // CONTRACT: exit within 2 s of a signal; the rest is for closing files.
 constexpr Duration kStopPatience = 1500ms;
@@ -43,7 +45,7 @@ Result<std::unique_ptr<RunningNode>> RunningNode::open(const RunOptions& options
   if (!loop) return loop.error();
   running->loop_ = std::move(*loop);
   LS_TRY(running->open_folder());
-  auto workers = WorkerPool::create(2);
+  auto workers = WorkerPool::create(kWorkers);
   if (!workers) return workers.error();
   running->workers_ = std::move(*workers);
   LS_TRY(running->open_network());

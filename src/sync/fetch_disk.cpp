@@ -1,5 +1,6 @@
 // Fetcher: jobs on the disk. A job touches only what it was given; what it found is taken over in
-// its `done`, on the control thread. Of one large file one job runs at a time.
+// its `done`, on the control thread. Of one large file one job runs at a time, or the two of a
+// LargeJob.
 #include <algorithm>
 #include <utility>
 
@@ -234,39 +235,38 @@ void Fetcher::submit_write(const ItemPtr& item) {
     job->writes.push_back(std::move(item->pending.begin()->second));
     item->pending.erase(item->pending.begin());
   }
+  if (job->hash) job->on_disk = item->on_disk_ranges;
   item->job_running = true;
+  job->running = (job->hash ? 1 : 0) + (job->writes.empty() ? 0 : 1);
+  auto ended = [this, item, job] {
+    if (--job->running > 0) return;
+    item->job_running = false;
+    write_done(item, *job);
+  };
+  // The longer one first.
+  if (job->hash) {
+    submit(
+        [job] {
+          std::vector<PartialFile::Piece> pieces;
+          for (const PendingWrite& write : job->writes)
+            for (const ByteRange& run : write.runs) pieces.push_back({run.begin, write.of(run)});
+          job->hash_status = job->file->hash_on(job->on_disk, pieces, kHashBackPerJob);
+        },
+        ended);
+  }
+  if (job->writes.empty()) return;
   submit(
       [job] {
         for (const PendingWrite& write : job->writes) {
           for (const ByteRange& run : write.runs) {
-            const ByteView bytes = ByteView(write.data)
-                                       .subspan(static_cast<std::size_t>(run.begin - write.begin),
-                                                static_cast<std::size_t>(run.end - run.begin));
-            job->status = job->file->write(run.begin, bytes);
+            job->status = job->file->write(run.begin, write.of(run));
             if (!job->status) return;
           }
           ++job->written;
         }
         job->differed = job->file->take_differed();
-        if (!job->hash) return;
-        auto more = job->file->advance_hash(kHashBackPerJob);
-        if (!more) {
-          job->status = more.error();
-          return;
-        }
-        job->hash_more = *more;
-        if (!job->file->hashed_whole()) return;
-        // The sidecar says "whole" until the file has its real name: a kill in between costs
-        // nothing.
-        job->status = job->file->save();
-        if (!job->status) return;
-        job->digests = job->file->digests();
-        job->file->close();
       },
-      [this, item, job] {
-        item->job_running = false;
-        write_done(item, *job);
-      });
+      ended);
 }
 
 void Fetcher::write_done(const ItemPtr& item, LargeJob& job) {
@@ -281,27 +281,55 @@ void Fetcher::write_done(const ItemPtr& item, LargeJob& job) {
     }
   }
   note_differed(*item, job.differed);
+  if (job.status && !job.hash_status) job.status = job.hash_status;
   if (!job.status) {
     // After an error of the disk nobody knows what is in the file; and where somebody else has
     // filled it, half a file would only keep the room from those that still fit.
     fail(item, job.status.error(), true);
     return;
   }
-  if (job.hash) item->hash_more = job.hash_more;
-  if (!job.digests) {
-    step(item);
-    return;
+  if (job.hash) {
+    const std::uint64_t hashed = item->file->hashed();
+    item->hash_more = item->on_disk_ranges.end_of_run(hashed) > hashed;
   }
-  item->file.reset();
-  leave_active(*item);
-  if (item->dropped) {
-    keep_partial(*item);
-    forget(item);
-  } else if (is_what_was_wanted(item->wanted, *job.digests)) {
-    finish(item, job.digests->md5);
+  if (job.hash && item->file->hashed_whole()) {
+    submit_finish(item);
   } else {
-    mismatch(item);
+    step(item);
   }
+}
+
+void Fetcher::submit_finish(const ItemPtr& item) {
+  struct Finished {
+    std::shared_ptr<PartialFile> file;
+    Status status;
+    std::optional<ContentDigests> digests;
+  };
+  auto finished = std::make_shared<Finished>();
+  finished->file = std::exchange(item->file, nullptr);
+  item->job_running = true;
+  submit(
+      [finished] {
+        // The sidecar says "whole" until the file has its real name: a kill in between costs
+        // nothing.
+        finished->status = finished->file->save();
+        if (finished->status) finished->digests = finished->file->digests();
+        finished->file->close();
+      },
+      [this, item, finished] {
+        item->job_running = false;
+        leave_active(*item);
+        if (!finished->status) {
+          fail(item, finished->status.error(), true);
+        } else if (item->dropped) {
+          keep_partial(*item);
+          forget(item);
+        } else if (is_what_was_wanted(item->wanted, *finished->digests)) {
+          finish(item, finished->digests->md5);
+        } else {
+          mismatch(item);
+        }
+      });
 }
 
 void Fetcher::submit_close(const ItemPtr& item) {

@@ -40,6 +40,11 @@ struct Fetcher::PendingWrite {
   std::vector<ByteRange> runs;  // the parts of `data` that came, as offsets in the file
   std::map<SourceId, std::uint64_t> from;
   Via via = 0;  // not 0: a block of a carrier, which waits for the credit
+
+  ByteView of(const ByteRange& run) const {
+    return ByteView(data).subspan(static_cast<std::size_t>(run.begin - begin),
+                                  static_cast<std::size_t>(run.end - run.begin));
+  }
 };
 
 struct Charge {
@@ -130,15 +135,17 @@ struct Fetcher::SmallTask {
   std::optional<ContentDigests> digests;
 };
 
+// Two jobs at once: one writes, the other hashes the same bytes.
 struct Fetcher::LargeJob {
   std::shared_ptr<PartialFile> file;
   std::vector<PendingWrite> writes;
-  std::size_t written = 0;  // how many of them are on disk
-  bool hash = true;
-  bool hash_more = false;
-  RangeSet differed;  // what was there before of these was something else
-  std::optional<ContentDigests> digests;
+  int running = 0;          // of the two
+  std::size_t written = 0;  // how many of the writes are on disk
+  RangeSet differed;        // what was there before of these was something else
   Status status;
+  bool hash = true;
+  RangeSet on_disk;  // before
+  Status hash_status;
 };
 
 inline bool is_what_was_wanted(const WantedContent& wanted, const ContentDigests& digests) {

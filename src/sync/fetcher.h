@@ -264,6 +264,7 @@ class Fetcher {
   void submit_open(const ItemPtr& item);
   void submit_write(const ItemPtr& item);
   void write_done(const ItemPtr& item, LargeJob& job);
+  void submit_finish(const ItemPtr& item);
   void submit_close(const ItemPtr& item);
   void submit_remove(const ItemPtr& item);
   void submit_release();

@@ -182,10 +182,6 @@ Status PartialFile::write(std::uint64_t offset, ByteView bytes) {
     }
     state_.written.add(offset, end);
     unsaved_ += bytes.size();
-    if (offset == hashed_) {
-      hasher_.update(bytes);
-      hashed_ = end;
-    }
   }
   if (unsaved_ < kSaveEvery) return {};
   return save();
@@ -220,10 +216,26 @@ Status PartialFile::take_back(const RangeSet& ranges) {
   return save();
 }
 
-Result<bool> PartialFile::advance_hash(std::uint64_t budget) {
-  std::uint64_t end = hashed_;
-  for (const ByteRange& range : state_.written.ranges())
-    if (range.begin <= hashed_ && range.end > hashed_) end = range.end;
+Status PartialFile::hash_on(const RangeSet& on_disk, std::span<const Piece> pieces,
+                            std::uint64_t budget) {
+  std::size_t next = 0;
+  while (true) {
+    while (next < pieces.size() && pieces[next].begin + pieces[next].bytes.size() <= hashed_)
+      ++next;
+    if (next < pieces.size() && pieces[next].begin <= hashed_) {
+      const ByteView rest =
+          pieces[next].bytes.subspan(static_cast<std::size_t>(hashed_ - pieces[next].begin));
+      hasher_.update(rest);
+      hashed_ += rest.size();
+      continue;
+    }
+    const std::uint64_t end = on_disk.end_of_run(hashed_);
+    if (end == hashed_ || budget == 0) return {};
+    LS_TRY(read_back(end, budget));
+  }
+}
+
+Status PartialFile::read_back(std::uint64_t end, std::uint64_t& budget) {
   Bytes buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kReadBackBytes, end - hashed_)));
   while (hashed_ < end && budget > 0) {
     const std::uint64_t step = std::min<std::uint64_t>(buffer.size(), end - hashed_);
@@ -235,7 +247,7 @@ Result<bool> PartialFile::advance_hash(std::uint64_t budget) {
     hashed_ += step;
     budget -= std::min(budget, step);
   }
-  return hashed_ < end;
+  return {};
 }
 
 ContentDigests PartialFile::digests() {

@@ -3,12 +3,15 @@
 // there. Invariant: a range that the sidecar names was written before the sidecar was.
 //
 // After a power cut that order is not kept by the disk; then the digest at the end does not match,
-// and the content is fetched anew. Used within worker jobs only, by one job at a time.
+// and the content is fetched anew. Used within worker jobs only, by one job at a time; but one may
+// hash_on() while another writes: MD5 is most of the cost of a transfer, and of that part alone is
+// it that one core cannot be spared.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -62,8 +65,15 @@ class PartialFile {
   RangeSet take_differed() { return std::exchange(differed_, {}); }
   // Bytes that are written already are left alone, so a write that failed may be repeated.
   Status write(std::uint64_t offset, ByteView bytes);
-  // Hashes on over what is contiguous, reading back at most `budget` bytes. True: there is more.
-  Result<bool> advance_hash(std::uint64_t budget);
+  // Bytes in memory that another job writes at this very moment.
+  struct Piece {
+    std::uint64_t begin = 0;
+    ByteView bytes;
+  };
+  // Hashes on over what is contiguous: of `pieces` (by place), and of `on_disk`, which was written
+  // before, reading back at most `budget` bytes.
+  Status hash_on(const RangeSet& on_disk, std::span<const Piece> pieces, std::uint64_t budget);
+  std::uint64_t hashed() const { return hashed_; }
   bool hashed_whole() const { return hashed_ == state_.size; }
   // Requires: hashed_whole(). Once.
   ContentDigests digests();
@@ -77,6 +87,7 @@ class PartialFile {
   bool resume();
   Status start_anew();
   Status write_over(std::uint64_t offset, ByteView bytes);
+  Status read_back(std::uint64_t end, std::uint64_t& budget);
 
   FileSystem& fs_;
   std::unique_ptr<TempFile> file_;
@@ -88,6 +99,7 @@ class PartialFile {
   RangeSet stale_;
   RangeSet differed_;
   std::uint64_t unsaved_ = 0;
+  // Of the job that hashes alone.
   std::uint64_t hashed_ = 0;
   ContentHasher hasher_;
 };

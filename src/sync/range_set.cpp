@@ -103,6 +103,12 @@ std::uint64_t RangeSet::overlap(std::uint64_t begin, std::uint64_t end) const {
   return bytes;
 }
 
+std::uint64_t RangeSet::end_of_run(std::uint64_t at) const {
+  for (const ByteRange& range : ranges_)
+    if (range.begin <= at && at < range.end) return range.end;
+  return at;
+}
+
 std::uint64_t RangeSet::total() const {
   std::uint64_t bytes = 0;
   for (const ByteRange& range : ranges_) bytes += range.end - range.begin;

@@ -29,6 +29,8 @@ class RangeSet {
   // How many bytes of [begin, end) are in the set.
   std::uint64_t overlap(std::uint64_t begin, std::uint64_t end) const;
   std::uint64_t total() const;
+  // Where the bytes from `at` on end that are in the set; `at` itself if that one is not.
+  std::uint64_t end_of_run(std::uint64_t at) const;
   bool empty() const { return ranges_.empty(); }
   // What [0, size) has and this has not.
   RangeSet missing_of(std::uint64_t size) const;

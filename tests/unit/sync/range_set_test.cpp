@@ -54,4 +54,15 @@ TEST_CASE("what is taken from the front is cut at units and never empty") {
   CHECK(set.empty());
 }
 
+TEST_CASE("a run ends where its range does, and is empty where nothing is") {
+  RangeSet set(10, 20);
+  set.add(30, 40);
+  CHECK(set.end_of_run(9) == 9);
+  CHECK(set.end_of_run(10) == 20);
+  CHECK(set.end_of_run(19) == 20);
+  CHECK(set.end_of_run(20) == 20);
+  CHECK(set.end_of_run(35) == 40);
+  CHECK(RangeSet().end_of_run(0) == 0);
+}
+
 }  // namespace lansync
