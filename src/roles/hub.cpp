@@ -97,11 +97,15 @@ HubView Hub::view_of(const std::string& path) const {
 // ---- joining
 // ----------------------------------------------------------------------------------------
 
-void Hub::on_index_get(SessionId session, const NodeId& node, const IndexGet& message) {
+void Hub::on_index_get(SessionId session, const NodeId& node, bool replica,
+                       const IndexGet& message) {
   Member& member = members_[session];
   member = Member{};
   member.node = node;
-  for (const auto& [path, item] : coming_) member.coming.push_back(item);
+  member.replica = replica;
+  for (const auto& [path, item] : coming_) {
+    if (replica) member.coming.push_back(item);
+  }
   TreeDigest digest(message.bucket_count);
   std::uint64_t count_seen = 0;
   ShortId id = short_id(node);
@@ -336,10 +340,17 @@ void Hub::tell_coming() {
     auto at = candidates_.find(path);
     if (at == candidates_.end() || !at->second.entry || !at->second.entry->is_file()) continue;
     const Entry& entry = *at->second.entry;
-    const ComingItem item{path, entry.content, entry.size, false};
+    const ComingItem item{path, entry.content, entry.size};
     if (!coming_.emplace(path, item).second) continue;
+    std::vector<Member*> told;
     for (auto& [session, member] : members_) {
-      if (session != at->second.offer.session) member.coming.push_back(item);
+      if (session != at->second.offer.session && member.replica) told.push_back(&member);
+    }
+    for (std::size_t i = 0; i < told.size() && i < 0xffff; ++i) {
+      told[i]->coming.push_back(item);
+      told[i]->coming.back().part = static_cast<std::uint16_t>(i);
+      told[i]->coming.back().parts =
+          static_cast<std::uint16_t>(std::min<std::size_t>(told.size(), 0xffff));
     }
   }
 }

@@ -39,7 +39,8 @@ class Hub {
   // Whose push it was, if it still has its session; 0: not known, or our own.
   SessionId published_by(const std::string& path) const;
 
-  void on_index_get(SessionId session, const NodeId& node, const IndexGet& message);
+  // `replica`: it wants all content.
+  void on_index_get(SessionId session, const NodeId& node, bool replica, const IndexGet& message);
   void on_push(SessionId session, const Push& message);
   void on_member_down(SessionId session);
   void on_settled(const std::string& path);
@@ -71,6 +72,7 @@ class Hub {
   };
   struct Member {
     NodeId node;
+    bool replica = false;
     std::vector<NamedEntry> updates;
     std::vector<NamedEntry> published;
     std::vector<ComingItem> coming;

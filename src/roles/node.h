@@ -327,7 +327,8 @@ class Node final : public SessionEvents,
   void on_coming(SessionId id, const Coming& coming);
   void note_published(SessionId id, const Update& update);
   void ask_for_coming();
-  std::uint64_t own_part(std::uint64_t size) const;
+  struct Along;
+  RangeSet own_share(Along& along, const RangeSet& there);
   void note_asker(SessionId id, const ContentId& content);
   void forget_askers();
   // node_download.cpp
@@ -384,6 +385,15 @@ class Node final : public SessionEvents,
   std::unique_ptr<Provider> provider_;
   std::unique_ptr<Carriage> carriage_;
   SourceFinder finder_;
+  // What is fetched along with the hub: which pieces of it are ours to ask for.
+  struct Along {
+    std::uint16_t part = 0;
+    std::uint16_t parts = 1;
+    RangeSet seen;     // there at `since`
+    RangeSet settled;  // there for a while
+    Instant since{};
+  };
+  std::map<ContentId, Along> along_;
   Instant next_coming_ask_ = kNever;  // what the hub has by now of what it is fetching
   bool find_due_ = false;             // something changed that find_sources() should see now
   std::map<Address, NodeId> content_dials_;

@@ -306,7 +306,7 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
   const NodeId& node = sessions_.at(id).info.node;
   if (const auto* get = std::get_if<IndexGet>(&message)) {
     if (!hub_->acting()) return true;
-    hub_->on_index_get(id, node, *get);
+    hub_->on_index_get(id, node, sessions_.at(id).hello->full_replica, *get);
     update_sources();
     return true;
   }

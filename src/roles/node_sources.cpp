@@ -13,6 +13,7 @@ constexpr Duration kContentIdle = 10s;
 constexpr Duration kFetchingNow = 10s;
 // While the hub is fetching what we fetch along: how far we are behind it at most.
 constexpr Duration kAskComing = 200ms;
+constexpr Duration kLeftToOthers = 1500ms;
 constexpr std::size_t kMaxAskedContents = 256;
 constexpr std::size_t kMaxAskers = 256;
 
@@ -62,6 +63,7 @@ void Node::close_idle_content() {
   std::erase_if(parts_known_, [&](const auto& item) {
     return !sessions_.contains(item.first) || !fetcher_->wants(item.second);
   });
+  std::erase_if(along_, [&](const auto& item) { return !fetcher_->wants(item.first); });
   for (auto at = content_sessions_.begin(); at != content_sessions_.end();) {
     const SessionId id = *at;
     auto session = sessions_.find(id);
@@ -138,6 +140,8 @@ void Node::on_holders(SessionId id, const Holders& holders) {
     if (!parts_known_.contains({id, item.hash})) continue;
     RangeSet ranges;
     for (const WireRange& range : item.ranges) ranges.add(range.begin, range.end);
+    if (auto at = along_.find(item.hash); at != along_.end() && client_->hub() == id)
+      ranges = own_share(at->second, ranges);
     fetcher_->set_available(item.hash, id, item.whole ? std::nullopt : std::optional(ranges));
   }
 }
@@ -155,23 +159,34 @@ void Node::on_coming(SessionId id, const Coming& coming) {
     // Nothing of it, till the hub says what.
     parts_known_.insert({id, item.hash});
     fetcher_->set_available(item.hash, id, RangeSet{});
-    fetcher_->set_start(item.hash, own_part(item.size));
+    // When the hub has all, each begins elsewhere.
+    fetcher_->set_start(item.hash, static_cast<std::uint64_t>(static_cast<double>(item.size) *
+                                                              item.part / item.parts));
+    along_[item.hash] = {item.part, item.parts, {}, {}, now_};
     next_coming_ask_ = now_;
   }
 }
 
-// Where this member begins, so that those who fetch along begin at different places: by its place
-// among the hub's members.
-std::uint64_t Node::own_part(std::uint64_t size) const {
-  std::uint64_t before = 0;
-  std::uint64_t others = 0;
-  for (const auto& [node, row] : roster_) {
-    if (session_of(node) == client_->hub()) continue;
-    ++others;
-    before += node < node_ ? 1 : 0;
+// Of what the hub has by now, what we ask it for: our pieces, and what was there a while ago and
+// did not come from another member. Were all to ask for all, the hub's line would be full, and what
+// it still fetches itself would be late.
+RangeSet Node::own_share(Along& along, const RangeSet& there) {
+  if (along.parts == 1) return there;
+  if (now_ - along.since >= kLeftToOthers) {
+    along.settled = std::exchange(along.seen, there);
+    along.since = now_;
   }
-  return static_cast<std::uint64_t>(static_cast<double>(size) * static_cast<double>(before) /
-                                    static_cast<double>(others + 1));
+  constexpr std::uint64_t kPiece = Fetcher::kRequestBytes;
+  RangeSet out = there.intersection(along.settled);
+  RangeSet recent = there;
+  recent.remove(along.settled);
+  for (const ByteRange& range : recent.ranges()) {
+    for (std::uint64_t piece = range.begin / kPiece; piece * kPiece < range.end; ++piece) {
+      if (piece % along.parts == along.part)
+        out.add(std::max(range.begin, piece * kPiece), std::min(range.end, (piece + 1) * kPiece));
+    }
+  }
+  return out;
 }
 
 void Node::ask_for_coming() {

@@ -128,16 +128,7 @@ RangeSet Fetcher::take_missing(Item& item, SourceId source, std::uint64_t bytes)
   RangeSet open = item.missing;
   if (limited != item.available.end()) open = open.intersection(limited->second);
   if (only != item.blame.only.end()) open = open.intersection(only->second);
-  if (open.empty()) return open;
-  std::uint64_t start = item.start;
-  if (limited != item.available.end() && start > 0) {
-    // Of what is there by now the same part: those who fetch along divide that among them.
-    const std::uint64_t first = open.ranges().front().begin;
-    const double part = static_cast<double>(start) / static_cast<double>(item.wanted.size);
-    const auto span = static_cast<double>(open.ranges().back().end - first);
-    start = (first + static_cast<std::uint64_t>(span * part)) / kBlockBytes * kBlockBytes;
-  }
-  RangeSet behind = open.within(start, item.wanted.size);
+  RangeSet behind = open.within(item.start, item.wanted.size);
   RangeSet& from = behind.empty() ? open : behind;
   RangeSet taken = from.take_front(bytes, kRangesPerRequest, kBlockBytes);
   item.missing.remove(taken);

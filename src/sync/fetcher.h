@@ -117,8 +117,7 @@ class Fetcher {
   void set_available(const ContentId& content, SourceId source,
                      const std::optional<RangeSet>& ranges);
   // Where to begin to ask, for those who fetch one content from one source at the same time: each
-  // begins elsewhere, and they serve each other. Of what is there so far, if that is not all, the
-  // same part.
+  // begins elsewhere, and they serve each other.
   void set_start(const ContentId& content, std::uint64_t offset);
   // What is on disk of a large content that is being fetched: what others may be sent of it.
   // nullptr: nothing, or it is not being fetched.

@@ -142,7 +142,7 @@ Message read_holders(Fields& message, Fault& fault) {
   return m;
 }
 
-constexpr NameTable<4> kComingNames = {"name", "hash", "size", "over"};
+constexpr NameTable<6> kComingNames = {"name", "hash", "size", "over", "part", "parts"};
 
 Message read_coming(Fields& message, Fault& fault) {
   Coming m;
@@ -154,6 +154,9 @@ Message read_coming(Fields& message, Fault& fault) {
     item.hash = in.id<ContentId>(1);
     item.size = in.number(2, kMaxFileSize);
     item.over = in.flag(3);
+    item.part = in.number<std::uint16_t>(4);
+    item.parts = in.number<std::uint16_t>(5);
+    if (item.part >= item.parts) fault.set("a part that is none of the parts");
   }
   return m;
 }

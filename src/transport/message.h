@@ -217,12 +217,15 @@ struct Holders {
 };
 
 // The hub is fetching what a member pushed: who wants it may fetch along, as far as the hub has it
-// (`where` says). It is nobody's before the hub's `update`. `over`: nothing will come of it.
+// (`where` says). It is nobody's before the hub's `update`. `over`: nothing will come of it. Of
+// those who are told, this is number `part` of `parts`: each asks the hub for other pieces first.
 struct ComingItem {
   std::string name;
   ContentId hash;
   std::uint64_t size = 0;
   bool over = false;
+  std::uint16_t part = 0;  // below parts
+  std::uint16_t parts = 1;
 };
 struct Coming {
   std::vector<ComingItem> items;

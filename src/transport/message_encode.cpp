@@ -216,11 +216,13 @@ class Encoder {
     begin("coming", 1);
     list("items", m.items.size(), kMaxComing);
     for (const ComingItem& item : m.items) {
-      pack_.pack_map(4);
+      pack_.pack_map(6);
       text("name", item.name);
       bytes("hash", item.hash.bytes);
       number("size", item.size);
       flag("over", item.over);
+      number("part", item.part);
+      number("parts", item.parts);
     }
   }
 

@@ -160,8 +160,12 @@ struct Describer {
   Fields operator()(const Coming& m) const {
     List items;
     for (const ComingItem& item : m.items)
-      items.push_back(Fields{
-          {"name", item.name}, {"hash", hex(item.hash)}, {"size", item.size}, {"over", item.over}});
+      items.push_back(Fields{{"name", item.name},
+                             {"hash", hex(item.hash)},
+                             {"size", item.size},
+                             {"over", item.over},
+                             {"part", item.part},
+                             {"parts", item.parts}});
     return {{"items", std::move(items)}};
   }
   Fields operator()(const Mark& m) const { return {{"token", m.token}, {"answer", m.answer}}; }

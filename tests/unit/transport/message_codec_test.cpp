@@ -276,7 +276,12 @@ Message random_message(Prng& random) {
       Coming m;
       m.items.resize(random.below(kMaxComing + 1));
       for (ComingItem& item : m.items)
-        item = {"a/film", random.id<ContentId>(), random.below(1u << 30), random.chance(1, 2)};
+        item = {"a/film",
+                random.id<ContentId>(),
+                random.below(1u << 30),
+                random.chance(1, 2),
+                static_cast<std::uint16_t>(random.below(7)),
+                7};
       return m;
     }
     case 19:
