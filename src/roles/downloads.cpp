@@ -165,13 +165,24 @@ void Downloads::succeed(One& one, const std::string& file) {
   report.file = file;
   report.token = one.token;
   let_go(one);
+  tell(one, str(report.size, " bytes, ", report.carrier, ", MD5 ", report.md5));
   one.done(report);
 }
 
 void Downloads::fail(One& one, std::string why) {
   if (one.stage == Stage::kInstall) replica_.unask(one.what.name);
   let_go(one);
+  tell(one, "failed: " + why);
   one.done(Error{ErrorCode::kNotFound, std::move(why)});
+}
+
+void Downloads::tell(const One& one, const std::string& result) {
+  std::string arguments = printable(one.what.name, 500);
+  if (one.what.carrier == CarrierChoice::kEnet) arguments += " --enet";
+  if (one.what.carrier == CarrierChoice::kLane) arguments += " --udp";
+  if (one.what.carrier == CarrierChoice::kTcp) arguments += " --tcp";
+  host_.downloaded(one.session != 0 ? one.session : one.source,
+                   one.from.empty() ? one.what.peer : one.from, one.what.name, arguments, result);
 }
 
 void Downloads::let_go(One& one) {
@@ -211,6 +222,7 @@ void Downloads::on_fetched(const ContentId& content, SourceId source, Via via) {
   for (auto& [token, one] : ones_) {
     if (!one.entry || one.entry->content != content) continue;
     one.from = host_.name_of_source(source);
+    one.source = source;
     one.via = via;
   }
 }

@@ -35,6 +35,9 @@ class DownloadHost {
   virtual bool has_sources() const = 0;
   virtual void choose_carrier(const ContentId& content, CarrierChoice carrier) = 0;
   virtual void forget_carrier(const ContentId& content) = 0;
+  // For the histories of both nodes. `session`: where it came from, or should have; 0: none.
+  virtual void downloaded(SessionId session, const std::string& peer, const std::string& name,
+                          const std::string& arguments, const std::string& result) = 0;
 };
 
 class Downloads {
@@ -75,6 +78,7 @@ class Downloads {
     Instant refused_at = kNever;
     std::string why;  // the last refusal
     std::string from;
+    SourceId source = 0;  // of `from`
     Via via = 0;
     bool fetched = false;
     Done done;
@@ -94,6 +98,7 @@ class Downloads {
   void succeed(One& one, const std::string& file);
   void fail(One& one, std::string why);
   void let_go(One& one);
+  void tell(const One& one, const std::string& result);
   EntryPtr entry_of(const std::string& path) const;
 
   DownloadHost& host_;

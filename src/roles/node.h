@@ -177,6 +177,8 @@ class Node final : public SessionEvents,
   bool has_sources() const override;
   void choose_carrier(const ContentId& content, CarrierChoice carrier) override;
   void forget_carrier(const ContentId& content) override;
+  void downloaded(SessionId session, const std::string& peer, const std::string& name,
+                  const std::string& arguments, const std::string& result) override;
   // ---- UndoLinks
   NodeId self() const override { return node_; }
   bool acts_as_hub() const override { return hub_->acting(); }

@@ -264,6 +264,11 @@ std::vector<HolderInfo> Node::holders_of(const std::string& path, const PathReco
 bool Node::on_question(SessionId id, const Message& message) {
   // First: a cancelled offer and a cancelled question look the same.
   if (id != kSelfSession && uploads_->on_message(id, message, now_)) return true;
+  if (const auto* over = std::get_if<FileDownloaded>(&message)) {
+    if (auto node = node_of(id))
+      journal(true, *node, "download", printable(over->name, 500), printable(over->result, 300));
+    return true;
+  }
   if (queries_->on_message(id, message, now_)) return true;
   return questions_->on_message(id, message, now_);
 }

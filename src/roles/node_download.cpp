@@ -18,6 +18,14 @@ NodeControl::Token Node::download(const DownloadAsk& what, Callback<DownloadRepo
 
 void Node::give_back(Token token) { downloads_->give_back(token); }
 
+void Node::downloaded(SessionId session, const std::string& peer, const std::string& name,
+                      const std::string& arguments, const std::string& result) {
+  journal_->add(false, peer, "download", arguments, result);
+  auto at = sessions_.find(session);
+  if (at != sessions_.end() && at->second.hello)
+    outbox_->send(session, FileDownloaded{name, result});
+}
+
 std::string Node::name_of_source(SourceId source) const {
   auto at = sessions_.find(source);
   return at == sessions_.end() ? std::string() : name_of(at->second.info.node);

@@ -307,7 +307,7 @@ using Message = std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, Ho
                              Update, Push, Verdict, Request, Download, Hole, Done, Carrier, Where,
                              Holders, Coming, IndexQuery, IndexPage, FileHash, FileHashes, Search,
                              Found, NotFound, Working, Failed, Cancel, FileUpload, FileUploadAllow,
-                             FileUploadDeny, TrashGet, TrashRows, RestoreTrash>;
+                             FileUploadDeny, FileDownloaded, TrashGet, TrashRows, RestoreTrash>;
 
 // The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, holds, index_get,
 // update, push, accept, have, conflict, refuse, request, download, hole, done, carrier, where,

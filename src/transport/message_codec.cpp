@@ -51,6 +51,7 @@ std::string_view message_type(const Message& message) {
     std::string_view operator()(const FileUpload&) { return "file_upload"; }
     std::string_view operator()(const FileUploadAllow&) { return "file_upload_allow"; }
     std::string_view operator()(const FileUploadDeny&) { return "file_upload_deny"; }
+    std::string_view operator()(const FileDownloaded&) { return "file_downloaded"; }
     std::string_view operator()(const TrashGet&) { return "trash_get"; }
     std::string_view operator()(const TrashRows&) { return "trash"; }
     std::string_view operator()(const RestoreTrash&) { return "trash_restore"; }

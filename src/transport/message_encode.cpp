@@ -363,6 +363,12 @@ class Encoder {
     text("reason", cut(m.reason, kMaxReasonBytes));
   }
 
+  void operator()(const FileDownloaded& m) {
+    begin("file_downloaded", 2);
+    text("name", m.name);
+    text("result", cut(m.result, kMaxReasonBytes));
+  }
+
   void operator()(const TrashGet& m) {
     begin("trash_get", 3);
     number("token", m.token);

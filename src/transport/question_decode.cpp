@@ -180,6 +180,15 @@ bool is_trash_name(std::string_view name) {
          std::none_of(name.begin(), name.end(), [](char c) { return c >= 0 && c < 0x20; });
 }
 
+constexpr NameTable<3> kDownloadedNames = {"type", "name", "result"};
+
+Message read_downloaded(Fields& in, Fault&) {
+  FileDownloaded m;
+  m.name = in.path(1);
+  m.result = in.text(2, kMaxReasonBytes);
+  return m;
+}
+
 constexpr NameTable<5> kTrashNames = {"type", "token", "rows", "error", "last"};
 constexpr NameTable<5> kTrashRowNames = {"name", "path", "time", "size", "node"};
 
@@ -242,6 +251,7 @@ constexpr Reader kReaders[] = {
     {"file_upload", kUploadNames, read_upload},
     {"file_upload_allow", kAllowNames, read_allow},
     {"file_upload_deny", kReasonNames, read_reason<FileUploadDeny>},
+    {"file_downloaded", kDownloadedNames, read_downloaded},
     {"trash_get", kTrashGetNames, read_trash_get},
     {"trash", kTrashNames, read_trash},
     {"trash_restore", kTrashRestoreNames, read_trash_restore},

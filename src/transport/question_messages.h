@@ -139,4 +139,11 @@ struct FileUploadDeny {
   std::string reason;
 };
 
+// "Somebody here asked me for this file, and I had it from you (or would have): so it ended." For
+// the other side's history alone; a `request` does not say that a person stands behind it.
+struct FileDownloaded {
+  std::string name;
+  std::string result;
+};
+
 }  // namespace lansync

@@ -35,13 +35,22 @@ def test_both_ends():
         results = [r["result"] for r in b.cli("history", "--json").json]
         check("failed" in results[3] and "nothing" in results[3], f"{results}")
         check_equal(results[0], "1 rows", "the result of the index")
+        # A download is told to the other side too, how it ended included; so is an upload.
+        size = len(b"words")
+        check_equal(b.cli("download", "x y.txt", "--peer", "c", "--output", b.home + "/out").code, 0, "download")
+        check_equal(b.cli("download", "not there", "--peer", "c").code, 1, "download of nothing")
+        expected += [("c", "download", "x y.txt"), ("c", "download", "not there")]
+        check_equal(history(b), [("out", *row) for row in expected], "the asker's, with downloads")
+        eventually(lambda: history(c)[-1] == ("in", "b", "download", "x y.txt"), 5, lambda: f"told to c: {history(c)}")
+        for row in (b.cli("history", "--json").json[4], c.cli("history", "--json").json[-1]):
+            check(f"{size} bytes" in row["result"] and "MD5" in row["result"], f"{row}")
         text = b.cli("history").stdout
         check("index regex x.*txt" in text and "->" in text, f"for people: {text}")
         b.stop()
         b.start(*FAST)
         check_equal(history(b), [("out", *row) for row in expected], "after a restart")
         check_equal(history(b, "--since", str(int(started) + 3600)), [], "since later")
-        check_equal(len(history(b, "--since", str(int(started) - 60))), 4, "since earlier")
+        check_equal(len(history(b, "--since", str(int(started) - 60))), 6, "since earlier")
         b.wait(peers=2)
         check_equal(c.cli("index", "longlist", "--peer", "b").code, 0, "asked again")
         eventually(lambda: history(b)[-1] == ("in", "c", "index longlist", ""), 5, "rows are added after a restart")

@@ -37,6 +37,27 @@ def end_of(process):
     return Outcome(process.returncode, out.decode(), err.decode())
 
 
+def test_everybody():
+    """With five nodes, hub and clients, each uploads to each; all of it is everywhere in the end."""
+    with Lan() as net:
+        nodes = [net.node(name) for name in "abcde"]
+        nodes[0].start("--role", "server", *FAST, "--uploads", "allow")
+        for node in nodes[1:]:
+            node.start(*FAST, "--uploads", "allow")
+        for node in nodes:
+            node.wait(peers=4)
+        for giver in nodes:
+            for taker in nodes:
+                name = f"from {giver.name} to {taker.name}.txt"
+                if giver is taker:
+                    continue
+                done = giver.cli("upload", outside(giver, name, name.encode()), "--to", taker.name, "--json")
+                check_equal((done.code, done.stderr), (0, ""), f"{name}: {done}")
+                check_equal(taker.read(name), name.encode(), name)
+        settled(nodes)
+        check_equal(len(os.listdir(nodes[0].path)), 20 + 1, "files, and .lansync")
+
+
 def test_allow():
     """A small, an empty and a large file arrive with MD5 and time, in the group from then on; others' bytes are kept."""
     with Lan() as net:

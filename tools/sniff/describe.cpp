@@ -311,6 +311,9 @@ struct Describer {
     return {{"id", m.id}, {"done", m.done}, {"name", m.name}};
   }
   Fields operator()(const FileUploadDeny& m) const { return {{"id", m.id}, {"reason", m.reason}}; }
+  Fields operator()(const FileDownloaded& m) const {
+    return {{"name", m.name}, {"result", m.result}};
+  }
   Fields operator()(const TrashGet& m) const {
     return {{"token", m.token}, {"path", m.path}, {"all", m.all}};
   }

@@ -158,7 +158,7 @@ Message random_listing(Prng& random) {
 
 Message random_question(Prng& random) {
   auto u32 = [&] { return static_cast<std::uint32_t>(random_number(random)); };
-  switch (random.below(9)) {
+  switch (random.below(10)) {
     case 0:
       return NotFound{u32()};
     case 1:
@@ -182,6 +182,8 @@ Message random_question(Prng& random) {
       return FileUploadAllow{u32(), random.chance(1, 2), random_text(random, 60)};
     case 6:
       return FileUploadDeny{u32(), random_text(random, 60)};
+    case 7:
+      return FileDownloaded{random_text(random, 60), random_text(random, 60)};
     default:
       return random_listing(random);
   }
