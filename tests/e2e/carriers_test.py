@@ -118,6 +118,26 @@ def test_loss_and_small_mtu():
         check(rate > 0.5 * 10e6, f"{rate / 1e6:.1f} MB/s of 10")
 
 
+def test_long_way():
+    """20 ms there and back at 1 Gbit/s: the right bytes by the lane, at more than half of the line."""
+    with Lan() as net:
+        hub, client = pair(net, "--carrier", "lane")
+        data = tree.payload(160_000_000, "far")
+        client.cli("pause")
+        hub.write("large.bin", data)
+        hub.wait()
+        net.rate("1gbit")
+        net.delay("b", 10)
+        client.cli("resume")
+        eventually(lambda: client.counter("payload_received") > 30_000_000, 30, "the transfer did not begin")
+        first, began = client.counter("payload_received"), time.monotonic()
+        eventually(lambda: client.counter("payload_received") > 150_000_000, 60, "the transfer")
+        rate = (client.counter("payload_received") - first) / (time.monotonic() - began)
+        eventually(lambda: client.exists("large.bin"), 30, "the file")
+        check(client.read("large.bin") == data, "the content differs")
+        check(rate > 0.5 * 115e6, f"{rate / 1e6:.1f} MB/s of 115 with 20 ms there and back")
+
+
 def test_source_changes_midway():
     """A file that changes while it is sent: the new version arrives, and never a mixture."""
     with Lan() as net:

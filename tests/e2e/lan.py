@@ -32,6 +32,18 @@ def program():
     return os.environ.get("LANSYNC_BIN") or os.path.join(here, "../../build/release/lansync")
 
 
+def relay_program(folder):
+    """delay_relay: as built beside the tests, or built here."""
+    built = os.environ.get("LANSYNC_RELAY")
+    if built:
+        return built
+    built = os.path.join(folder, "delay_relay")
+    if not os.path.exists(built):
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "delay_relay.cpp")
+        netns.run("c++", "-O2", "-std=c++20", "-o", built, source)
+    return built
+
+
 def last_words():
     """What the nodes of a failed test had to say, for people."""
     return list(_last_words)
@@ -72,6 +84,7 @@ class Lan:
         self._hosts = {}   # name -> namespace
         self._bridges = []
         self._switch = None
+        self._relays = {}  # host -> the process that delays what it sends and gets
         self.root = None
 
     def __enter__(self):
@@ -97,6 +110,9 @@ class Lan:
         try:
             for node in self._nodes.values():
                 node.kill()
+            for relay in self._relays.values():
+                relay.kill()
+                relay.communicate()
             for name in self._hosts.values():
                 netns.remove(name)
             if self._switch:
@@ -179,6 +195,27 @@ class Lan:
                       f"add rule bridge lan forward numgen random mod 10000 < {round(percent * 100)} drop\n")
         netns.run("ip", "netns", "exec", self._switch, "nft", "-f", "-", stdin=rules)
 
+    def delay(self, name, milliseconds):
+        """What this host sends and gets comes so much later, each way; 0: no longer. Frames stay whole."""
+        if name in self._relays:
+            relay = self._relays.pop(name)
+            relay.terminate()
+            relay.communicate()
+            netns.run("ip", "-n", self._switch, "link", "set", self._port(name), "master", "br0")
+        if not milliseconds:
+            return
+        inner, outer = f"i-{name}"[:15], f"o-{name}"[:15]
+        subprocess.run(["ip", "-n", self._switch, "link", "del", inner], capture_output=True)
+        netns.run("ip", "-n", self._switch, "link", "add", inner, "type", "veth", "peer", "name", outer)
+        netns.run("ip", "-n", self._switch, "link", "set", outer, "master", "br0", "up")
+        netns.run("ip", "-n", self._switch, "link", "set", inner, "up")
+        netns.run("ip", "-n", self._switch, "link", "set", self._port(name), "nomaster")
+        relay = netns.popen(self._switch, [relay_program(self.root), self._port(name), inner, str(milliseconds)],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._relays[name] = relay
+        if relay.stdout.readline() != b"ready\n":
+            raise netns.CommandFailed(f"no delay here: {relay.stderr.read().decode(errors='replace').strip()}")
+
     def block(self, rule):
         """Drops what an nft rule of the bridge family matches, e.g. "ip saddr 10.77.0.1"."""
         rules = ("add table bridge wall\n"
@@ -213,6 +250,7 @@ class Node:
         self.log_path = os.path.join(net.root, name + ".log")
         self.process = None
         self.options = ()
+        self.prefix = ()  # of its command: setpriv and the like
         os.makedirs(self.home, mode=0o700, exist_ok=True)
 
     # ---- the program ----------------------------------------------------------------------------------
@@ -236,7 +274,7 @@ class Node:
         with open(self.log_path, "ab") as log:
             self.process = netns.popen(
                 self.namespace,
-                [program(), "run", self.path, "--name", self.name, *carrier, *self.options],
+                [*self.prefix, program(), "run", self.path, "--name", self.name, *carrier, *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home,
                 env=self.environment(**more))
         if wait_ready:

@@ -36,7 +36,9 @@ constexpr double kMinInFlight = 32 * kPacket;
 // rate x round trip would starve; a queue that cannot take this says so by losses. On a slow line
 // the time counts: nobody wants to wait behind us for long.
 constexpr double kRoomyInFlight = 768 * 1024;
-constexpr double kRoomyUs = 8000;
+constexpr double kRoomyUs = 2000;
+constexpr double kRoomyStartUs = 24'000;
+constexpr double kRoomyLossUs = 8000;  // what is lost is in it as well, until that is noticed
 constexpr double kInitialPackets = 256;
 constexpr double kInitialUs = 2000;
 // The receiver reports each 64 packets or each quarter of a millisecond, and we send in bursts.
@@ -60,6 +62,10 @@ constexpr double kSlopePackets = 3;  // a round: what holds against CUBIC, found
 // A ceiling that has stood so long without losses rises ever faster.
 constexpr std::int64_t kPatienceUs = 1'000'000;
 constexpr int kPatienceRounds = 64;
+// TCP on our own machine keeps a millisecond of its rate in the queue, and less the slower it gets.
+constexpr std::int64_t kCalmUs = 1'000'000;
+constexpr std::int64_t kCalmQueueUs = 4000;
+constexpr double kCalmBytes = 128 * 1024;
 
 }  // namespace
 
@@ -94,7 +100,8 @@ LaneRateMark LaneRate::on_sent(std::int64_t now, std::uint64_t in_flight) {
 
 double LaneRate::roomy_bytes() const {
   // At first what is measured is little, and a neighbour's queue is to be outgrown.
-  double span = phase_ == Phase::kStartup ? 3 * kRoomyUs : kRoomyUs;
+  double span = phase_ == Phase::kStartup ? kRoomyStartUs : kRoomyUs;
+  if (path_loss_ > 0) span = std::max(span, kRoomyLossUs);
   return std::min(kRoomyInFlight, bandwidth() * span);
 }
 
@@ -237,6 +244,13 @@ void LaneRate::learn_path_loss(std::int64_t now) {
   path_loss_ = competing_ ? std::min(path_loss_, least) : least;
 }
 
+// A queue that stays short and loses nothing: whoever shares it is not out to fill it.
+bool LaneRate::calm(std::int64_t now) const {
+  return now - last_lost_us_ > kCalmUs && srtt_us_ - min_rtt_us_ < kCalmQueueUs;
+}
+
+double LaneRate::calm_limit() const { return std::max(kCalmBytes, low_limit()); }
+
 // Packets that are lost together.
 double LaneRate::clump() const { return events_ > 0 ? event_packets_ / events_ : 1; }
 
@@ -268,6 +282,9 @@ void LaneRate::take_losses(std::int64_t now, std::uint64_t in_flight) {
   }
   // It is not what holds us back: nothing says that more of it would do.
   if (static_cast<double>(peak) < 0.8 * ceiling_) return;
+  // A neighbour that never fills the queue (TCP on our own machine keeps little in its) would be
+  // left with ever less of it.
+  if (competing_ && calm(now) && ceiling_ >= calm_limit()) return;
   ceiling_ += slope_;
   if (!competing_ && ceiling_ > std::max(2 * pipe_bytes() + overhead_bytes(), roomy_bytes()))
     ceiling_ = 0;
@@ -291,6 +308,7 @@ void LaneRate::turn_cycle(std::int64_t now, std::uint64_t in_flight) {
       ceiling_ = static_cast<double>(in_flight_limit());
       slope_ = kSlopePackets * kPacket;
     }
+    if (calm(now)) ceiling_ = std::min(ceiling_, calm_limit());
   } else if (cycle_ == kEmptying && drained) {
     competing_ = false;
     span = kMaxProbeUs + min_rtt_us_;  // over
@@ -333,7 +351,8 @@ std::uint64_t LaneRate::in_flight_limit() const {
       double shared = std::max(ceiling_, low_limit());
       limit = competing_ ? shared : std::min(limit, shared);
     }
-    if (drained_until_us_ > 0) limit = kMinInFlight;
+    // On a long way half of what it holds queues nowhere, and all of it takes long to come back.
+    if (drained_until_us_ > 0) limit = std::max(kMinInFlight, pipe_bytes() / 2);
   }
   return static_cast<std::uint64_t>(limit);
 }

@@ -55,6 +55,8 @@ class LaneRate {
   std::int64_t probe_us() const;
   void take_losses(std::int64_t now, std::uint64_t in_flight);
   double clump() const;
+  bool calm(std::int64_t now) const;
+  double calm_limit() const;
   void end_round(std::int64_t now, std::uint64_t in_flight);
   void learn_path_loss(std::int64_t now);
   void check_startup();
