@@ -94,8 +94,9 @@ class Syncthing:
         identities = []
         for home, folder in zip(self._homes, self.folders):
             os.makedirs(folder)
-            said = netns.run("syncthing", "generate", f"--home={home}", "--no-default-folder")
-            identities.append(re.search(r"([A-Z0-9]{7}-){7}[A-Z0-9]{7}", said).group(0))
+            netns.run("syncthing", "generate", f"--home={home}", "--no-default-folder")
+            with open(f"{home}/config.xml", encoding="utf-8") as made:
+                identities.append(re.search(r'device id="([A-Z0-9-]{63})"', made.read()).group(1))
         for home, folder, host in zip(self._homes, self.folders, self._hosts):
             devices = "".join(f'<device id="{identity}" name="{name}"><address>tcp://{net.address(name)}:{self.PORT}'
                               "</address></device>" for identity, name in zip(identities, self._hosts))

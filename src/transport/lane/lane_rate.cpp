@@ -38,6 +38,7 @@ constexpr double kMinInFlight = 32 * kPacket;
 constexpr double kRoomyInFlight = 768 * 1024;
 constexpr double kRoomyUs = 2000;
 constexpr double kRoomyStartUs = 24'000;
+constexpr double kNoticedLoss = 0.005;
 constexpr double kRoomyLossUs = 8000;  // what is lost is in it as well, until that is noticed
 constexpr double kInitialPackets = 256;
 constexpr double kInitialUs = 2000;
@@ -63,7 +64,7 @@ constexpr double kSlopePackets = 3;  // a round: what holds against CUBIC, found
 constexpr std::int64_t kPatienceUs = 1'000'000;
 constexpr int kPatienceRounds = 64;
 // TCP on our own machine keeps a millisecond of its rate in the queue, and less the slower it gets.
-constexpr std::int64_t kCalmUs = 1'000'000;
+constexpr std::int64_t kCalmUs = 200'000;
 constexpr std::int64_t kCalmQueueUs = 4000;
 constexpr double kCalmBytes = 128 * 1024;
 
@@ -101,7 +102,7 @@ LaneRateMark LaneRate::on_sent(std::int64_t now, std::uint64_t in_flight) {
 double LaneRate::roomy_bytes() const {
   // At first what is measured is little, and a neighbour's queue is to be outgrown.
   double span = phase_ == Phase::kStartup ? kRoomyStartUs : kRoomyUs;
-  if (path_loss_ > 0) span = std::max(span, kRoomyLossUs);
+  if (path_loss_ > kNoticedLoss) span = std::max(span, kRoomyLossUs);
   return std::min(kRoomyInFlight, bandwidth() * span);
 }
 
@@ -246,7 +247,7 @@ void LaneRate::learn_path_loss(std::int64_t now) {
 
 // A queue that stays short and loses nothing: whoever shares it is not out to fill it.
 bool LaneRate::calm(std::int64_t now) const {
-  return now - last_lost_us_ > kCalmUs && srtt_us_ - min_rtt_us_ < kCalmQueueUs;
+  return now - cut_us_ > kCalmUs && srtt_us_ - min_rtt_us_ < kCalmQueueUs;
 }
 
 double LaneRate::calm_limit() const { return std::max(kCalmBytes, low_limit()); }
