@@ -403,10 +403,10 @@ void Queries::send_page(const Key& key, Run& run) {
     send_hashes(key, run);
   }
   if (!run.last) return;
-  std::string what = std::holds_alternative<IndexQuery>(run.question) ? " names"
-                     : std::holds_alternative<Search>(run.question)   ? " records"
-                                                                      : " files read";
-  finish(key, run.told == 1 && what == " names" ? "1 name" : str(run.told, what));
+  const char* what = std::holds_alternative<IndexQuery>(run.question) ? " name"
+                     : std::holds_alternative<Search>(run.question)   ? " record"
+                                                                      : " file";
+  finish(key, str(run.told, what, run.told == 1 ? "" : "s"));
 }
 
 void Queries::send_index_page(const Key& key, Run& run) {

@@ -9,7 +9,10 @@
 namespace lansync {
 namespace {
 
-std::string lines(std::uint64_t rows, const char* what) { return str(rows, ' ', what); }
+// "1 row", "2 rows"
+std::string lines(std::uint64_t rows, std::string_view what) {
+  return str(rows, ' ', what.substr(0, what.size() - (rows == 1 ? 1 : 0)));
+}
 
 FileReport file_report(const std::string& name, std::uint64_t size, std::int64_t mtime_ns,
                        const std::string& type) {

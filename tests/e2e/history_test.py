@@ -34,7 +34,7 @@ def test_both_ends():
         check_equal(history(a), [("in", "b", "search", "x y.txt")], "the hub's")
         results = [r["result"] for r in b.cli("history", "--json").json]
         check("failed" in results[3] and "nothing" in results[3], f"{results}")
-        check_equal(results[0], "1 rows", "the result of the index")
+        check_equal(results[0], "1 row", "the result of the index")
         # A download is told to the other side too, how it ended included; so is an upload.
         size = len(b"words")
         check_equal(b.cli("download", "x y.txt", "--peer", "c", "--output", b.home + "/out").code, 0, "download")
