@@ -4,11 +4,10 @@
 #include <cstring>
 #include <span>
 
+#include "transport/message_readers.h"
+
 namespace lansync::wire {
 namespace {
-
-template <std::size_t N>
-using NameTable = std::array<std::string_view, N>;
 
 constexpr NameTable<2> kItemsNames = {"type", "items"};
 
@@ -161,12 +160,6 @@ Message read_coming(Fields& message, Fault& fault) {
   return m;
 }
 
-struct Reader {
-  std::string_view type;
-  Names names;
-  Message (*read)(Fields& in, Fault& fault);
-};
-
 constexpr Reader kReaders[] = {
     {"request", kRequestMessageNames, read_request},
     {"download", kItemsNames, read_download},
@@ -181,13 +174,7 @@ constexpr Reader kReaders[] = {
 
 std::optional<Message> read_content_message(std::string_view type, const Object& object,
                                             Fault& fault) {
-  for (const Reader& reader : kReaders) {
-    if (reader.type != type) continue;
-    Fields in(object, reader.names, fault);
-    if (fault.any) return Ping{};
-    return reader.read(in, fault);
-  }
-  return std::nullopt;
+  return read_by_table(kReaders, type, object, fault);
 }
 
 }  // namespace lansync::wire

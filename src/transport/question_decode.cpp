@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <array>
 
+#include "transport/message_readers.h"
+
 namespace lansync::wire {
 namespace {
-
-template <std::size_t N>
-using NameTable = std::array<std::string_view, N>;
 
 constexpr NameTable<7> kIndexQueryNames = {"type", "id",      "directories", "from",
                                            "to",   "pattern", "after"};
@@ -231,12 +230,6 @@ Message read_trash_restore(Fields& in, Fault& fault) {
   return m;
 }
 
-struct Reader {
-  std::string_view type;
-  Names names;
-  Message (*read)(Fields& in, Fault& fault);
-};
-
 constexpr Reader kReaders[] = {
     {"index_query", kIndexQueryNames, read_index_query},
     {"index_page", kPageNames, read_index_page},
@@ -260,13 +253,7 @@ constexpr Reader kReaders[] = {
 }  // namespace
 
 std::optional<Message> read_question(std::string_view type, const Object& object, Fault& fault) {
-  for (const Reader& reader : kReaders) {
-    if (reader.type != type) continue;
-    Fields in(object, reader.names, fault);
-    if (fault.any) return Ping{};
-    return reader.read(in, fault);
-  }
-  return std::nullopt;
+  return read_by_table(kReaders, type, object, fault);
 }
 
 }  // namespace lansync::wire

@@ -9,6 +9,7 @@
 #include "roles/queries.h"
 #include "sim/index_store.h"
 #include "support/catch.h"
+#include "support/hand_clock.h"
 #include "support/manual_executor.h"
 #include "support/memory_file_system.h"
 #include "sync/hashing.h"
@@ -16,19 +17,6 @@
 using namespace lansync;
 
 namespace {
-
-class StillClock final : public Clock {
- public:
-  Instant now() const override { return at; }
-  WallTime wall() const override { return WallTime{1'700'000'000'000'000'000}; }
-  Instant at{1h};
-};
-
-class NoLog final : public Log {
- public:
-  void write(LogLevel, std::string_view line) override { lines.emplace_back(line); }
-  std::vector<std::string> lines;
-};
 
 constexpr SessionId kSession = 7;
 
@@ -153,8 +141,8 @@ class Rig : public QueryHost, public QuestionHost {
   MemoryFileSystem files;
   sim::SimIndexStore store;
   ManualExecutor executor;
-  StillClock clock;
-  NoLog log;
+  HandClock clock;
+  LineLog log;
   Prng random{1};
   Fetcher fetcher{files, executor, clock};
   Replica replica{Replica::Options{}, files, store, executor, fetcher, random, clock, log};

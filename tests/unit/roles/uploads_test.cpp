@@ -3,6 +3,7 @@
 
 #include "sim/index_store.h"
 #include "support/catch.h"
+#include "support/hand_clock.h"
 #include "support/manual_executor.h"
 #include "support/memory_file_system.h"
 #include "sync/hashing.h"
@@ -12,19 +13,6 @@ using namespace lansync;
 namespace {
 
 constexpr SessionId kBob = 7;
-
-class HandClock final : public Clock {
- public:
-  Instant now() const override { return at; }
-  WallTime wall() const override { return WallTime{1'700'000'000'000'000'000}; }
-  Instant at{1h};
-};
-
-class LineLog final : public Log {
- public:
-  void write(LogLevel, std::string_view line) override { lines.emplace_back(line); }
-  std::vector<std::string> lines;
-};
 
 class Rig final : public UploadHost {
  public:
