@@ -114,7 +114,7 @@ class Syncthing:
                     "</options></configuration>")
             self._processes.append(netns.popen(
                 net.host(host), ["syncthing", "serve", f"--home={home}", "--no-browser", "--no-restart", "--no-upgrade"],
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "STNOUPGRADE": "1"}))
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "STNOUPGRADE": "1", "STMONITORED": "yes"}))
         self._until(lambda: any(one["connected"] for one in
                                 self._ask(1, "GET", "/rest/system/connections")["connections"].values()), 60,
                     "Syncthing's nodes are connected")
