@@ -86,6 +86,12 @@ void DeleteGuard::insert(Runs::iterator run, const std::string& path, Delete wha
 bool DeleteGuard::on_delete(const std::string& path, const Entry& was, Instant now,
                             std::uint64_t files_total) {
   expire(now);
+  // A held one that is seen again is no news: after a kill the run may be known while its rows are
+  // not. Taken out of its run, it would leave the others below the limit, and they would go out.
+  if (holds(path)) {
+    if (current_ && by_path_.at(path) == std::prev(runs_.end())) last_delete_ = now;
+    return false;
+  }
   on_restored(path);  // it must have been there again
   if (by_path_.size() >= kMaxTracked) return false;
   Run& run = current_run(now, files_total);

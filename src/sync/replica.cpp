@@ -38,11 +38,25 @@ bool Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
   index_.set_meta("edit_runs", counter_.runs_text());
   index_.set_meta("edit_shared", std::to_string(counter_.shared()));
   paused_ = index_.meta("paused") == "1";
-  if (std::string held = index_.meta("held_deletes"); !held.empty()) guard_.restore(held);
+  std::string held = index_.meta("held_deletes");
+  if (held.empty() || !guard_.restore(held)) count_unpushed_deletes(now);
   trash_counter_ = random_.below(1'000'000);
   reserve_counts();
   begin_scan(now);
   return true;
+}
+
+// A run is written down once it is held. One that was killed before, with part of its deletes in
+// the index, counts again: else that part and the rest would be two runs, each below the limit.
+void Replica::count_unpushed_deletes(Instant now) {
+  std::vector<std::pair<std::string, EntryPtr>> deleted;
+  for (const auto& [path, record] : index_.paths()) {
+    const bool own = record.local && record.local->is_tombstone() && !record.local->confirmed;
+    if (own && record.synced && !record.synced->is_tombstone())
+      deleted.emplace_back(path, record.synced);
+  }
+  const std::uint64_t total = index_.totals().files + deleted.size();
+  for (const auto& [path, was] : deleted) guard_.on_delete(path, *was, now, total);
 }
 
 void Replica::use_counts(std::uint64_t n) {

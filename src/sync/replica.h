@@ -169,6 +169,7 @@ class Replica final : public ContentLocator {
   // Another node is in sync with this one: it knows every edit made up to now.
   void note_shared();
   // The hub settles conflicts with counts of its own: the next `n` are used.
+  void count_unpushed_deletes(Instant now);
   void use_counts(std::uint64_t n);
   // A new node id: counts start anew; vectors and synced tree stay (DESIGN, Identity).
   void change_identity(const NodeId& node);

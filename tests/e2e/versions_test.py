@@ -123,7 +123,7 @@ def test_index_of_an_older_program():
         for node in nodes:
             node.stop()
             with index_database(node) as database:
-                database.executescript("DROP TABLE history; UPDATE header SET schema = 1; PRAGMA user_version = 1;")
+                database.executescript("DROP TABLE types; DROP TABLE history; UPDATE header SET schema = 1; PRAGMA user_version = 1;")
             database.close()
         b.remove("0.txt")
         for node in nodes:

@@ -222,6 +222,20 @@ TEST_CASE("stored bytes that are cut or flipped are refused, or mean something t
   }
 }
 
+TEST_CASE("held deletes that a scan sees again after a restart stay held, all of them") {
+  DeleteGuard before(default_max_deletes());
+  remove(before, 0, 60, 60);
+  DeleteGuard after(default_max_deletes());
+  REQUIRE(after.restore(before.serialize()));
+  Instant now = kStart + 1h;
+  for (int i = 0; i < 60; ++i) {
+    INFO(i);
+    CHECK_FALSE(after.on_delete(path(i), file(i), now, 60));
+    for (int other = 0; other < 60; ++other) REQUIRE(after.holds(path(other)));
+  }
+  CHECK(after.held_count() == 60);
+}
+
 TEST_CASE("any story of deletes, renames and returns keeps the books straight") {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     Prng random(seed);
