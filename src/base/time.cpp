@@ -78,6 +78,11 @@ std::int64_t take_fraction(std::string_view& text) {
   return ns;
 }
 
+// A day less than what fits, for those who round or add a second.
+constexpr std::int64_t kDayNs = 86400 * kNanosPerSecond;
+constexpr std::int64_t kEarliest = std::numeric_limits<std::int64_t>::min() + kDayNs;
+constexpr std::int64_t kLatest = std::numeric_limits<std::int64_t>::max() - kDayNs;
+
 std::optional<WallTime> parse_epoch(std::string_view text) {
   std::int64_t seconds = 0;
   auto [next, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
@@ -86,7 +91,8 @@ std::optional<WallTime> parse_epoch(std::string_view text) {
   text.remove_prefix(static_cast<std::size_t>(next - text.data()));
   std::int64_t fraction = take_fraction(text);
   constexpr std::int64_t kLimit = std::numeric_limits<std::int64_t>::max() / kNanosPerSecond - 1;
-  if (!text.empty() || seconds > kLimit || seconds < -kLimit) return std::nullopt;
+  if (!text.empty()) return std::nullopt;
+  if (seconds > kLimit || seconds < -kLimit) return WallTime{negative ? kEarliest : kLatest};
   return WallTime{seconds * kNanosPerSecond + (negative ? -fraction : fraction)};
 }
 
@@ -146,8 +152,9 @@ std::optional<WallTime> parse_time(std::string_view text) {
   if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) {
     return std::nullopt;
   }
-  // int64 nanoseconds reach from 1678 to 2261.
-  if (year < 1678 || year > 2261) return std::nullopt;
+  // int64 nanoseconds reach from 1678 to 2261. Whoever writes 9999 means: without an end.
+  if (year < 1678) return WallTime{kEarliest};
+  if (year > 2261) return WallTime{kLatest};
   std::int64_t seconds =
       days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
   return WallTime{seconds * kNanosPerSecond + fraction};

@@ -54,7 +54,8 @@ std::string to_iso8601(WallTime time);
 // "2026-11-21 12.30.05", as in names of conflict copies. UTC.
 std::string to_file_stamp(WallTime time);
 // ISO 8601 with optional fraction and `Z` or +hh:mm (none means UTC; a bare date means its
-// midnight), or decimal epoch seconds. nullopt if it is neither.
+// midnight), or decimal epoch seconds. nullopt if it is neither; what is before or after all that a
+// WallTime can say is the earliest or the latest.
 std::optional<WallTime> parse_time(std::string_view text);
 // "500ms", "2s", "10m", "1h"; a bare "0" is accepted. nullopt for anything else or on overflow.
 std::optional<Duration> parse_duration(std::string_view text);

@@ -118,6 +118,8 @@ def test_lists():
                     ["one.txt", "two.txt"], "shortlist by epoch")
         check_equal(names_of(b.cli("index", "shortlist", "2023-11-14T22:13:30Z", "2023-11-14T22:13:40Z", "--json")),
                     ["sub/three.md", "two.txt"], "shortlist by ISO 8601")
+        for start, end in (("0", "99999999999"), ("0001-01-01", "9999-12-31")):
+            check_equal(names_of(b.cli("index", "shortlist", start, end, "--json")), everything, f"{start} to {end}")
         check_equal(names_of(b.cli("index", "regex", r"\.txt$", "--json")), ["one.txt", "two.txt"], "regex")
         check_equal(names_of(b.cli("index", "regex", "nothing", "--json")), [], "an empty list")
         text = b.cli("index", "longlist")

@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/log.h"
@@ -17,6 +19,12 @@ TEST_CASE("times are read and written as ISO 8601 UTC, before 1970 too") {
   CHECK(parse_time("2026-11-21T14:30:05+02:00") == time);
   CHECK(to_iso8601(WallTime{-1}) == "1969-12-31T23:59:59Z");
   CHECK(parse_time("2026-11-21")->ns == 1795219200LL * 1'000'000'000);
+  // What no time can be is the end, with room to add to it.
+  CHECK(parse_time("99999999999") == parse_time("9999-12-31T23:59:59Z"));
+  CHECK(parse_time("-99999999999") == parse_time("0001-01-01"));
+  CHECK(parse_time("99999999999")->ns < std::numeric_limits<std::int64_t>::max() - 1'000'000'000);
+  CHECK(parse_time("99999999999")->ns > 9'000'000'000LL * 1'000'000'000);
+  CHECK(parse_time("0001-01-01")->ns < -9'000'000'000LL * 1'000'000'000);
   CHECK_FALSE(parse_time("2026-13-01"));
   CHECK_FALSE(parse_time("yesterday"));
   CHECK_FALSE(parse_time(""));
