@@ -11,6 +11,9 @@ namespace {
 // A session that was opened for a question stays a while: commands come in rows.
 constexpr Duration kKeptForQuestions = 5s;
 constexpr std::size_t kTypesAtOnce = 32;
+// In a larger folder types are found out when somebody asks: 100,000 files kept a core busy for a
+// minute after the first sync, and the index was written meanwhile.
+constexpr std::uint64_t kTypesAtIdle = 5000;
 constexpr std::size_t kTypesWritten = 1024;
 // Paths looked at in a turn for content whose type is not known yet.
 constexpr std::size_t kTypesLookedAt = 2048;
@@ -357,6 +360,10 @@ void Node::find_types(Instant now) {
         JobClass::kIndex, [&store = parts_.store, rows] { (void)store.add_types(*rows); }, [] {});
   }
   if (parts_.types == nullptr || types_->busy() || !last_in_sync_) return;
+  if (replica_->index().totals().files > kTypesAtIdle) {
+    types_more_ = false;
+    return;
+  }
   // Anew whenever the group's tree or ours has changed since the last walk began.
   std::uint64_t state = replica_->index().totals().bytes ^
                         (replica_->index().paths().size() << 40) ^
