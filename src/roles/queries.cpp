@@ -166,7 +166,7 @@ void Queries::fail(const Key& key, const std::string& reason) {
   finish(key, "failed: " + reason);
 }
 
-void Queries::finish(const Key& key, const std::string& result) {
+void Queries::finish(Key key, const std::string& result) {
   auto at = runs_.find(key);
   auto described = std::visit([](const auto& question) { return describe_question(question); },
                               at->second.question);

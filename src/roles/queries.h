@@ -100,7 +100,8 @@ class Queries {
   bool begin(const Key& key, Run run, const std::string& pattern, Instant now);
   void continue_run(Run& run, Instant now);
   void fail(const Key& key, const std::string& reason);
-  void finish(const Key& key, const std::string& result);
+  // By value: the callers have it from the run that ends here.
+  void finish(Key key, const std::string& result);
   Run* find(const Key& key, std::uint64_t serial);
   // Steps of work that were done.
   std::uint64_t step(const Key& key, Run& run, Instant now);

@@ -212,7 +212,8 @@ class Replica final : public ContentLocator {
   // publishes it. Until then it is in tmp alone. False: not wanted, or here already.
   bool expect(const WantedContent& wanted, Instant now);
   // Nothing comes of it. What has come is kept as a partial file.
-  void unexpect(const ContentId& content);
+  // By value: the caller may have it from what is erased here.
+  void unexpect(ContentId content);
   std::vector<ContentId> expected() const;
   // Whether the file at `path` has the bytes that the index says: read from the disk.
   void read_anew(const std::string& path, std::function<void(const Status&)> done);

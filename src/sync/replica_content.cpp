@@ -118,7 +118,7 @@ bool Replica::expect(const WantedContent& wanted, Instant now) {
   return true;
 }
 
-void Replica::unexpect(const ContentId& content) {
+void Replica::unexpect(ContentId content) {
   if (expected_.erase(content) == 0) return;
   if (!waiting_.contains(content) && !asides_.contains(content)) fetcher_.drop(content);
 }
