@@ -46,7 +46,12 @@ function(lansync_test name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE lansync_flags lansync_test_main ${ARG_DEPENDS})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-  target_compile_definitions(${name} PRIVATE LANSYNC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+# lansync_reads_sources(FILE...): tests that read files of the source tree. Only they know its path, so that all
+# other objects are the same bytes whatever the checkout is called, and a compiler cache serves every checkout.
+function(lansync_reads_sources)
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_DEFINITIONS LANSYNC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 endfunction()
