@@ -19,10 +19,14 @@ struct TaggedBytes {
   bool is_zero() const { return *this == TaggedBytes{}; }
 };
 
-// 16 random bytes, made when an index.db is made; lives there and nowhere else.
+// The first 16 bytes of the SHA-256 of the node's public key (transport/ed25519.h). The key lives
+// in index.db and nowhere else.
 using NodeId = TaggedBytes<struct NodeIdTag, 16>;
 // 8 random bytes a start, never stored: tells a restart from a long silence.
 using BootId = TaggedBytes<struct BootIdTag, 8>;
+// An Ed25519 public key in RFC 8032's encoding: who a node is. A signature under it, R | S.
+using PublicKey = TaggedBytes<struct PublicKeyTag, 32>;
+using Signature = TaggedBytes<struct SignatureTag, 64>;
 // MD5 of content: closes a transfer. Never used as an identity: collisions can be made at will.
 using Md5 = TaggedBytes<struct Md5Tag, 16>;
 // SHA-256 of content: what "the same bytes" means.
