@@ -4,6 +4,13 @@
 
 namespace lansync {
 
+Message::Message() = default;
+Message::Message(const Message& other) = default;
+Message::Message(Message&& other) noexcept = default;
+Message& Message::operator=(const Message& other) = default;
+Message& Message::operator=(Message&& other) noexcept = default;
+Message::~Message() = default;
+
 std::string_view message_type(const Message& message) {
   struct Namer {
     std::string_view operator()(const Hello& m) { return m.answer ? "hi" : "hello"; }
