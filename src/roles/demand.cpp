@@ -207,13 +207,13 @@ void Demand::on_answer(NodeControl::Token token, const std::map<std::string, Con
     }
     ++drop.removing;
     const std::uint64_t size = record->local->size;
-    replica_.drop(path, [this, token, path, size](const Status& status) {
+    replica_.drop(path, [this, token, name = path, size](const Status& status) {
       auto now_at = drops_.find(token);
       if (now_at == drops_.end()) return;
       Drop& now_drop = now_at->second;
       --now_drop.removing;
       if (!status) {
-        now_drop.failed[path] = str("kept: ", status.error().detail);
+        now_drop.failed[name] = str("kept: ", status.error().detail);
         return;
       }
       ++now_drop.files;
