@@ -12,6 +12,14 @@ namespace {
 constexpr std::int64_t kTickNs = 4'000'000;
 constexpr std::uint32_t kMillion = 1'000'000;
 
+// Clearing tmp ends when nothing is left there, and is no change that lasts.
+bool only_looks(const std::string& operation) {
+  static const std::set<std::string> kLooks = {
+      "check_root", "free_bytes", "fstat", "list",      "list_temp", "open_file",
+      "open_temp",  "read",       "stat",  "read_link", "read_temp", "remove_temp"};
+  return kLooks.contains(operation);
+}
+
 bool is_user_temp(const std::string& path) { return path.ends_with("~save"); }
 
 }  // namespace
@@ -27,6 +35,7 @@ void SimDisk::set_clock() { set_time(clock_.wall().ns / kTickNs * kTickNs); }
 
 std::optional<Error> SimDisk::on_check(const std::string& operation, const std::string& subject) {
   set_clock();
+  if (!only_looks(operation)) ++changes_;
   if (dead_) return Error{ErrorCode::kIo, "the process is dead"};
   if (die_in_ > 0 && --die_in_ == 0) {
     dead_ = true;
@@ -162,6 +171,7 @@ bool SimDisk::chmod(const std::string& path, std::uint16_t mode) {
   if (at == files_.end() || at->second->stat.kind == FileKind::kSymlink) return false;
   at->second->stat.mode = mode;
   at->second->stat.ctime_ns = next_time();
+  changed(path, true);
   told(path, FileEvent::kAttributes);
   return true;
 }
@@ -178,20 +188,28 @@ bool SimDisk::link(const std::string& path, const std::string& target) {
   return true;
 }
 
+SeenFile SimDisk::seen_of(const Node& node) {
+  SeenFile seen;
+  seen.kind = node.stat.kind;
+  seen.mode = node.stat.mode;
+  if (seen.kind == FileKind::kFile) {
+    seen.mtime_ns = node.stat.mtime_ns;
+    seen.bytes = node.bytes;
+  }
+  seen.target = node.target;
+  return seen;
+}
+
 SeenTree SimDisk::tree() const {
   SeenTree tree;
-  for (const auto& [path, node] : files_) {
-    SeenFile seen;
-    seen.kind = node->stat.kind;
-    seen.mode = node->stat.mode;
-    if (seen.kind == FileKind::kFile) {
-      seen.mtime_ns = node->stat.mtime_ns;
-      seen.bytes = node->bytes;
-    }
-    seen.target = node->target;
-    tree.emplace(path, std::move(seen));
-  }
+  for (const auto& [path, node] : files_) tree.emplace(path, seen_of(*node));
   return tree;
+}
+
+std::optional<SeenFile> SimDisk::seen(const std::string& path) const {
+  auto at = files_.find(path);
+  if (at == files_.end()) return std::nullopt;
+  return seen_of(*at->second);
 }
 
 std::map<std::string, Bytes> SimDisk::trash_files() const {
@@ -227,7 +245,18 @@ void SimDisk::note_names() {
   if (states_.size() > kMaxStates) states_.pop_front();
 }
 
+void SimDisk::changed(const std::string& path, bool by_person) {
+  if (events_.on_changed) events_.on_changed(path, by_person);
+}
+
+void SimDisk::displaced(const std::string& path, const std::optional<SeenFile>& before,
+                        const std::string& trash_name) {
+  changed(path, false);
+  if (before && events_.on_displaced) events_.on_displaced(path, *before, trash_name);
+}
+
 void SimDisk::person_changed(const std::string& path) {
+  changed(path, true);
   auto at = files_.find(path);
   for (Image& state : states_) {
     if (at == files_.end()) {
@@ -317,9 +346,11 @@ void SimDisk::lose_private() {
 Result<FileStat> SimDisk::install_temp(const std::string& name, const std::string& path,
                                        const std::optional<FileStat>& expected,
                                        const std::string& trash_name) {
+  const auto before = seen(path);
   auto result = MemoryFileSystem::install_temp(name, path, expected, trash_name);
   if (!result) return result;
   note_names();
+  displaced(path, before, trash_name);
   if (events_.on_installed) events_.on_installed(path, files_.at(path)->bytes);
   if (expected) told(path, FileEvent::kDelete);
   told(path, FileEvent::kCreate);
@@ -328,9 +359,11 @@ Result<FileStat> SimDisk::install_temp(const std::string& name, const std::strin
 
 Status SimDisk::move_to_trash(const std::string& path, const FileStat& expected,
                               const std::string& trash_name) {
+  const auto before = seen(path);
   Status result = MemoryFileSystem::move_to_trash(path, expected, trash_name);
   if (!result) return result;
   note_names();
+  displaced(path, before, trash_name);
   told(path, FileEvent::kDelete);
   return result;
 }
@@ -339,6 +372,7 @@ Status SimDisk::make_directory(const std::string& path, std::uint16_t mode) {
   Status result = MemoryFileSystem::make_directory(path, mode);
   if (!result) return result;
   note_names();
+  changed(path, false);
   told(path, FileEvent::kCreate);
   return result;
 }
@@ -347,6 +381,7 @@ Status SimDisk::remove_directory(const std::string& path) {
   Status result = MemoryFileSystem::remove_directory(path);
   if (!result) return result;
   note_names();
+  changed(path, false);
   told(path, FileEvent::kDelete);
   return result;
 }
@@ -354,9 +389,11 @@ Status SimDisk::remove_directory(const std::string& path) {
 Result<FileStat> SimDisk::make_symlink(const std::string& target, const std::string& path,
                                        const std::optional<FileStat>& expected,
                                        const std::string& trash_name) {
+  const auto before = seen(path);
   auto result = MemoryFileSystem::make_symlink(target, path, expected, trash_name);
   if (!result) return result;
   note_names();
+  displaced(path, before, trash_name);
   told(path, FileEvent::kCreate);
   return result;
 }
@@ -365,7 +402,9 @@ Result<FileStat> SimDisk::set_metadata(const std::string& path, std::uint16_t mo
                                        std::optional<std::int64_t> mtime_ns,
                                        const FileStat& expected) {
   auto result = MemoryFileSystem::set_metadata(path, mode, mtime_ns, expected);
-  if (result) told(path, FileEvent::kAttributes);
+  if (!result) return result;
+  changed(path, false);
+  told(path, FileEvent::kAttributes);
   return result;
 }
 
@@ -373,7 +412,20 @@ Status SimDisk::restore_from_trash(const std::string& trash_name, const std::str
   Status result = MemoryFileSystem::restore_from_trash(trash_name, path);
   if (!result) return result;
   note_names();
+  if (events_.on_left_trash) events_.on_left_trash(trash_name);
+  // By the node's hand, but at a person's word: nothing else brings anything back.
+  changed(path, true);
   told(path, FileEvent::kCreate);
+  return result;
+}
+
+Status SimDisk::remove_trash(const std::string& trash_name) {
+  auto at = trash_.find(trash_name);
+  const NodePtr before = at == trash_.end() ? nullptr : at->second;
+  Status result = MemoryFileSystem::remove_trash(trash_name);
+  if (!result) return result;
+  note_names();
+  if (before && events_.on_purged) events_.on_purged(trash_name, seen_of(*before));
   return result;
 }
 

@@ -41,6 +41,14 @@ class SimDisk final : public MemoryFileSystem {
     std::function<void(const std::string& path)> on_directory_moved;
     // A file got its real name by the node's hand.
     std::function<void(const std::string& path, const Bytes& bytes)> on_installed;
+    // Something is new at a path, by the person or by the node's hand; and something left the
+    // folder or the trash by the node's hand. `trash`: the name it has, or had, in the trash; "":
+    // none.
+    std::function<void(const std::string& path, bool by_person)> on_changed;
+    std::function<void(const std::string& path, const SeenFile& what, const std::string& trash)>
+        on_displaced;
+    std::function<void(const std::string& trash, const SeenFile& what)> on_purged;
+    std::function<void(const std::string& trash)> on_left_trash;  // back into the folder
     // Before any operation of the node: a test's chance to be the person who is faster, or the
     // crash.
     std::function<void(const std::string& operation, const std::string& subject)> on_operation;
@@ -62,6 +70,7 @@ class SimDisk final : public MemoryFileSystem {
   bool link(const std::string& path, const std::string& target);
 
   SeenTree tree() const;
+  std::optional<SeenFile> seen(const std::string& path) const;
   std::map<std::string, Bytes> trash_files() const;
   std::vector<std::string> files_below(const std::string& path) const;
 
@@ -77,6 +86,8 @@ class SimDisk final : public MemoryFileSystem {
   // a process that is no more.
   void die_after(std::uint64_t operations) { die_in_ = operations; }
   bool died() const { return dead_; }
+  // Operations of the node that change something, or make it durable.
+  std::uint64_t changes() const { return changes_; }
   // The process is gone, the kernel is not.
   void revive();
   // The power is gone: see above.
@@ -105,9 +116,15 @@ class SimDisk final : public MemoryFileSystem {
                                 std::optional<std::int64_t> mtime_ns,
                                 const FileStat& expected) override;
   Status restore_from_trash(const std::string& trash_name, const std::string& path) override;
+  Status remove_trash(const std::string& trash_name) override;
   Status sync_all() override;
 
  private:
+  static SeenFile seen_of(const Node& node);
+  void changed(const std::string& path, bool by_person);
+  // The node took `before` away from `path`.
+  void displaced(const std::string& path, const std::optional<SeenFile>& before,
+                 const std::string& trash_name);
   std::optional<Error> on_check(const std::string& operation, const std::string& subject);
   bool make_parents(const std::string& path);
   void put(const std::string& path, const NodePtr& node, bool existed);
@@ -126,6 +143,7 @@ class SimDisk final : public MemoryFileSystem {
   std::uint32_t io_errors_ = 0;
   std::uint32_t no_space_ = 0;
   std::uint64_t die_in_ = 0;
+  std::uint64_t changes_ = 0;
   bool dead_ = false;
   // Names as they were: after the last sync_all, and after each change since.
   std::deque<Image> states_;

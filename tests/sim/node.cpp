@@ -43,6 +43,20 @@ SimNode::SimNode(EventQueue& queue, Network& network, Trace& trace, Oracle& orac
     oracle_.on_installed(name_, path, bytes);
     trace_.line(name_, str("installed ", path));
   };
+  // What people do and what nodes take away is judged apart from what they say of it.
+  events.on_changed = [this](const std::string& path, bool by_person) {
+    oracle_.history().observe(name_, path, disk_.seen(path), by_person, queue_.now());
+  };
+  events.on_displaced = [this](const std::string& path, const SeenFile& what,
+                               const std::string& trash) {
+    oracle_.trash().on_displaced(*this, path, what, trash, queue_.now());
+  };
+  events.on_purged = [this](const std::string& trash, const SeenFile& what) {
+    oracle_.trash().on_purged(*this, trash, what, oracle_.superseded(what), queue_.now());
+  };
+  events.on_left_trash = [this](const std::string& trash) {
+    oracle_.trash().on_restored(*this, trash);
+  };
   events.on_operation = [this](const std::string& operation, const std::string& subject) {
     on_operation(operation, subject);
   };
@@ -136,12 +150,16 @@ void SimNode::kill() {
   if (!running()) return;
   end("is killed");
   disk_.revive();
+  oracle_.history().on_died(name_, queue_.now());
 }
 
 void SimNode::power_cut() {
   if (running()) end("loses power");
   disk_.revive();
   disk_.power_cut();
+  oracle_.history().on_died(name_, queue_.now());
+  oracle_.history().on_set_back(name_, disk_.tree());
+  oracle_.trash().on_set_back(*this);
   oracle_.check_whole(name_ + " after a power cut", disk_.tree());
 }
 
@@ -170,12 +188,15 @@ void SimNode::restore(const Backup& backup) {
   trace_.line(name_, "is restored from a backup");
   disk_.restore(backup.disk);
   store_.replace(backup.index);
+  oracle_.history().on_set_back(name_, disk_.tree());
+  oracle_.trash().on_set_back(*this);
 }
 
 void SimNode::lose_index() {
   LS_ASSERT(!running());
   trace_.line(name_, "loses its index");
   store_.lose();
+  oracle_.history().on_index_lost(name_, disk_.tree());
 }
 
 // ---- a person ----------------------------------------------------------------------------------
@@ -340,7 +361,11 @@ void SimNode::on_beacon(const Address& from, const Bytes& bytes) {
 void SimNode::broadcast(ByteView datagram) { network_.broadcast(ip_, datagram); }
 
 void SimNode::write(LogLevel level, std::string_view line) {
-  if (level >= LogLevel::kInfo || trace_.told()) trace_.line(name_, str("  ", line));
+  if (level >= LogLevel::kInfo) {
+    trace_.line(name_, str("  ", line));
+  } else if (trace_.told()) {
+    trace_.remark(name_, str("  ", line));
+  }
 }
 
 bool SimNode::place_marker(const std::string& name) {

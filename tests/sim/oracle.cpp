@@ -37,6 +37,12 @@ void Oracle::on_superseded(const Bytes& bytes) {
   if (at != written_.end()) at->second.superseded = true;
 }
 
+bool Oracle::superseded(const SeenFile& what) const {
+  if (what.kind != FileKind::kFile) return true;  // links are judged by their place: history.h
+  auto at = written_.find(key_of(what.bytes));
+  return at == written_.end() || at->second.superseded;
+}
+
 void Oracle::forgive(const Bytes& bytes) { on_superseded(bytes); }
 
 void Oracle::on_renamed(const Bytes& bytes, const std::string& to) {
@@ -57,6 +63,7 @@ void Oracle::check_whole(const std::string& node, const SeenTree& tree) {
 }
 
 void Oracle::check_final(const SeenTree& tree) {
+  history_.check(tree, [this](std::string text) { violation(std::move(text)); });
   std::map<Key, std::vector<std::string>> places;
   for (const auto& [path, seen] : tree) {
     if (seen.kind != FileKind::kFile) continue;

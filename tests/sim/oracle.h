@@ -3,8 +3,9 @@
 //
 // I1: bytes that a person wrote and that nobody who had them before his eyes overwrote or deleted
 // stand in the folder at the end, under their name or as a conflict copy. I2: bytes at a name are
-// bytes that somebody wrote. I4: one conflict copy a loser, none of a copy. Driven by SimNode (what
-// people do) and World (checks).
+// bytes that somebody wrote. I4: one conflict copy a loser, none of a copy. Its parts judge the
+// rest: what may stand at each path (history.h), and what was taken away (trash_watch.h). Driven by
+// SimNode (what people and nodes do) and World (checks).
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,8 @@
 #include <vector>
 
 #include "sim/disk.h"
+#include "sim/history.h"
+#include "sim/trash_watch.h"
 
 namespace lansync::sim {
 
@@ -28,6 +31,12 @@ class Oracle {
   void on_renamed(const Bytes& bytes, const std::string& to);
   // A file got its real name by a node's hand.
   void on_installed(const std::string& node, const std::string& path, const Bytes& bytes);
+
+  // Somebody overwrote or deleted it, knowing it.
+  bool superseded(const SeenFile& what) const;
+
+  History& history() { return history_; }
+  TrashWatch& trash() { return trash_; }
 
   // Every file of a tree is something that somebody wrote.
   void check_whole(const std::string& node, const SeenTree& tree);
@@ -47,6 +56,8 @@ class Oracle {
 
   std::map<Key, Written> written_;
   std::vector<std::string> violations_;
+  History history_;
+  TrashWatch trash_{[this](std::string text) { violation(std::move(text)); }};
 };
 
 }  // namespace lansync::sim

@@ -294,7 +294,7 @@ ScenarioResult Scenario::run() {
   for (SimNode* node : world_.nodes()) node->disk().set_error_rates(0, 0);
   world_.start_all();
   ScenarioResult result;
-  result.passed = world_.converge(kBound);
+  result.passed = world_.converge(kBound) && world_.rest();
   result.verdict = world_.verdict();
   result.trace_hash = world_.trace().hash();
   result.datagrams = world_.network().counters().delivered;

@@ -39,6 +39,10 @@ class Trace {
     add(static_cast<std::uint64_t>(queue_.now().time_since_epoch().count()));
     add(as_bytes(who));
     add(as_bytes(what));
+    remark(who, what);
+  }
+  // For who reads along; not in the fingerprint.
+  void remark(std::string_view who, std::string_view what) {
     if (!sink_) return;
     const std::int64_t us = queue_.now().time_since_epoch().count();
     std::string fraction = std::to_string(1'000'000 + us % 1'000'000).substr(1);

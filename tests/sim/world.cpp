@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "sim/rest.h"
 
 namespace lansync::sim {
 namespace {
@@ -11,6 +12,8 @@ namespace {
 constexpr Duration kLook = 10ms;
 // I3: after convergence nothing moves for this long.
 constexpr Duration kQuiet = 10s;
+// I12: and for this long nobody does more than the clock asks for.
+constexpr Duration kRest = 60s;
 
 std::uint64_t seed_for(std::uint64_t seed, const std::string& name) {
   for (const char c : name) seed = (seed ^ static_cast<std::uint8_t>(c)) * 0x100000001b3u;
@@ -97,7 +100,16 @@ SeenTree without_absent_files(const SeenTree& full, const SeenTree& some) {
 }  // namespace
 
 World::World(std::uint64_t seed)
-    : seed_(seed), network_(queue_, trace_, seed_for(seed, "network")) {}
+    : seed_(seed), network_(queue_, trace_, seed_for(seed, "network")) {
+  oracle_.trash().set_where([this](const SimNode& node, const SeenFile& what) {
+    TrashWatch::Stands stands;
+    for (const auto& [name, other] : nodes_) {
+      if (!stands_on(*other, what)) continue;
+      (other.get() == &node ? stands.here : stands.elsewhere) = true;
+    }
+    return stands;
+  });
+}
 
 World::~World() {
   make_current();
@@ -234,12 +246,18 @@ std::uint64_t World::payload_sent() {
   return sum;
 }
 
-bool World::converge(Duration limit) {
-  if (!run_until([this] { return converged(); }, limit)) {
-    oracle_.violation(str("I3: not converged within ", to_string(limit), "\n", difference()));
-    return false;
+// Who is not in sync says what it waits for: a node that is `syncing` without a reason leaves a
+// person with nothing to do.
+void World::blame_the_silent() {
+  for (SimNode* one : running()) {
+    const StatusReport status = one->node().status();
+    if (status.state == NodeState::kInSync || !status.reason.empty()) continue;
+    oracle_.violation(str("I8: ", one->name(), " is not in sync and does not say why"));
   }
-  trace_.line("world", "all are in sync");
+}
+
+// I3: nothing moves any more.
+void World::check_quiet() {
   const std::uint64_t sent = payload_sent();
   std::map<std::string, SeenTree> before;
   for (SimNode* one : running()) before[one->name()] = one->disk().tree();
@@ -250,14 +268,59 @@ bool World::converge(Duration limit) {
     oracle_.violation(str("I3: what had converged came apart\n", difference()));
   }
   for (SimNode* one : running()) {
-    if (before.at(one->name()) != one->disk().tree()) {
-      oracle_.violation(str("I3: ", one->name(), " changed its tree after all were in sync: ",
-                            first_difference(before.at(one->name()), one->disk().tree())));
-    }
-    oracle_.check_whole(one->name(), one->disk().tree());
+    if (before.at(one->name()) == one->disk().tree()) continue;
+    oracle_.violation(str("I3: ", one->name(), " changed its tree after all were in sync: ",
+                          first_difference(before.at(one->name()), one->disk().tree())));
   }
-  if (!running().empty()) oracle_.check_final(reference(running())->disk().tree());
+}
+
+bool World::rest() {
+  std::map<std::string, RestSample> before;
+  for (SimNode* one : running()) before[one->name()] = sample_rest(*one);
+  const std::uint64_t heap = live_heap_bytes();
+  run_for(kRest);
+  const std::vector<SimNode*> all = running();
+  const auto report = [this](std::string text) { oracle_.violation(std::move(text)); };
+  for (SimNode* one : all) {
+    check_rest(one->name(), before.at(one->name()), sample_rest(*one), kRest, one->options().rescan,
+               all.size() - 1, report);
+  }
+  check_heap(heap, live_heap_bytes(), all.size(), report);
   return oracle_.violations().empty();
+}
+
+void World::check_trees() {
+  const std::vector<SimNode*> all = running();
+  if (all.empty()) return;
+  const SeenTree agreed = reference(all)->disk().tree();
+  std::map<std::string, SeenTree> trees;
+  for (SimNode* one : all) {
+    trees[one->name()] = one->disk().tree();
+    oracle_.check_whole(one->name(), trees[one->name()]);
+    oracle_.trash().check(*one);
+  }
+  oracle_.check_final(agreed);
+  if (all.size() == nodes_.size()) oracle_.history().on_converged(trees, agreed);
+}
+
+bool World::converge(Duration limit) {
+  if (!run_until([this] { return converged(); }, limit)) {
+    oracle_.violation(str("I3: not converged within ", to_string(limit), "\n", difference()));
+    blame_the_silent();
+    return false;
+  }
+  trace_.line("world", "all are in sync");
+  check_quiet();
+  check_trees();
+  return oracle_.violations().empty();
+}
+
+bool World::stands_on(const SimNode& node, const SeenFile& what) {
+  for (const auto& [path, seen] : node.disk().tree()) {
+    if (seen.kind == what.kind && seen.bytes == what.bytes && seen.target == what.target)
+      return true;
+  }
+  return false;
 }
 
 std::string World::verdict() {

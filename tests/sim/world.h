@@ -63,9 +63,13 @@ class World {
   bool converged();
   // Why not, for the message of a test.
   std::string difference();
-  // Runs until converged, then checks: quiet for 10 s (I3), and the oracle on the tree (I1, I2,
-  // I4). False if it did not converge or anything is violated: see verdict().
+  // Runs until converged, then checks: quiet for 10 s (I3), and the oracle on the tree and on the
+  // trashes (I1, I2, I4, I5, I7). False if it did not converge or anything is violated: see
+  // verdict(). What all agree on then is what everybody knows: the world may go on.
   bool converge(Duration limit);
+  // A minute in which nobody does anything: nor do the nodes, but for what the clock asks (I12),
+  // and they hold no more memory than before (I9). Requires: converged.
+  bool rest();
   // What is wrong, one line each; empty if nothing is.
   std::string verdict();
 
@@ -75,6 +79,10 @@ class World {
   void set_plugged(const std::string& name, bool plugged);
   void make_current() { network_.make_current(); }
   std::uint64_t payload_sent();
+  void blame_the_silent();
+  void check_quiet();
+  void check_trees();
+  static bool stands_on(const SimNode& node, const SeenFile& what);
 
   EventQueue queue_;
   Trace trace_{queue_};

@@ -361,7 +361,7 @@ Status MemoryFileSystem::move_to_trash(const std::string& path, const FileStat& 
   if (at->second->stat.kind == FileKind::kDirectory)
     return Error{ErrorCode::kChanged, "a directory is there: " + path};
   at->second->stat.ctime_ns = next_time();
-  trash_[trash_name] = at->second;
+  if (!trash_name.empty()) trash_[trash_name] = at->second;
   files_.erase(at);
   return {};
 }
