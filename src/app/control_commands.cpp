@@ -1,5 +1,6 @@
 #include "app/control_commands.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "app/ask_handlers.h"
@@ -14,6 +15,28 @@ template <typename T>
 Json answer_of(const Result<T>& result) {
   return result ? ok_answer(to_json_document(*result))
                 : error_answer(kExitFailed, result.error().detail);
+}
+
+constexpr std::size_t kMaxNesting = 16;
+
+// How deep brackets stand in each other at most, strings left out. Of what is no JSON, any number.
+std::size_t nesting_of(std::string_view text) {
+  std::size_t depth = 0;
+  std::size_t deepest = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (!quoted && (c == '[' || c == '{')) {
+      deepest = std::max(deepest, ++depth);
+    } else if (!quoted && (c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return deepest;
 }
 
 using Handler = StartedCommand (*)(NodeControl&, const Json& args, const ControlReply&);
@@ -46,6 +69,8 @@ StartedCommand restore_trash(NodeControl& node, const Json& args, const ControlR
   TrashRestore what;
   auto path = args.find("path");
   bool fits = path != args.end() && path->is_string() && time_argument(args, "time", what.time);
+  // It goes to members, who would take one that is no path for an attack.
+  fits = fits && validate_relpath(path->get<std::string>());
   if (!fits) {
     reply(error_answer(kExitUsage, "restore: takes a path and perhaps a time"));
     return {};
@@ -166,7 +191,11 @@ Json error_answer(int exit_code, std::string_view line) {
 }
 
 StartedCommand start_command(NodeControl& node, std::string_view request_line, ControlReply reply) {
-  // A depth of 1 MiB of '[' is no danger: nlohmann's parser keeps its own stack.
+  // nlohmann's parser keeps its own stack, but a copy of what it made would use ours: 1 MiB of '['.
+  if (nesting_of(request_line) > kMaxNesting) {
+    reply(error_answer(kExitUsage, "not a request: no command nests so deep"));
+    return {};
+  }
   Json request = Json::parse(request_line, nullptr, false);
   auto command = request.is_object() ? request.find("command") : request.end();
   if (!request.is_object() || command == request.end() || !command->is_string()) {

@@ -237,11 +237,7 @@ Status RunningNode::open_node() {
   for (const auto& carrier : carriers_) node_->add_carrier(*carrier);
   open_watcher();
   update_network(clock_.now());
-  if (!node_->start(*endpoint_, loaded_, clock_.now())) {
-    return Error{ErrorCode::kCorrupt,
-                 "the index does not decode: move .lansync/index.db away and start "
-                 "again; no file is lost by it"};
-  }
+  node_->start(*endpoint_, loaded_, clock_.now());
   loaded_ = LoadedIndex{};
   return {};
 }

@@ -15,6 +15,14 @@
 
 namespace lansync {
 
+// Beyond it offset arithmetic in 64 bits could overflow; no file system has such files, but a
+// sparse one can say so.
+inline constexpr std::uint64_t kMaxFileSize = std::uint64_t{1} << 62;
+// Of sizes that others state: as much as there can be, not less than one of them.
+constexpr std::uint64_t sum_of(std::uint64_t a, std::uint64_t b) {
+  return a + b < a ? ~std::uint64_t{0} : a + b;
+}
+
 enum class EntryKind : std::uint8_t {
   kFile = 1,
   kDirectory = 2,

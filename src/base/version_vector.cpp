@@ -2,9 +2,20 @@
 
 #include <algorithm>
 
-#include "base/assert.h"
-
 namespace lansync {
+namespace {
+
+constexpr int kDerivedIds = 8;
+
+// splitmix64: any fixed function will do, as whoever can claim one id can claim them all.
+ShortId derived_id(ShortId id, int step) {
+  std::uint64_t z = id + static_cast<std::uint64_t>(step) * 0x9e3779b97f4a7c15u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
 
 VersionVector::VersionVector(std::vector<Part> parts) : parts_(std::move(parts)) {
   std::sort(parts_.begin(), parts_.end());
@@ -51,16 +62,27 @@ std::uint64_t VersionVector::count_of(ShortId id) const {
   return at != parts_.end() && at->id == id ? at->count : 0;
 }
 
-void VersionVector::raise(ShortId id, std::uint64_t count) {
+bool VersionVector::raise(ShortId id, std::uint64_t count) {
+  if (count >= kCountLimit || count <= count_of(id)) return false;
   auto at = std::lower_bound(parts_.begin(), parts_.end(), id,
                              [](const Part& part, ShortId wanted) { return part.id < wanted; });
   if (at != parts_.end() && at->id == id) {
-    LS_ASSERT(count > at->count);
     at->count = count;
   } else {
-    LS_ASSERT(count > 0);
     parts_.insert(at, Part{id, count});
   }
+  return true;
+}
+
+std::optional<VersionVector> VersionVector::next(const VersionVector& before, ShortId id,
+                                                 std::uint64_t count, std::size_t max_parts) {
+  VersionVector version = before;
+  bool raised = version.raise(id, count);
+  for (int step = 1; step <= kDerivedIds && !raised; ++step) {
+    raised = version.raise(derived_id(id, step), count);
+  }
+  if (!raised || version.parts().size() > max_parts) return std::nullopt;
+  return version;
 }
 
 VersionVector VersionVector::merged(const VersionVector& a, const VersionVector& b) {

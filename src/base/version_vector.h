@@ -1,10 +1,12 @@
 // Which edits a version has seen. Decides newer, older, concurrent; never a clock, never mtime.
 //
-// A sorted array of (short node id, count), at most kMaxVectorSize. Immutable use: a version's
-// vector changes only by making a new version.
+// A sorted array of (short node id, count). Immutable use: a version's vector changes only by
+// making a new version, and every way in which one grows is bounded: what comes from outside by
+// kMaxVectorFromOutside, what is made here by next().
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -12,8 +14,13 @@
 
 namespace lansync {
 
-// DESIGN, Versions. 1024 authors of one path; bounds a peer's entry to 16 KiB of vector.
+// DESIGN, Versions. What a member may send, and so what a node sends: a longer one is its sender's
+// fault. Bounds a peer's entry to 10 KiB of vector.
+inline constexpr std::size_t kMaxVectorFromOutside = 512;
+// Of one that stays here: an edit of a version that came with 512 parts is still an edit.
 inline constexpr std::size_t kMaxVectorSize = 1024;
+// Counts are below it, whoever made them, so that one more never wraps.
+inline constexpr std::uint64_t kCountLimit = std::uint64_t{1} << 62;
 
 enum class Order { kEqual, kNewer, kOlder, kConcurrent };
 
@@ -36,8 +43,16 @@ class VersionVector {
     return order == Order::kEqual || order == Order::kNewer;
   }
   std::uint64_t count_of(ShortId id) const;
-  // Sets the count of `id`. Requires: count > count_of(id).
-  void raise(ShortId id, std::uint64_t count);
+  // Sets the count of `id`. False, and nothing changed, if that is no rise or `count` no count.
+  bool raise(ShortId id, std::uint64_t count);
+  // `before` and an edit more: number `count` of `id`. A member can write any count beside any id;
+  // where `before` claims that edit already, the new one goes under an id derived from `id`, so
+  // that nobody's claim stops another's edits. nullopt: it would have more than `max_parts`, or
+  // the derived ids are claimed as well.
+  static std::optional<VersionVector> next(const VersionVector& before, ShortId id,
+                                           std::uint64_t count, std::size_t max_parts);
+  // More parts than another node takes.
+  bool too_long_for_others() const { return parts_.size() > kMaxVectorFromOutside; }
   // The least vector that covers both.
   static VersionVector merged(const VersionVector& a, const VersionVector& b);
 

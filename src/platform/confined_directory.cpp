@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "platform/posix.h"
 
 namespace lansync {
 namespace {
@@ -48,8 +49,8 @@ FileStat to_file_stat(const struct stat& st) {
   if (S_ISLNK(st.st_mode)) out.kind = FileKind::kSymlink;
   out.mode = static_cast<std::uint16_t>(st.st_mode & 0777);
   out.size = st.st_size > 0 ? static_cast<std::uint64_t>(st.st_size) : 0;
-  out.mtime_ns = st.st_mtim.tv_sec * 1'000'000'000 + st.st_mtim.tv_nsec;
-  out.ctime_ns = st.st_ctim.tv_sec * 1'000'000'000 + st.st_ctim.tv_nsec;
+  out.mtime_ns = nanoseconds_of(st.st_mtim);
+  out.ctime_ns = nanoseconds_of(st.st_ctim);
   out.inode = st.st_ino;
   out.device = st.st_dev;
   return out;

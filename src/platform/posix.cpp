@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <limits>
 #include <system_error>
 
 #include "base/log.h"
@@ -18,6 +19,15 @@ void UniqueFd::reset(int fd) {
     errno = saved;
   }
   fd_ = fd;
+}
+
+std::int64_t nanoseconds_of(const timespec& time) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / kSecond - 1;
+  const std::int64_t seconds = time.tv_sec;
+  if (seconds > kMost) return kMost * kSecond;
+  if (seconds < -kMost) return -kMost * kSecond;
+  return seconds * kSecond + time.tv_nsec;
 }
 
 ErrorCode error_code_of(int errno_value) {

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cerrno>
+#include <cstdint>
+#include <ctime>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,6 +33,10 @@ class UniqueFd {
  private:
   int fd_ = -1;
 };
+
+// A time as nanoseconds since 1970. What 64 bits of them cannot hold (before 1678, after 2262; a
+// file, or a clock, may say it) is the first or last whole second that they can.
+std::int64_t nanoseconds_of(const timespec& time);
 
 ErrorCode error_code_of(int errno_value);
 // "cannot WHAT: No space left on device", WHAT escaped (it may hold names from others).

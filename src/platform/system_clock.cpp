@@ -2,6 +2,8 @@
 
 #include <ctime>
 
+#include "platform/posix.h"
+
 namespace lansync {
 namespace {
 
@@ -9,7 +11,7 @@ std::int64_t read_clock_ns(clockid_t id) {
   timespec time{};
   // Cannot fail: these clocks exist on every Linux since 2.6.39.
   clock_gettime(id, &time);
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  return nanoseconds_of(time);
 }
 
 }  // namespace

@@ -14,6 +14,8 @@ constexpr std::size_t kMaxPublishedAt = 100'000;
 // Less than this is there sooner than anybody could fetch along.
 constexpr std::uint64_t kLeastComing = 4 * 1024 * 1024;
 constexpr std::size_t kComingAtOnce = 4;
+constexpr const char* kNoDirectory =
+    "too many nodes have edited a directory above it (512 at most): use another directory";
 constexpr std::size_t kMaxQueuedOffers = 64;  // a path; each member has one push a path under way
 
 }  // namespace
@@ -37,6 +39,8 @@ void Hub::start(std::uint32_t term, std::uint64_t seq, Instant now) {
   for (const auto& [path, record] : replica_.index().paths()) {
     // A held delete goes nowhere: the group still has the version before it.
     bool held = record.local && record.local->is_tombstone() && replica_.is_held(path);
+    // Nor does what no member would take.
+    held = held || (record.local && record.local->version.too_long_for_others());
     tree.emplace_back(path, held ? record.synced : record.known());
   }
   for (auto& [path, entry] : tree) {
@@ -207,7 +211,7 @@ void Hub::settle_offer(const Offer& offer) {
   }
   switch (settled.kind) {
     case SettlementKind::kRefuse:
-      verdict(offer.session, VerdictKind::kRefuse, path, nullptr, settled.reason);
+      refuse(offer, settled.reason);
       return;
     case SettlementKind::kHave:
       if (!settled.changed) {
@@ -215,16 +219,26 @@ void Hub::settle_offer(const Offer& offer) {
         if (offer.session == 0) replica_.set_remote(path, settled.entry);
         return;
       }
-      propose(path, settled.entry, offer);
+      if (!propose(path, settled.entry, offer)) refuse(offer, kNoDirectory);
       return;
     case SettlementKind::kConflict:
       take_conflict(offer, settled);
       return;
     case SettlementKind::kAccept:
-      if (settled.content_needed) verdict(offer.session, VerdictKind::kAccept, path, nullptr, {});
-      propose(path, settled.entry, offer);
+      if (!propose(path, settled.entry, offer)) {
+        refuse(offer, kNoDirectory);
+      } else if (settled.content_needed) {
+        verdict(offer.session, VerdictKind::kAccept, path, nullptr, {});
+      }
       return;
   }
+}
+
+// This disk's own is named to the person here, and offered again when it or the group's version
+// changes.
+void Hub::refuse(const Offer& offer, const std::string& reason) {
+  verdict(offer.session, VerdictKind::kRefuse, offer.item.name, nullptr, reason);
+  if (offer.session == 0) replica_.refuse_push(offer.item.name, reason);
 }
 
 // The copy is published before the name changes hands: a hub that dies between the two has lost
@@ -237,7 +251,12 @@ void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
       candidates_[settled.copy_path].queue.push_back(offer);
       return;
     }
-    propose(path, settled.entry, offer);
+    if (!propose(path, settled.entry, offer)) refuse(offer, kNoDirectory);
+    return;
+  }
+  // The copy stands beside it, or further up.
+  if (!revive_ancestors(path, view_of(path))) {
+    refuse(offer, kNoDirectory);
     return;
   }
   log_.info(str("conflict: ", printable(path), " is kept twice, the other version as ",
@@ -256,12 +275,11 @@ void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
 
 // Makes `entry` the candidate of `path`; the replica brings its content here, and on_settled
 // publishes.
-void Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& offer) {
-  std::vector<AncestorChange> above;
-  if (!entry->is_tombstone()) {
-    above = revive_ancestors(path, view_of(path));
-  }
-  for (const AncestorChange& change : above) {
+bool Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& offer) {
+  std::optional<std::vector<AncestorChange>> above(std::in_place);
+  if (!entry->is_tombstone()) above = revive_ancestors(path, view_of(path));
+  if (!above) return false;
+  for (const AncestorChange& change : *above) {
     replica_.use_counts(1);
     auto under_way = candidates_.find(change.path);
     if (under_way != candidates_.end() && !under_way->second.entry) continue;
@@ -307,6 +325,7 @@ void Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
   // The disk may have had it since before a withdrawal: then nothing is left to do that would say
   // so.
   replica_.settle_if_agreed(path);
+  return true;
 }
 
 std::vector<std::string> Hub::describe_candidates() const {

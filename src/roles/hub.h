@@ -82,7 +82,9 @@ class Hub {
   void offer(Offer offer);
   void settle_offer(const Offer& offer);
   void take_conflict(const Offer& offer, const Settlement& settlement);
-  void propose(const std::string& path, const EntryPtr& entry, const Offer& offer);
+  // False: there can be no directory above it.
+  bool propose(const std::string& path, const EntryPtr& entry, const Offer& offer);
+  void refuse(const Offer& offer, const std::string& reason);
   void publish(const std::string& path);
   std::deque<Offer> withdraw(const std::string& path, bool requeue);
   void run_queue(std::deque<Offer> queue);

@@ -74,7 +74,7 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
 
 Node::~Node() = default;
 
-bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant now) {
+void Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant now) {
   transport_ = &transport;
   now_ = alone_since_ = now;
   if (!network_.problem.empty()) parts_.log.warn(network_.problem);
@@ -86,7 +86,7 @@ bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   undo_ = std::make_unique<Undo>(*replica_, *outbox_, *this, parts_.clock);
   start_asking();
   fetcher_->load_partials();
-  if (!replica_->start(loaded, fresh_, now)) return false;
+  replica_->start(loaded, fresh_, now);
   Index& index = replica_->index();
   for (const auto& [key, value] : identity_meta_) index.set_meta(key, value);
   Election::Options options;
@@ -115,7 +115,6 @@ bool Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   discovery_->start(now);
   next_ping_ = now;
   next_housekeeping_ = now + 1min;
-  return true;
 }
 
 // ---- one turn
@@ -294,6 +293,8 @@ void Node::become_hub(const BecomeHubAction& action, Instant now) {
   } else {
     client_->leave();
     std::uint64_t seq = std::max(number(index.meta("sync_seq")), client_->seq());
+    // It orders what one reign publishes; no hub's word brings the next to the end of the numbers.
+    if (seq >= kMaxSeq / 2) seq = 0;
     replica_->expect_first_pull(false);
     hub_->start(action.term, seq, now);
     parts_.log.info(

@@ -125,8 +125,7 @@ class Node final : public SessionEvents,
   void set_port(std::uint16_t port) { config_.port = port; }
   // Ways for content beside the sessions; before start(). They outlive the node.
   void add_carrier(ContentCarrier& carrier) { carriage_->add_carrier(carrier); }
-  // Begins. False: the index is damaged.
-  bool start(SessionTransport& transport, const LoadedIndex& loaded, Instant now);
+  void start(SessionTransport& transport, const LoadedIndex& loaded, Instant now);
   void turn(Instant now);
   Instant deadline() const;
 

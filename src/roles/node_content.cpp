@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "roles/batching.h"
 #include "roles/node.h"
 
 namespace lansync {
@@ -17,6 +18,9 @@ constexpr std::size_t kEndsTogether = 64;
 // What a chunk takes of --limit: its record, header and tag included.
 constexpr std::uint64_t kChunkCost = kChunkBytes + 35;
 constexpr Duration kStuck = 5s;
+// At most, of a request's item: keys and numbers of fixed size; two numbers and their header.
+constexpr std::size_t kRequestItemBytes = 128;
+constexpr std::size_t kRangeBytes = 19;
 
 std::uint64_t cost_of(std::uint64_t bytes) {
   return bytes + (bytes + kChunkBytes - 1) / kChunkBytes * (kChunkCost - kChunkBytes);
@@ -63,6 +67,7 @@ bool Node::on_done(SessionId id, const Done& done) {
 void Node::send_requests() {
   // One message says how all of its items are wanted.
   std::map<std::pair<SourceId, CarrierChoice>, Request> requests;
+  std::map<const Request*, std::size_t> bytes;
   for (const auto& [source, wanted] : fetcher_->take_requests()) {
     const CarrierChoice choice = carrier_for(wanted.content);
     Request& request = requests[{source, choice}];
@@ -78,11 +83,14 @@ void Node::send_requests() {
     item.name = wanted.name;
     item.size = wanted.size;
     for (const ByteRange& range : wanted.ranges) item.ranges.push_back({range.begin, range.end});
+    // Names and ranges can be long: 512 items of them would be no message.
+    bytes[&request] += kRequestItemBytes + item.name.size() + kRangeBytes * item.ranges.size();
     request.items.push_back(std::move(item));
-    if (request.items.size() == kMaxEntriesPerMessage) {
+    if (request.items.size() == kMaxEntriesPerMessage || bytes[&request] >= kBatchBytes) {
       poll_carriers();
       outbox_->send(source, request);
       request.items.clear();
+      bytes[&request] = 0;
     }
   }
   // What opens a carrier goes before what is asked by it.

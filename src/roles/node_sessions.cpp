@@ -12,6 +12,16 @@ constexpr Duration kPingInterval = 500ms;
 constexpr Duration kSyncedInterval = 50ms;
 constexpr int kRenewJitterPercent = 2;
 constexpr Duration kRenewQuiet = 2s;
+// Of answers that wait for a session to take them. More than a page of anything; the listing that a
+// join is answered with may be longer, but then there is one of it.
+constexpr std::uint64_t kMaxAnswersWaiting = 32 * 1024 * 1024;
+
+// What is answered at once, with much more than it takes to ask.
+bool asks_for_much(const Message& message) {
+  if (const auto* holds = std::get_if<Holds>(&message)) return !holds->answer;
+  return std::holds_alternative<IndexGet>(message) || std::holds_alternative<Where>(message) ||
+         std::holds_alternative<TrashGet>(message) || std::holds_alternative<RestoreTrash>(message);
+}
 
 }  // namespace
 
@@ -232,6 +242,8 @@ void Node::dispatch(SessionId id, Peer& peer, Channel, ByteView bytes) {
 
 bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
   const NodeId& node = peer.info.node;
+  // It asks on and does not read what it is told: the memory is ours.
+  if (asks_for_much(message) && outbox_->waiting_bytes(id) > kMaxAnswersWaiting) return false;
   if (const auto* ping = std::get_if<Ping>(&message)) {
     if (ping->seq > 0) peer.synced_at = ping->seq - 1;
     return true;

@@ -14,6 +14,7 @@ constexpr Duration kFetchingNow = 10s;
 // While the hub is fetching what we fetch along: how far we are behind it at most.
 constexpr Duration kAskComing = 200ms;
 constexpr Duration kLeftToOthers = 1500ms;
+constexpr std::size_t kMaxSharePieces = 4096;
 constexpr std::size_t kMaxAskedContents = 256;
 constexpr std::size_t kMaxAskers = 256;
 
@@ -180,11 +181,14 @@ RangeSet Node::own_share(Along& along, const RangeSet& there) {
   RangeSet out = there.intersection(along.settled);
   RangeSet recent = there;
   recent.remove(along.settled);
+  // From our first piece on, by steps: how far a range reaches is the hub's word, and as many
+  // pieces as are asked for till the next time are enough.
+  std::size_t left = kMaxSharePieces;
   for (const ByteRange& range : recent.ranges()) {
-    for (std::uint64_t piece = range.begin / kPiece; piece * kPiece < range.end; ++piece) {
-      if (piece % along.parts == along.part)
-        out.add(std::max(range.begin, piece * kPiece), std::min(range.end, (piece + 1) * kPiece));
-    }
+    std::uint64_t piece = range.begin / kPiece;
+    piece += (along.part + along.parts - piece % along.parts) % along.parts;
+    for (; left > 0 && piece * kPiece < range.end; piece += along.parts, --left)
+      out.add(std::max(range.begin, piece * kPiece), std::min(range.end, (piece + 1) * kPiece));
   }
   return out;
 }

@@ -8,22 +8,32 @@ void Outbox::send_urgent(SessionId session, const Message& message) {
 }
 
 void Outbox::send(SessionId session, const Message& message) {
-  queues_[session].push_back(encode_message(message));
+  Bytes bytes = encode_message(message);
+  Queue& queue = queues_[session];
+  queue.bytes += bytes.size();
+  queue.messages.push_back(std::move(bytes));
 }
 
 void Outbox::pump() {
   for (auto at = queues_.begin(); at != queues_.end();) {
     auto& [session, queue] = *at;
-    while (!queue.empty() && transport_.queued(session) < kMaxInHand) {
-      if (!transport_.send(session, Channel::kMessages, queue.front())) {
-        queue.clear();
+    std::deque<Bytes>& messages = queue.messages;
+    while (!messages.empty() && transport_.queued(session) < kMaxInHand) {
+      if (!transport_.send(session, Channel::kMessages, messages.front())) {
+        messages.clear();
         break;
       }
-      queue.pop_front();
+      queue.bytes -= messages.front().size();
+      messages.pop_front();
       last_sent_[session] = now_;
     }
-    at = queue.empty() ? queues_.erase(at) : std::next(at);
+    at = messages.empty() ? queues_.erase(at) : std::next(at);
   }
+}
+
+std::uint64_t Outbox::waiting_bytes(SessionId session) const {
+  auto at = queues_.find(session);
+  return at == queues_.end() ? 0 : at->second.bytes;
 }
 
 bool Outbox::empty(SessionId session) const { return !queues_.contains(session); }

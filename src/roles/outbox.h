@@ -32,6 +32,8 @@ class Outbox {
   // Hands on what there is room for.
   void pump();
   bool empty(SessionId session) const;
+  // Put in and not handed on: what a session that reads slowly, or not at all, costs.
+  std::uint64_t waiting_bytes(SessionId session) const;
   // When something went out on it last: who sends nothing else has to ping.
   Instant last_sent(SessionId session) const;
   void set_now(Instant now) { now_ = now; }
@@ -39,7 +41,11 @@ class Outbox {
 
  private:
   SessionTransport& transport_;
-  std::map<SessionId, std::deque<Bytes>> queues_;
+  struct Queue {
+    std::deque<Bytes> messages;
+    std::uint64_t bytes = 0;
+  };
+  std::map<SessionId, Queue> queues_;
   std::map<SessionId, Instant> last_sent_;
   Instant now_{};
 };

@@ -1,5 +1,6 @@
 #include "sync/entry_codec.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "base/bytes.h"
@@ -32,11 +33,22 @@ bool read_version(ByteReader& in, VersionVector& version) {
   parts.reserve(size);
   for (std::size_t i = 0; i < size; ++i) {
     VersionVector::Part part{in.u64(), in.u64()};
-    if (part.count == 0 || (i > 0 && parts.back().id >= part.id)) return false;
+    if (part.count == 0 || part.count >= kCountLimit || (i > 0 && parts.back().id >= part.id))
+      return false;
     parts.push_back(part);
   }
   version = VersionVector(std::move(parts));
   return in.ok();
+}
+
+// What decode_entry would take. A row that no start could read must never be written, whatever
+// brought the entry here.
+bool can_be_read_again(const Entry& entry) {
+  const auto& parts = entry.version.parts();
+  const bool counts = std::all_of(parts.begin(), parts.end(),
+                                  [](const auto& part) { return part.count < kCountLimit; });
+  return counts && parts.size() <= kMaxVectorSize && entry.mode <= 0777 &&
+         entry.target.size() <= kMaxTargetBytes && entry.author_name.size() <= kMaxAuthorNameBytes;
 }
 
 bool known_kind(std::uint8_t kind) {
@@ -61,6 +73,7 @@ ContentId entry_digest(const std::string& path, const Entry& entry) {
 }
 
 std::string encode_entry(const Entry& entry) {
+  if (!can_be_read_again(entry)) return {};
   ByteWriter out;
   out.u8(kFormat);
   out.u8(static_cast<std::uint8_t>(entry.kind));

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/rel_path.h"
 #include "sync/entry_codec.h"
 
 namespace lansync {
@@ -29,7 +30,11 @@ std::string encode_local(const PathRecord& record) {
   out.i64(record.stat.ctime_ns);
   out.u64(record.stat.inode);
   out.u64(record.stat.device);
-  if (record.local) out.raw(as_bytes(encode_entry(*record.local)));
+  if (record.local) {
+    const std::string entry = encode_entry(*record.local);
+    if (entry.empty()) return {};
+    out.raw(as_bytes(entry));
+  }
   return std::string(as_text(out.bytes()));
 }
 
@@ -56,18 +61,28 @@ bool decode_local(std::string_view bytes, PathRecord& record) {
   return record.local != nullptr;
 }
 
+bool decode_row(const IndexRow& row, PathRecord& record) {
+  if (broken_path_rule(row.path) != nullptr) return false;
+  if (!row.local.empty() && !decode_local(row.local, record)) return false;
+  if (row.synced.empty()) return true;
+  EntryPtr synced = decode_entry(row.synced);
+  // What was agreed with others went to them.
+  if (!synced || synced->version.too_long_for_others()) return false;
+  // Equal trees share one object: 100,000 files in sync cost 100,000 entries, not twice that.
+  record.synced = record.local && encode_entry(*record.local) == row.synced ? record.local : synced;
+  return true;
+}
+
 }  // namespace
 
-bool Index::load(const LoadedIndex& loaded) {
+std::vector<std::string> Index::load(const LoadedIndex& loaded) {
+  std::vector<std::string> unreadable;
   for (const IndexRow& row : loaded.rows) {
     PathRecord record;
-    if (!row.local.empty() && !decode_local(row.local, record)) return false;
-    if (!row.synced.empty()) {
-      EntryPtr synced = decode_entry(row.synced);
-      if (!synced) return false;
-      // Equal trees share one object: 100,000 files in sync cost 100,000 entries, not twice that.
-      record.synced =
-          record.local && encode_entry(*record.local) == row.synced ? record.local : synced;
+    if (!decode_row(row, record)) {
+      unreadable.push_back(row.path);
+      dirty_.insert(row.path);
+      continue;
     }
     if (record.empty()) continue;
     auto [at, fresh] = paths_.insert_or_assign(row.path, std::move(record));
@@ -75,6 +90,11 @@ bool Index::load(const LoadedIndex& loaded) {
     index_content(at->first, at->second);
   }
   for (const TrashRow& row : loaded.trash) {
+    // Named by what is put back; a row that names nothing that can be is dropped like the others.
+    if (row.name.empty() || broken_path_rule(row.path) != nullptr) {
+      trash_removed_.push_back(row.name);
+      continue;
+    }
     TrashItem item{row.path, {}, row.time_ns, row.size};
     if (row.content.size() == ContentId::kSize) {
       std::memcpy(item.content.bytes.data(), row.content.data(), ContentId::kSize);
@@ -83,7 +103,7 @@ bool Index::load(const LoadedIndex& loaded) {
   }
   trash_added_.clear();
   meta_ = loaded.meta;
-  return true;
+  return unreadable;
 }
 
 const PathRecord* Index::find(const std::string& path) const {

@@ -59,8 +59,11 @@ class Index {
  public:
   using Paths = std::map<std::string, PathRecord>;
 
-  // Fills from what the store holds. False if a row does not decode: the caller rebuilds.
-  bool load(const LoadedIndex& loaded);
+  // Fills from what the store holds. Gives the paths of the rows that do not decode. They are
+  // dropped, here and from the store, and the folder's scan meets what stands there as it meets
+  // what it never saw: safe, because a version without a past is concurrent with every other, so at
+  // worst a file is kept twice or comes back after its delete.
+  std::vector<std::string> load(const LoadedIndex& loaded);
 
   const Paths& paths() const { return paths_; }
   const PathRecord* find(const std::string& path) const;

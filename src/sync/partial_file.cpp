@@ -92,6 +92,9 @@ std::optional<SidecarState> decode_sidecar_slot(ByteView slot) {
     const std::uint64_t begin = in.u64();
     const std::uint64_t end = in.u64();
     if (!in.ok() || begin >= end || begin < last_end || end > state.size) return std::nullopt;
+    // What is missing is asked for in chunks: half a one could never come.
+    if (begin % kContentChunk != 0 || (end % kContentChunk != 0 && end != state.size))
+      return std::nullopt;
     state.written.add(begin, end);
     last_end = end;
   }

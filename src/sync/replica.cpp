@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/rel_path.h"
 #include "sync/index_view.h"
+#include "sync/settlement.h"
 
 namespace lansync {
 
@@ -26,8 +27,14 @@ Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, E
   index_.set_wants_all(!options.on_demand);
 }
 
-bool Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
-  if (!index_.load(loaded)) return false;
+void Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
+  const std::vector<std::string> unreadable = index_.load(loaded);
+  if (!unreadable.empty()) {
+    log_.error(str("index.db: ", unreadable.size(), " rows cannot be read, the first of ",
+                   printable(unreadable.front(), 200),
+                   "; these paths are looked at anew, and a file that differs from the group's is "
+                   "kept beside it"));
+  }
   importing_ = fresh;
   edit_reserved_ = 0;
   counter_.start({index_.meta("edit_reserved"), index_.meta("edit_count"), index_.meta("run_begin"),
@@ -43,7 +50,6 @@ bool Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
   trash_counter_ = random_.below(1'000'000);
   reserve_counts();
   begin_scan(now);
-  return true;
 }
 
 // A run is written down once it is held. One that was killed before, with part of its deletes in
@@ -90,7 +96,10 @@ void Replica::change_identity(const NodeId& node) {
     }
     Entry entry = *record.local;
     entry.version = VersionVector(std::move(parts));
-    entry.version.raise(short_id(node), counter_.next());
+    auto version =
+        VersionVector::next(entry.version, short_id(node), counter_.next(), kMaxVectorSize);
+    if (!version) continue;
+    entry.version = std::move(*version);
     entry.author = short_id(node);
     index_.set_local(path, std::make_shared<const Entry>(std::move(entry)), record.stat);
     plan_.insert(path);
@@ -280,11 +289,16 @@ std::vector<std::string> Replica::push_order() const {
   std::vector<std::string> deleted;
   for (const std::string& path : to_push_) {
     const PathRecord* record = index_.find(path);
-    if (!record || !record->local) continue;
+    if (!record || !record->local || kept_from_others(path)) continue;
     (record->local->is_tombstone() ? deleted : live).push_back(path);
   }
   live.insert(live.end(), deleted.rbegin(), deleted.rend());
   return live;
+}
+
+void Replica::refuse_push(const std::string& path, const std::string& reason) {
+  to_push_.erase(path);
+  note_problem(path, reason);
 }
 
 std::uint64_t Replica::held_deletes() const {
@@ -343,6 +357,10 @@ void Replica::reject(Instant) {
     Entry entry = *record->local;
     FileStat stat = record->stat;
     entry.version = VersionVector::merged(entry.version, record->remote->version);
+    if (entry.version.parts().size() >= kMaxVectorSize) {
+      note_problem(path, kTooManyAuthors);
+      continue;
+    }
     index_.set_local(path, std::make_shared<const Entry>(entry), stat);
     make_version(path, std::move(entry), stat);
   }
@@ -370,7 +388,7 @@ Replica::Pending Replica::pending() const {
     if (!remote_known_ || index_.in_agreement(record) || not_taken(path, record)) continue;
     ++pending.files;
     const EntryPtr& wanted = record.remote ? record.remote : record.local;
-    if (wanted) pending.bytes += wanted->size;
+    if (wanted) pending.bytes = sum_of(pending.bytes, wanted->size);
   }
   pending.files += timer_.size() + due_.size();
   return pending;

@@ -80,10 +80,9 @@ class Replica final : public ContentLocator {
           Fetcher& fetcher, RandomSource& random, const Clock& clock, Log& log);
 
   void set_events(ReplicaEvents* events) { events_ = events; }
-  // Takes the loaded index (false: it is damaged and the caller starts with an empty one), reserves
-  // edit counts, and begins the first scan. `fresh`: the index was made now, so what is found is an
-  // import.
-  bool start(const LoadedIndex& loaded, bool fresh, Instant now);
+  // Takes the loaded index, reserves edit counts, and begins the first scan. `fresh`: the index was
+  // made now, so what is found is an import.
+  void start(const LoadedIndex& loaded, bool fresh, Instant now);
 
   // ---- the disk
   // --------------------------------------------------------------------------------------
@@ -121,6 +120,8 @@ class Replica final : public ContentLocator {
   // The same in the order in which they go out: what exists first, shallow to deep; then deletes,
   // deep to shallow, because a directory in which something lives is not deleted.
   std::vector<std::string> push_order() const;
+  // The hub will not take it as it is: it waits for the next change of it, and is named till then.
+  void refuse_push(const std::string& path, const std::string& reason);
   // True if something was added since the last call.
   bool take_push_changed() { return std::exchange(push_changed_, false); }
   void plan_again(const std::string& path) { plan_.insert(path); }
@@ -321,7 +322,9 @@ class Replica final : public ContentLocator {
   void on_absent(const std::string& path, Instant now);
   void make_version(const std::string& path, Entry entry, const FileStat& stat);
   void make_tombstone(const std::string& path);
+  // Null: no version can be made of it (VersionVector::next).
   EntryPtr versioned(const std::string& path, Entry entry);
+  bool kept_from_others(const std::string& path) const;
   void require_parents(const std::string& path, std::set<std::string>& paths) const;
   void reserve_counts();
   // Ignored here, and not on the disk as far as the index goes: not taken from peers.

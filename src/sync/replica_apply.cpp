@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/rel_path.h"
 #include "sync/replica.h"
+#include "sync/settlement.h"
 
 namespace lansync {
 namespace {
@@ -182,6 +183,12 @@ void Replica::keep_directory(const std::string& path) {
   Entry entry = *record->local;
   FileStat stat = record->stat;
   entry.version = VersionVector::merged(entry.version, record->remote->version);
+  if (entry.version.parts().size() >= kMaxVectorSize) {
+    note_problem(path, kTooManyAuthors);
+    plan_.erase(path);
+    retry_later(path, clock_.now(), kRetryDelay);
+    return;
+  }
   index_.set_local(path, std::make_shared<const Entry>(entry), stat);
   note_problem(path, "was deleted elsewhere, but holds files that are not synced: it is kept");
   make_version(path, std::move(entry), stat);
@@ -313,7 +320,7 @@ std::uint64_t Replica::bytes_wanted() const {
     bool too_large = options_.max_file_size != 0 && entry.size > options_.max_file_size;
     if (too_large || rules_->ignored(path, false)) continue;
     if (index_.find_content(entry.content, path) || index_.find_trash(entry.content)) continue;
-    if (counted.insert(entry.content).second) bytes += entry.size;
+    if (counted.insert(entry.content).second) bytes = sum_of(bytes, entry.size);
   }
   return bytes;
 }

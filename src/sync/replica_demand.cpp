@@ -201,7 +201,7 @@ Replica::Absent Replica::absent() const {
   for (const auto& [path, record] : index_.paths()) {
     if (!record.absent()) continue;
     ++out.files;
-    out.bytes += (record.remote ? record.remote : record.synced)->size;
+    out.bytes = sum_of(out.bytes, (record.remote ? record.remote : record.synced)->size);
   }
   return out;
 }

@@ -8,6 +8,7 @@
 #include "base/rel_path.h"
 #include "sync/hashing.h"
 #include "sync/replica.h"
+#include "sync/settlement.h"
 
 namespace lansync {
 namespace {
@@ -415,6 +416,10 @@ void Replica::on_present(const Observation& seen, Instant now) {
     note_problem(seen.path, "is larger than --max-file-size and is not synced");
     return;
   }
+  if (seen.stat.kind == FileKind::kFile && seen.stat.size > kMaxFileSize) {
+    note_problem(seen.path, "is larger than 4 EiB and is not synced");
+    return;
+  }
   Entry entry;
   entry.kind = entry_kind(seen.stat.kind);
   entry.mode = entry.is_symlink() ? 0777 : seen.stat.mode;
@@ -466,21 +471,31 @@ EntryPtr Replica::versioned(const std::string& path, Entry entry) {
   entry.author = short_id(options_.node);
   entry.author_name = options_.node_name;
   entry.edited = clock_.wall();
-  if (record && record->local) entry.version = record->local->version;
-  if (importing_ && entry.version.empty() && initial_.contains(path)) {
+  const VersionVector before = record && record->local ? record->local->version : VersionVector();
+  ShortId id = short_id(options_.node);
+  std::uint64_t count = 1;
+  if (importing_ && before.empty() && initial_.contains(path)) {
     if (entry.is_file()) entry.edited = WallTime{entry.mtime_ns};
-    entry.version.raise(import_id(path, entry), 1);
+    id = import_id(path, entry);
   } else {
     LS_ASSERT(counter_.last() < edit_reserved_);
-    entry.version.raise(short_id(options_.node), counter_.next());
+    count = counter_.next();
   }
+  auto version = VersionVector::next(before, id, count, kMaxVectorSize);
+  if (!version) return nullptr;
+  entry.version = std::move(*version);
   return std::make_shared<const Entry>(std::move(entry));
 }
 
 void Replica::make_version(const std::string& path, Entry entry, const FileStat& stat) {
-  index_.set_local(path, versioned(path, std::move(entry)), stat);
-  plan_.insert(path);
+  EntryPtr made = versioned(path, std::move(entry));
   reserve_counts();
+  if (!made) {
+    note_problem(path, kTooManyAuthors);
+    return;
+  }
+  index_.set_local(path, made, stat);
+  plan_.insert(path);
 }
 
 void Replica::on_absent(const std::string& path, Instant now) {
@@ -504,10 +519,18 @@ void Replica::make_tombstone(const std::string& path) {
   entry.kind = EntryKind::kTombstone;
   entry.mode = 0;
   entry.confirmed = confirmed_.erase(path) > 0;
-  FileStat none;
-  index_.set_local(path, versioned(path, std::move(entry)), none);
+  // A delete of which no version can be made is none: the file comes back.
+  EntryPtr made = versioned(path, std::move(entry));
+  if (!made) note_problem(path, kTooManyAuthors);
+  index_.set_local(path, made, FileStat{});
   plan_.insert(path);
   reserve_counts();
+}
+
+// A version that no other node would take stays here, and is named (clear_problem).
+bool Replica::kept_from_others(const std::string& path) const {
+  const PathRecord* record = index_.find(path);
+  return record && record->local && record->local->version.too_long_for_others();
 }
 
 // Counts are used only below a mark that is durable, and a start begins above the mark: after a
@@ -530,6 +553,7 @@ void Replica::plan_freed_deletes() {
 
 // What the last scan could not enter stays named until a scan can.
 void Replica::clear_problem(const std::string& path) {
+  if (kept_from_others(path)) return note_problem(path, kTooManyAuthors);
   if (!unknown_below_.contains(path)) problems_.erase(path);
 }
 

@@ -7,6 +7,7 @@
 #include "base/rel_path.h"
 #include "sync/index_view.h"
 #include "sync/replica.h"
+#include "sync/settlement.h"
 
 namespace lansync {
 namespace {
@@ -125,6 +126,11 @@ void Replica::carry_out(const Operation& operation, Instant now) {
     case OperationKind::kPush:
       // A held delete stays where it was found; so does one whose file may be back in a moment.
       if (guard_.holds(path)) break;
+      if (kept_from_others(path)) {
+        to_push_.erase(path);
+        note_problem(path, kTooManyAuthors);
+        break;
+      }
       to_push_.insert(path);
       push_changed_ = true;
       break;

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/assert.h"
 #include "base/bytes.h"
 #include "sync/conflict_name.h"
 #include "sync/hashing.h"
 
 namespace lansync {
 namespace {
+
+// Names after the content's own id; each is taken only by somebody's prank.
+constexpr int kLastResorts = 8;
 
 bool live(const EntryPtr& entry) { return entry && !entry->is_tombstone(); }
 
@@ -60,25 +62,24 @@ class Settler {
   }
 
   Settlement conflict(EntryPtr winner, const Entry& loser, bool hub_lost) {
-    ConflictCopy copy = make_conflict_copy(pushed_.path, loser, hub_.lookup);
+    std::optional<ConflictCopy> copy = make_conflict_copy(pushed_.path, loser, hub_.lookup);
+    if (!copy) return refuse("every name that its conflict copy could have is taken");
     out_.kind = SettlementKind::kConflict;
     out_.changed = true;
     out_.content_needed = winner->is_file() && !(mine_ && same_content(*winner, *mine_));
     out_.entry = std::move(winner);
-    out_.copy_path = std::move(copy.path);
-    out_.copy = std::move(copy.entry);
+    out_.copy_path = std::move(copy->path);
+    out_.copy = std::move(copy->entry);
     out_.hub_lost = hub_lost;
     return std::move(out_);
   }
 
   // `content` under a vector that covers both sides and, by the hub's own count, nothing else: two
   // hubs that decide differently make concurrent versions, never equal vectors with different
-  // content.
+  // content. Asked for only after can_decide().
   std::shared_ptr<Entry> decided(const Entry& content) {
     auto entry = std::make_shared<Entry>(content);
-    entry->version = VersionVector::merged(pushed_.entry.version, mine_->version);
-    LS_ASSERT(entry->version.count_of(settler_) < hub_.next_count);  // mergeable() was asked
-    entry->version.raise(settler_, hub_.next_count);
+    entry->version = *decided_version_;
     out_.count_used = true;
     return entry;
   }
@@ -86,26 +87,17 @@ class Settler {
   // The same content on both sides: no decision, so no count; any two hubs make the same vector.
   EntryPtr merged_vectors() {
     auto entry = std::make_shared<Entry>(*mine_);
-    entry->version = VersionVector::merged(pushed_.entry.version, mine_->version);
+    entry->version = merged_;
     entry->confirmed = mine_->confirmed || pushed_.entry.confirmed;
     return entry;
   }
 
-  // The merged vector has room for the hub, and knows no decision of the hub's that the hub does
-  // not: a member can claim one, and a hub whose disk was restored from a backup meets its own
-  // future.
-  bool mergeable() {
-    VersionVector merged = VersionVector::merged(pushed_.entry.version, mine_->version);
-    std::uint64_t own = merged.count_of(settler_);
-    if (own >= hub_.next_count) {
-      out_.reason = "the version names decisions of this hub that it does not know";
-      return false;
-    }
-    if (merged.parts().size() + (own == 0 ? 1 : 0) > kMaxVectorSize) {
-      out_.reason = "too many nodes have edited this path (1024): copy it to a new name";
-      return false;
-    }
-    return true;
+  // There is room for the hub's decision beside what both sides know.
+  bool can_decide() {
+    merged_ = VersionVector::merged(pushed_.entry.version, mine_->version);
+    decided_version_ =
+        VersionVector::next(merged_, settler_, hub_.next_count, kMaxVectorFromOutside);
+    return decided_version_.has_value();
   }
 
   Settlement settle_newer() {
@@ -114,14 +106,14 @@ class Settler {
     bool keeps_directory =
         mine_->is_directory() && hub_.live_children && !pushed_.entry.is_directory();
     if (!keeps_directory) return accept_as_is();
-    if (!mergeable()) return refuse();
+    if (!can_decide()) return refuse(kTooManyAuthors);
     if (pushed_.entry.is_tombstone()) return have(decided(*mine_));
     return conflict(decided(*mine_), pushed_.entry, false);
   }
 
   Settlement settle_concurrent() {
     const Entry& theirs = pushed_.entry;
-    if (!mergeable()) return refuse();
+    if (!can_decide()) return refuse(kTooManyAuthors);
     if (theirs.is_tombstone() && mine_->is_tombstone()) return have(merged_vectors());
     // Edit beats delete, both ways.
     if (theirs.is_tombstone()) return have(decided(*mine_));
@@ -172,15 +164,20 @@ class Settler {
     return entry;
   }
 
-  Settlement refuse() {
-    out_.kind = SettlementKind::kRefuse;
-    return std::move(out_);
+  Settlement refuse(const char* why) {
+    Settlement refused;
+    refused.kind = SettlementKind::kRefuse;
+    refused.mismatch = out_.mismatch;
+    refused.reason = why;
+    return refused;
   }
 
   const PushedVersion& pushed_;
   const EntryPtr& mine_;
   const HubView& hub_;
   const ShortId settler_ = settling_id(hub_.hub);
+  VersionVector merged_;
+  std::optional<VersionVector> decided_version_;
   Settlement out_;
 };
 
@@ -196,12 +193,16 @@ ShortId copy_author(const std::string& path, const ContentId& content) {
   return id;
 }
 
+// Null: no vector that others take would cover what stands there.
 EntryPtr copy_entry(const std::string& path, const Entry& loser, const EntryPtr& before) {
   auto entry = std::make_shared<Entry>(loser);
   entry->confirmed = false;
-  entry->version = before ? before->version : VersionVector();
+  const VersionVector version = before ? before->version : VersionVector();
   ShortId author = copy_author(path, loser.content);
-  entry->version.raise(author, entry->version.count_of(author) + 1);
+  const std::uint64_t count = std::min(version.count_of(author) + 1, kCountLimit - 1);
+  auto next = VersionVector::next(version, author, count, kMaxVectorFromOutside);
+  if (!next) return nullptr;
+  entry->version = std::move(*next);
   return entry;
 }
 
@@ -222,29 +223,31 @@ Settlement settle(const PushedVersion& pushed, const EntryPtr& hub_entry, const 
   return Settler(pushed, hub_entry, hub).run();
 }
 
-ConflictCopy make_conflict_copy(const std::string& path, const Entry& loser,
-                                const EntryLookup& lookup) {
+std::optional<ConflictCopy> make_conflict_copy(const std::string& path, const Entry& loser,
+                                               const EntryLookup& lookup) {
   std::optional<ConflictCopy> over_tombstone;
-  for (ConflictNameStep step :
-       {ConflictNameStep::kPlain, ConflictNameStep::kShortId, ConflictNameStep::kFullId}) {
-    std::string name = conflict_name(path, loser.author_name, loser.edited, loser.content, step);
+  ContentId id = loser.content;
+  for (int attempt = 0; attempt < 3 + kLastResorts; ++attempt) {
+    ConflictNameStep step = attempt == 0   ? ConflictNameStep::kPlain
+                            : attempt == 1 ? ConflictNameStep::kShortId
+                                           : ConflictNameStep::kFullId;
+    // Other bytes under the whole content id: only somebody's prank. Their place is after these.
+    if (attempt == 3 && over_tombstone) return over_tombstone;
+    if (attempt >= 3) id = content_id_of(ByteView(id.bytes));
+    std::string name = conflict_name(path, loser.author_name, loser.edited, id, step);
     if (name == path) continue;  // the loser has this name already, and loses it now
     EntryPtr there = lookup(name);
-    if (!there) return {name, copy_entry(name, loser, nullptr)};
-    if (same_content(*there, loser)) return {name, nullptr};
+    if (!there) return ConflictCopy{name, copy_entry(name, loser, nullptr)};
+    if (same_content(*there, loser)) return ConflictCopy{name, nullptr};
+    if (!there->is_tombstone() || over_tombstone) continue;
     // Somebody deleted such a copy: a new one must not be older than that tombstone.
-    if (there->is_tombstone() && !over_tombstone && there->version.parts().size() < kMaxVectorSize)
-      over_tombstone = ConflictCopy{name, copy_entry(name, loser, there)};
+    if (EntryPtr copy = copy_entry(name, loser, there)) over_tombstone = ConflictCopy{name, copy};
   }
-  if (over_tombstone) return *over_tombstone;
-  // Other bytes under the whole content id: only somebody's prank. Their place is after all these.
-  std::string name =
-      conflict_name(path, loser.author_name, loser.edited,
-                    content_id_of(ByteView(loser.content.bytes)), ConflictNameStep::kFullId);
-  return {name, copy_entry(name, loser, lookup(name))};
+  return over_tombstone;
 }
 
-std::vector<AncestorChange> revive_ancestors(const std::string& path, const HubView& hub) {
+std::optional<std::vector<AncestorChange>> revive_ancestors(const std::string& path,
+                                                            const HubView& hub) {
   std::vector<AncestorChange> changes;
   std::uint64_t count = hub.next_count;
   for (std::size_t slash = path.find('/'); slash != std::string::npos;
@@ -255,18 +258,18 @@ std::vector<AncestorChange> revive_ancestors(const std::string& path, const HubV
     auto entry = std::make_shared<Entry>();
     entry->kind = EntryKind::kDirectory;
     entry->mode = 0755;
-    if (before) entry->version = before->version;
-    // Never below what the vector knows: raise() asserts, and a set-back hub may meet its own
-    // future.
-    ShortId settler = settling_id(hub.hub);
-    entry->version.raise(settler, std::max(count, entry->version.count_of(settler) + 1));
+    auto version = VersionVector::next(before ? before->version : VersionVector(),
+                                       settling_id(hub.hub), count, kMaxVectorFromOutside);
+    if (!version) return std::nullopt;
+    entry->version = std::move(*version);
     ++count;
     entry->author = hub.hub;
     AncestorChange change{ancestor, entry, "", nullptr};
     if (before && is_leaf(*before)) {
-      ConflictCopy copy = make_conflict_copy(ancestor, *before, hub.lookup);
-      change.copy_path = std::move(copy.path);
-      change.copy = std::move(copy.entry);
+      std::optional<ConflictCopy> copy = make_conflict_copy(ancestor, *before, hub.lookup);
+      if (!copy) return std::nullopt;
+      change.copy_path = std::move(copy->path);
+      change.copy = std::move(copy->entry);
     }
     changes.push_back(std::move(change));
   }

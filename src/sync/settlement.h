@@ -18,6 +18,11 @@
 
 namespace lansync {
 
+// Why a version goes nowhere: its vector is longer than others take (kMaxVectorFromOutside).
+inline constexpr const char* kTooManyAuthors =
+    "too many nodes have edited it (512 at most), so no other node takes this version: copy it to "
+    "a new name";
+
 // What pusher and hub had last agreed on; travels with a push.
 struct MergeBase {
   ContentId content;
@@ -83,28 +88,30 @@ struct Settlement {
 // kAccept   the pushed version (or its content under a new vector) is taken.
 // kHave     nothing to send: the hub's is equal, newer, the same bytes, or wins by merge.
 // kConflict both are kept: `entry` under the name, `copy` under copy_path.
-// kRefuse   the version vector would exceed its limit.
+// kRefuse   the version vector would exceed what others take.
 Settlement settle(const PushedVersion& pushed, const EntryPtr& hub_entry, const HubView& hub);
 
 // An entry that is accepted needs directories above it. For each ancestor of `path` that the hub
 // does not know, has as a tombstone, or has as a file or symlink: the directory that comes in its
 // place (and the copy of the file that gives way), shallow first. Uses the counts from next_count
-// upward, one for each change.
+// upward, one for each change. nullopt: one of them cannot be made, its vector would be too long.
 struct AncestorChange {
   std::string path;
   EntryPtr entry;
   std::string copy_path;
   EntryPtr copy;
 };
-std::vector<AncestorChange> revive_ancestors(const std::string& path, const HubView& hub);
+std::optional<std::vector<AncestorChange>> revive_ancestors(const std::string& path,
+                                                            const HubView& hub);
 
-// The entry that keeps a losing version, and its name; `entry` is null if the bytes are there
-// already. Its version is a function of name and content, so that two hubs make equal ones.
+// The entry that keeps a losing version, and its name, which is not `path`; `entry` is null if the
+// bytes are there already. Its version is a function of name and content, so that two hubs make
+// equal ones. nullopt: all names that it could have are taken by what cannot make room.
 struct ConflictCopy {
   std::string path;
   EntryPtr entry;
 };
-ConflictCopy make_conflict_copy(const std::string& path, const Entry& loser,
-                                const EntryLookup& lookup);
+std::optional<ConflictCopy> make_conflict_copy(const std::string& path, const Entry& loser,
+                                               const EntryLookup& lookup);
 
 }  // namespace lansync

@@ -36,8 +36,8 @@ inline constexpr std::size_t kMaxHolders = 16;  // told of one content
 inline constexpr std::size_t kMaxPartRanges = 128;
 inline constexpr std::size_t kMaxComing = 64;       // contents told of at once
 inline constexpr std::size_t kMaxTrashName = 4352;  // a path, and the stamp before it
-// Beyond it offset arithmetic in 64 bits could overflow; no file system has such files.
-inline constexpr std::uint64_t kMaxFileSize = std::uint64_t{1} << 62;
+// A hub's sequence counts what it published in its reign; a reign begins below 2^62 (Node).
+inline constexpr std::uint64_t kMaxSeq = ~std::uint64_t{0} >> 1;
 
 // What a node says about itself in a session: `hello` from the side that dialled, `hi` in answer,
 // and `hi` again whenever something in it changes. The hub's first one carries the group's beacon

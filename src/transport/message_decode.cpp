@@ -61,13 +61,16 @@ constexpr std::size_t kPlainEntryFields = kBase;
 constexpr Names kPlainEntry = Names(kEntryNames).first(kPlainEntryFields);
 
 VersionVector read_version(Fields& in, Fault& fault) {
-  std::span<const Object> list = in.list(kVersion, kMaxVectorSize);
+  std::span<const Object> list = in.list(kVersion, kMaxVectorFromOutside);
   std::vector<VersionVector::Part> parts;
   parts.reserve(list.size());
+  // Every version is somebody's edit.
+  if (list.empty()) fault.set("an empty version vector");
   for (const Object& object : list) {
     auto pair = read_pair(object);
     // Strictly rising ids: one form for one vector, and no way to hide a doubled id.
-    if (!pair || pair->second == 0 || (!parts.empty() && parts.back().id >= pair->first)) {
+    if (!pair || pair->second == 0 || pair->second >= kCountLimit ||
+        (!parts.empty() && parts.back().id >= pair->first)) {
       fault.set("a version vector that is not one");
       return {};
     }
@@ -107,9 +110,6 @@ bool read_fields_of_kind(Fields& in, Entry& entry, Fault& fault) {
       if (in.has(kConfirmed)) entry.confirmed = in.flag(kConfirmed);
       break;
     case EntryKind::kSetting:
-      allowed = bit(kSize);
-      entry.mode = 0;
-      entry.size = in.number(kSize, kMaxFileSize);
       break;
   }
   for (EntryField field : {kSize, kMtime, kMode, kHash, kMd5, kTarget, kConfirmed}) {
@@ -121,7 +121,8 @@ bool read_fields_of_kind(Fields& in, Entry& entry, Fault& fault) {
 
 EntryPtr read_entry(Fields& in, Fault& fault) {
   auto entry = std::make_shared<Entry>();
-  std::uint64_t kind = in.number(kKind, static_cast<std::uint8_t>(EntryKind::kSetting));
+  // kSetting is not sent yet: who took one could neither carry it out nor get rid of it.
+  std::uint64_t kind = in.number(kKind, static_cast<std::uint8_t>(EntryKind::kTombstone));
   if (kind == 0) fault.set("an unknown kind");
   if (fault.any) return nullptr;
   entry->kind = static_cast<EntryKind>(kind);
@@ -165,7 +166,7 @@ Message read_hello(Fields& in, bool answer) {
   m.disk_log2 = in.number<std::uint8_t>(7, 63);
   m.term = in.number<std::uint32_t>(8);
   m.sync_term = in.number<std::uint32_t>(9);
-  m.seq = in.number<std::uint64_t>(10);
+  m.seq = in.number(10, kMaxSeq);
   m.members = in.number<std::uint32_t>(11);
   m.port = in.number<std::uint16_t>(12);
   m.hub = in.id<NodeId>(13);
@@ -233,7 +234,7 @@ Message read_bye(Fields& in) {
 
 constexpr std::array<std::string_view, 2> kPingNames = {"type", "seq"};
 
-Message read_ping(Fields& in) { return Ping{in.number<std::uint64_t>(1)}; }
+Message read_ping(Fields& in) { return Ping{in.number(1, kMaxSeq)}; }
 
 constexpr std::array<std::string_view, 4> kHubHeardNames = {"type", "node", "ip", "port"};
 
@@ -288,7 +289,7 @@ constexpr std::array<std::string_view, 9> kUpdateNames = {
 Message read_update(Fields& in, Fault& fault) {
   Update m;
   m.term = in.number<std::uint32_t>(1);
-  m.seq = in.number<std::uint64_t>(2);
+  m.seq = in.number(2, kMaxSeq);
   m.snapshot = in.flag(3);
   m.last = in.flag(4);
   m.count_seen = in.number<std::uint64_t>(5);

@@ -497,8 +497,8 @@ class Encoder {
     text("name", name);
     number("kind", static_cast<std::uint8_t>(e->kind));
     fields_of_kind(*e);
-    LS_ASSERT(e->version.parts().size() <= kMaxVectorSize);
-    list("version", e->version.parts().size(), kMaxVectorSize);
+    // What could not be taken is not sent: Replica::push_order, Hub::start, settle().
+    list("version", e->version.parts().size(), kMaxVectorFromOutside);
     for (const VersionVector::Part& part : e->version.parts()) {
       pack_.pack_array(2);
       pack_.pack_uint64(part.id);

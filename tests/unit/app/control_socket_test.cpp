@@ -241,6 +241,39 @@ TEST_CASE("garbage is answered with an error and harms nobody") {
   CHECK(run(folder.path(), "status").code == kExitDone);
 }
 
+TEST_CASE("a request that nests as deep as it is long is refused, wherever the depth is") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  const std::string deep(500'000, '[');
+  const std::string closed = deep + std::string(500'000, ']');
+  for (const std::string& bytes :
+       {"{\"command\":\"status\",\"args\":{\"x\":" + closed + "}}\n",
+        "{\"x\":" + closed + ",\"command\":\"status\"}\n",
+        "{\"command\":\"get\",\"args\":{\"names\":" + closed + "}}\n", deep + "\n"}) {
+    Json json = Json::parse(raw_exchange(folder.path(), bytes));
+    CHECK(json["ok"] == false);
+    CHECK(json["exit"] == kExitUsage);
+  }
+  // Brackets in a name are a name.
+  const std::string name(64, '[');
+  Json json =
+      Json::parse(raw_exchange(folder.path(), "{\"command\":\"get\",\"args\":{\"names\":[\"" +
+                                                  name + "\\\"" + name + "\"]}}\n"));
+  CHECK(json["ok"] == true);
+  CHECK(run(folder.path(), "status").code == kExitDone);
+}
+
+TEST_CASE("what is restored is a path, or nobody is asked for it") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  for (const char* path : {"../x", "/x", "", "a//b", ".lansync/index.db"}) {
+    Json json = Json::parse(
+        raw_exchange(folder.path(),
+                     str("{\"command\":\"trash-restore\",\"args\":{\"path\":\"", path, "\"}}\n")));
+    CHECK(json["exit"] == kExitUsage);
+  }
+}
+
 TEST_CASE("a connection that says nothing is closed, and there are never too many") {
   TempFolder folder;
   ControlServer::Limits limits;

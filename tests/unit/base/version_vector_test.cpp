@@ -33,3 +33,35 @@ TEST_CASE("a vector from the wire is sorted, without zeros and doubles") {
   v.raise(3, 1);
   CHECK(v.parts() == std::vector<VersionVector::Part>{{2, 2}, {3, 1}, {9, 4}});
 }
+
+TEST_CASE("no number that came from outside makes a vector that cannot be") {
+  const std::uint64_t limit = kCountLimit;
+  VersionVector v({{3, 7}});
+  CHECK_FALSE(v.raise(3, 7));
+  CHECK_FALSE(v.raise(3, 0));
+  CHECK_FALSE(v.raise(4, 0));
+  CHECK_FALSE(v.raise(3, limit));
+  CHECK_FALSE(v.raise(3, ~std::uint64_t{0}));
+  CHECK(v == VersionVector({{3, 7}}));
+  CHECK(v.raise(3, limit - 1));
+  for (std::uint64_t claimed : {std::uint64_t{7}, limit - 1, limit, ~std::uint64_t{0}}) {
+    const VersionVector before({{3, claimed}});
+    auto next = VersionVector::next(before, 3, 7, kMaxVectorSize);
+    REQUIRE(next);
+    CHECK(next->compare(before) == Order::kNewer);
+    CHECK(next->parts().size() == 2);
+  }
+  CHECK(VersionVector::next(VersionVector({{3, 7}}), 3, 8, 1) == VersionVector({{3, 8}}));
+  CHECK_FALSE(VersionVector::next(VersionVector({{3, 7}}), 4, 1, 1));
+  CHECK_FALSE(VersionVector::next(VersionVector(), 4, limit, kMaxVectorSize));
+}
+
+TEST_CASE("who claims an id and all that are derived from it gets the edit refused") {
+  VersionVector claimed({{3, kCountLimit - 1}});
+  int edits = 0;
+  while (auto next = VersionVector::next(claimed, 3, kCountLimit - 1, kMaxVectorSize)) {
+    claimed = *next;
+    REQUIRE(++edits < 100);
+  }
+  CHECK(edits == 8);
+}

@@ -412,6 +412,28 @@ TEST_CASE("mode and time are set on the file that was looked at only") {
   CHECK(f.files->set_metadata("a", 0600, std::nullopt, before).error().code == ErrorCode::kChanged);
 }
 
+TEST_CASE(
+    "a time that 64 bits of nanoseconds cannot hold is the last that they can, and stays so") {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  CHECK(nanoseconds_of({9'223'372'035, 5}) == 9'223'372'035 * kSecond);
+  CHECK(nanoseconds_of({9'223'372'037, 0}) == 9'223'372'035 * kSecond);
+  CHECK(nanoseconds_of({std::numeric_limits<time_t>::max(), 999'999'999}) ==
+        9'223'372'035 * kSecond);
+  CHECK(nanoseconds_of({std::numeric_limits<time_t>::min(), 0}) == -9'223'372'035 * kSecond);
+  CHECK(nanoseconds_of({-2, 500'000'000}) == -1'500'000'000);
+  Folder f;
+  write_file(f.at("far"), "a");
+  const timespec times[2] = {{0, UTIME_OMIT}, {20'000'000'000, 0}};  // 2603
+  REQUIRE(::utimensat(AT_FDCWD, f.at("far").c_str(), times, 0) == 0);
+  const FileStat far = f.stat("far");
+  // A file system that cannot hold it says its own last time.
+  CHECK(far.mtime_ns > 0);
+  CHECK(far.mtime_ns <= 9'223'372'035 * kSecond);
+  auto set = f.files->set_metadata("far", 0600, far.mtime_ns, far);
+  REQUIRE(set);
+  CHECK(set->mtime_ns == far.mtime_ns);
+}
+
 TEST_CASE("a directory with something in it is not removed") {
   Folder f;
   REQUIRE(f.files->make_directory("d", 0751));

@@ -110,7 +110,26 @@ TEST_CASE("a vector that is unsorted, doubled, has a zero count or is too long i
   CHECK(decode_entry(encode_entry(entry)));
   parts.push_back({kMaxVectorSize + 1, 1});
   entry.version = VersionVector(parts);
-  CHECK(!decode_entry(encode_entry(entry)));
+  CHECK(encode_entry(entry).empty());
+}
+
+TEST_CASE("what could not be read again is not encoded") {
+  const std::vector<std::function<void(Entry&)>> changes = {
+      [](Entry& e) {
+        e.version = VersionVector({{1, kCountLimit}});
+      },
+      [](Entry& e) { e.mode = 01000; },
+      [](Entry& e) { e.target = std::string(4096, 't'); },
+      [](Entry& e) { e.author_name = std::string(256, 'n'); },
+  };
+  for (const auto& change : changes) {
+    Entry entry = sample();
+    change(entry);
+    CHECK(encode_entry(entry).empty());
+  }
+  Entry highest = sample();
+  highest.version = VersionVector({{1, kCountLimit - 1}});
+  CHECK(decode_entry(encode_entry(highest)));
 }
 
 TEST_CASE("random bytes never crash the decoder and hardly ever pass it") {

@@ -22,7 +22,7 @@ Index reloaded(Index& index) {
     if (!row.local.empty() || !row.synced.empty()) stored.rows.push_back(std::move(row));
   }
   Index again;
-  REQUIRE(again.load(stored));
+  REQUIRE(again.load(stored).empty());
   return again;
 }
 
@@ -69,4 +69,43 @@ TEST_CASE("absent content agrees with the hub as long as it is not wanted") {
   index.set_wanted("a", PathRecord::kAskedFor);
   CHECK_FALSE(index.in_agreement(*index.find("a")));
   CHECK(index.totals().files == 0);
+}
+
+TEST_CASE("a row that cannot be read is dropped, here and in the store, and no other") {
+  Index index;
+  for (const char* path : {"a", "b", "c", "d"}) {
+    index.set_synced(path, file(path));
+    index.set_local(path, file(path), FileStat{});
+  }
+  LoadedIndex stored;
+  stored.rows = index.take_batch().rows;
+  stored.rows[0].local.back() ^= 1;
+  stored.rows[0].local.pop_back();
+  stored.rows[1].synced = "x";
+  stored.rows[2].path = "../c";
+  Index again;
+  CHECK(again.load(stored) == std::vector<std::string>{"a", "b", "../c"});
+  CHECK(again.paths().size() == 1);
+  CHECK(again.totals().files == 1);
+  REQUIRE(again.dirty());
+  const IndexBatch batch = again.take_batch();
+  CHECK(batch.rows.size() == 3);
+  for (const IndexRow& row : batch.rows) {
+    CHECK(row.local.empty());
+    CHECK(row.synced.empty());
+  }
+}
+
+TEST_CASE("an entry that could not be read again leaves an empty row and not a broken one") {
+  Index index;
+  Entry entry = *file("a");
+  entry.author_name = std::string(300, 'n');
+  index.set_local("a", std::make_shared<const Entry>(entry), FileStat{});
+  index.set_synced("a", std::make_shared<const Entry>(entry));
+  LoadedIndex stored;
+  stored.rows = index.take_batch().rows;
+  REQUIRE(stored.rows.size() == 1);
+  Index again;
+  CHECK(again.load(stored).empty());
+  CHECK(again.paths().empty());
 }

@@ -40,7 +40,7 @@ class ReplicaRig {
     fetcher.add_source(1);
     replica.set_sources({1});
     LoadedIndex nothing;
-    (void)replica.start(nothing, true, clock.now());
+    replica.start(nothing, true, clock.now());
     settle();
     replica.remote_known(clock.now());
     settle();

@@ -1,6 +1,7 @@
 #include "sync/settlement.h"
 
 #include <map>
+#include <set>
 
 #include "base/log.h"
 #include "base/random.h"
@@ -309,15 +310,71 @@ TEST_CASE("equal vectors with different content are concurrent, and said") {
   CHECK(s.entry->version == vector({{1, 1}, {kHub, kNext}}));
 }
 
-TEST_CASE("a vector that claims decisions the hub never made, or has no room, is refused") {
+VersionVector vector_of(std::size_t parts) {
+  std::vector<VersionVector::Part> all;
+  for (ShortId id = 1000; id < 1000 + parts; ++id) all.push_back({id, 1});
+  return VersionVector(all);
+}
+
+TEST_CASE("a vector that claims decisions the hub never made keeps the hub from none") {
+  for (std::uint64_t claimed : {kNext, kNext + 1, kCountLimit - 1}) {
+    Hub hub;
+    hub.tree["f"] = file("mine", vector({{1, 1}}));
+    EntryPtr theirs = file("theirs", vector({{2, 1}, {kHub, claimed}}));
+    Settlement s = hub.push("f", theirs);
+    REQUIRE(s.kind == SettlementKind::kConflict);
+    CHECK(s.entry->version.compare(theirs->version) == Order::kNewer);
+    CHECK(s.entry->version.compare(hub.tree["f"]->version) == Order::kNewer);
+    CHECK(s.entry->version.count_of(kHub) == claimed);
+    // A directory above it that a member claims to have deleted by the hub's decision.
+    hub.tree["d"] = tombstone(vector({{2, 1}, {kHub, claimed}}));
+    auto above = revive_ancestors("d/f", hub.look());
+    REQUIRE(above);
+    CHECK((*above)[0].entry->version.compare(hub.tree["d"]->version) == Order::kNewer);
+  }
+}
+
+TEST_CASE("nothing is settled by a version that is longer than others take") {
   Hub hub;
   hub.tree["f"] = file("mine", vector({{1, 1}}));
-  Settlement s = hub.push("f", file("theirs", vector({{2, 1}, {kHub, kNext}})));
+  Settlement s = hub.push("f", file("theirs", vector_of(kMaxVectorFromOutside - 1)));
   CHECK(s.kind == SettlementKind::kRefuse);
+  CHECK(!s.count_used);
   CHECK(!s.reason.empty());
-  std::vector<VersionVector::Part> parts;
-  for (ShortId id = 1000; id < 1000 + kMaxVectorSize; ++id) parts.push_back({id, 1});
-  CHECK(hub.push("f", file("theirs", vector(parts))).kind == SettlementKind::kRefuse);
+  CHECK(hub.push("f", file("theirs", vector_of(kMaxVectorFromOutside - 2)))
+            .entry->version.parts()
+            .size() == kMaxVectorFromOutside);
+  hub.tree["d"] = tombstone(vector_of(kMaxVectorFromOutside));
+  CHECK_FALSE(revive_ancestors("d/f", hub.look()));
+  hub.tree["d"] = tombstone(vector_of(kMaxVectorFromOutside - 1));
+  CHECK(revive_ancestors("d/f", hub.look()));
+}
+
+TEST_CASE("a conflict copy finds a name that is neither taken nor the loser's own") {
+  // A file under the very name that the last resort has for its content, the other names taken.
+  EntryPtr loser = file("theirs", vector({{2, 1}}));
+  const ContentId second = content_id_of(ByteView(loser->content.bytes));
+  const std::string path =
+      conflict_name("f.txt", "h", loser->edited, second, ConflictNameStep::kFullId);
+  std::set<std::string> taken;
+  auto lookup = [&](const std::string& name) -> EntryPtr {
+    return taken.contains(name) ? file("a prank", vector({{9, 1}})) : nullptr;
+  };
+  for (int i = 0; i < 5; ++i) {
+    auto copy = make_conflict_copy(path, *loser, lookup);
+    REQUIRE(copy);
+    CHECK(copy->path != path);
+    REQUIRE(copy->entry);
+    CHECK(taken.insert(copy->path).second);
+  }
+  // A deleted one, whose tombstone leaves no room, is passed over.
+  const std::string first =
+      make_conflict_copy("f.txt", *loser, [](const std::string&) { return EntryPtr(); })->path;
+  auto crowded = make_conflict_copy("f.txt", *loser, [&](const std::string& name) {
+    return name == first ? tombstone(vector_of(kMaxVectorFromOutside)) : nullptr;
+  });
+  REQUIRE(crowded);
+  CHECK(crowded->path != first);
 }
 
 TEST_CASE("a decision of the hub does not cover an edit of its own that it has not settled") {
@@ -347,7 +404,9 @@ TEST_CASE("what is accepted gets its directories back, and a file in their place
   hub.tree["a"] = directory(vector({{1, 1}}));
   hub.tree["a/b"] = tombstone(vector({{2, 3}}));
   hub.tree["a/b/f.txt"] = file("mine", vector({{3, 1}}));
-  auto changes = revive_ancestors("a/b/f.txt/d/leaf", hub.look());
+  auto above = revive_ancestors("a/b/f.txt/d/leaf", hub.look());
+  REQUIRE(above);
+  const std::vector<AncestorChange>& changes = *above;
   REQUIRE(changes.size() == 3);
   CHECK(changes[0].path == "a/b");
   CHECK(changes[0].entry->is_directory());
@@ -360,7 +419,7 @@ TEST_CASE("what is accepted gets its directories back, and a file in their place
   CHECK(changes[1].copy->is_file());
   CHECK(changes[2].path == "a/b/f.txt/d");
   CHECK(changes[2].entry->version == vector({{kHub, kNext + 2}}));
-  CHECK(revive_ancestors("top", hub.look()).empty());
+  CHECK(revive_ancestors("top", hub.look())->empty());
 }
 
 // Small enough to enumerate: every pair of kinds, contents and orders of vectors.

@@ -212,7 +212,9 @@ HubView SyncWorld::hub_view(const std::string& path) {
 void SyncWorld::commit(const std::string& path, const EntryPtr& entry) {
   nodes[hub].remote[path] = entry;
   if (entry->is_tombstone()) return;
-  for (const AncestorChange& change : revive_ancestors(path, hub_view(path))) {
+  const auto above = revive_ancestors(path, hub_view(path));
+  if (!above) return fail(str("no directory can stand above ", path));
+  for (const AncestorChange& change : *above) {
     ++nodes[hub].count;
     nodes[hub].remote[change.path] = change.entry;
     if (!change.copy_path.empty()) commit_copy(change.copy_path, change.copy);

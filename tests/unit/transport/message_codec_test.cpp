@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "support/catch.h"
+#include "support/raw_message.h"
 #include "transport/message.h"
 #include "transport/session.h"
 
@@ -19,7 +20,7 @@ std::uint64_t random_number(Prng& random) { return random.next() >> random.below
 
 EntryPtr random_entry(Prng& random) {
   auto entry = std::make_shared<Entry>();
-  entry->kind = static_cast<EntryKind>(1 + random.below(5));
+  entry->kind = static_cast<EntryKind>(1 + random.below(4));
   entry->mode = 0;
   if (entry->is_file() || entry->is_directory())
     entry->mode = static_cast<std::uint16_t>(random.below(01000));
@@ -32,8 +33,8 @@ EntryPtr random_entry(Prng& random) {
   if (entry->is_file() || entry->is_symlink()) entry->content = random.id<ContentId>();
   if (entry->is_symlink()) entry->target = random_text(random, 100);
   if (entry->is_tombstone()) entry->confirmed = random.chance(1, 2);
-  std::vector<VersionVector::Part> parts(random.below(6));
-  for (auto& part : parts) part = {random.next(), 1 + random_number(random)};
+  std::vector<VersionVector::Part> parts(1 + random.below(6));
+  for (auto& part : parts) part = {random.next(), 1 + (random_number(random) >> 3)};
   entry->version = VersionVector(std::move(parts));
   entry->author = random.next();
   entry->author_name = random_text(random, kMaxNodeName);
@@ -503,7 +504,7 @@ TEST_CASE("the largest roster and the largest vector fit into a message") {
   CHECK(decode_message(bytes));
   auto entry = std::make_shared<Entry>();
   std::vector<VersionVector::Part> parts;
-  for (std::uint64_t i = 0; i < kMaxVectorSize; ++i) parts.push_back({~i, ~std::uint64_t{0}});
+  for (std::uint64_t i = 0; i < kMaxVectorFromOutside; ++i) parts.push_back({~i, kCountLimit - 1});
   entry->version = VersionVector(parts);
   CHECK(decode_message(encode_message(one_entry("a", entry))));
 }
@@ -586,5 +587,59 @@ TEST_CASE("ten thousand entries take a few milliseconds each way", "[.][bench]")
     WARN("encode " << Ms(middle - begin).count() << " ms, decode " << Ms(end - middle).count()
                    << " ms");
     CHECK(entries == 10000);
+  }
+}
+
+TEST_CASE(
+    "a vector that is too long, or counts too far, is refused in every message that has one") {
+  auto entry = std::make_shared<Entry>();
+  entry->version.raise(1, 1);
+  std::vector<Message> messages;
+  messages.push_back(one_entry("a", entry));
+  messages.push_back(Push{{{"a", entry, std::nullopt}}});
+  for (VerdictKind kind :
+       {VerdictKind::kAccept, VerdictKind::kHave, VerdictKind::kConflict, VerdictKind::kRefuse}) {
+    messages.push_back(Verdict{kind, {{"a", entry, {}}}});
+  }
+  messages.push_back(Done{{}, {{"a", entry}}});
+  auto of_size = [](std::size_t size) {
+    std::vector<VersionVector::Part> parts;
+    for (std::uint64_t id = 1; id <= size; ++id) parts.push_back({id, 1});
+    return parts;
+  };
+  using Parts = std::vector<VersionVector::Part>;
+  const std::uint64_t limit = std::uint64_t{1} << 62;
+  for (const Message& message : messages) {
+    INFO(message_type(message));
+    auto decodes = [&](const Parts& parts) {
+      RawValue raw = raw_of(message);
+      set_vectors(raw, parts);
+      return decode_message(bytes_of(raw)).has_value();
+    };
+    CHECK(decodes(of_size(1)));
+    CHECK(decodes(of_size(512)));
+    CHECK(decodes({{1, limit - 1}}));
+    CHECK(decodes({{~std::uint64_t{0}, 1}}));
+    for (std::size_t size : {0, 513, 1023, 1024, 1025, 4096}) CHECK_FALSE(decodes(of_size(size)));
+    for (std::uint64_t count :
+         {std::uint64_t{0}, limit, limit + 1, std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
+      CHECK_FALSE(decodes({{1, count}}));
+      CHECK_FALSE(decodes({{1, 1}, {2, count}}));
+    }
+    CHECK_FALSE(decodes({{2, 1}, {1, 1}}));
+    CHECK_FALSE(decodes({{2, 1}, {2, 1}}));
+  }
+}
+
+TEST_CASE("a kind of entry that nobody could carry out is refused") {
+  auto entry = std::make_shared<Entry>();
+  entry->kind = EntryKind::kTombstone;
+  entry->mode = 0;
+  entry->version.raise(1, 1);
+  RawValue raw = raw_of(Message(Push{{{"a", entry, std::nullopt}}}));
+  CHECK(decode_message(bytes_of(raw)));
+  for (std::uint64_t kind : {0, 5, 6, 255}) {
+    raw.at("items").list[0].at("kind") = RawValue::of(kind);
+    CHECK_FALSE(decode_message(bytes_of(raw)));
   }
 }
