@@ -273,7 +273,7 @@ void from_json_document(const Json& json, StatusReport& out) {
   out.why_role = text_of(json, "why_role");
   if (const Json& hub = part_of(json, "hub"); hub.is_object())
     out.hub = HubReport{id_of(hub, "id"), text_of(hub, "name")};
-  out.term = small_number_of<std::uint32_t>(json, "term");
+  out.term = number_of(json, "term");
   std::string state = text_of(json, "state");
   for (int i = 0; i <= static_cast<int>(NodeState::kInSync); ++i)
     if (state == to_string(static_cast<NodeState>(i))) out.state = static_cast<NodeState>(i);

@@ -76,7 +76,7 @@ Bytes encode_beacon(const Beacon& beacon, const std::optional<BeaconKey>& key) {
   out.u8(static_cast<std::uint8_t>(beacon.manual));
   out.u8(beacon.full_replica ? 1 : 0);
   out.u8(beacon.disk_log2);
-  out.u32(beacon.term);
+  out.u64(beacon.term);
   out.u64(beacon.index_seq);
   out.u16(beacon.port);
   out.u64(beacon.heard);
@@ -115,7 +115,7 @@ std::optional<Beacon> decode_beacon(ByteView bytes) {
   std::uint8_t manual = in.u8();
   std::uint8_t replica = in.u8();
   beacon.disk_log2 = in.u8();
-  beacon.term = in.u32();
+  beacon.term = in.u64();
   beacon.index_seq = in.u64();
   beacon.port = in.u16();
   beacon.heard = in.u64();

@@ -1,7 +1,7 @@
 // The beacon: who is here. A hint to dial, never a fact (reliability.md §4.1, step 0).
 //
 //   "LSYN" | version1 | flags1 | group_tag8 | node_id16 | boot_id8 | counter8 | role1 | manual1 |
-//   replica1 | disk1 | term4 | index_seq8 | enet_port2 | heard8 | time4 | name_len1 | name <= 32 |
+//   replica1 | disk1 | term8 | index_seq8 | enet_port2 | heard8 | time4 | name_len1 | name <= 32 |
 //   tag16
 //
 // At most kMaxBeaconBytes. The tag authenticates everything before it under K_beacon, or is zero.
@@ -19,7 +19,7 @@
 namespace lansync {
 
 inline constexpr std::uint16_t kBeaconPort = 27800;
-inline constexpr std::size_t kMaxBeaconBytes = 128;
+inline constexpr std::size_t kMaxBeaconBytes = 132;
 inline constexpr std::size_t kMaxBeaconName = 32;
 
 using GroupTag = TaggedBytes<struct GroupTagTag, 8>;
@@ -41,7 +41,7 @@ struct Beacon {
   ManualRole manual = ManualRole::kAuto;
   bool full_replica = true;
   std::uint8_t disk_log2 = 0;  // log2 of free GiB at start, frozen
-  std::uint32_t term = 0;      // hub term and hub sequence at which this node was last in sync
+  std::uint64_t term = 0;      // hub term and hub sequence at which this node was last in sync
   std::uint64_t index_seq = 0;
   std::uint16_t port = 0;  // ENet's
   // Whom the sender has heard lately, as a Bloom filter (heard_mark): who is not in it knows that

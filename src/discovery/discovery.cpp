@@ -208,9 +208,18 @@ void Discovery::on_datagram(const Address& from, ByteView bytes, Instant now,
       (beacon->node == options_.node || beacon->node == former_node_))
     return;
   ++counters_.received;
-  if (beacon->version != options_.version) return on_other_version(from, *beacon, now);
-  beacon->tag_valid = key_ && beacon_tag_valid(bytes, *key_);
+  const bool ours = beacon->version == options_.version;
+  beacon->tag_valid = ours && key_ && beacon_tag_valid(bytes, *key_);
+  if (!beacon->tag_valid && !budget_.take(from.ip, now)) {
+    ++counters_.limited;
+    return;
+  }
+  if (!ours) return on_other_version(from, *beacon, now);
   if (beacon->node == options_.node) return on_own_id(*beacon);
+  if (!boots_.counts(beacon->node, beacon->boot)) {
+    ++counters_.replayed;
+    return;
+  }
   const NeighbourPath path{{from.ip, beacon->port}, interface, beacon->counter};
   if (beacon->tag_valid && is_replay(*beacon, now)) return on_duplicate(path, *beacon);
   if ((beacon->flags & Beacon::kGoodbye) != 0) return on_goodbye(from, *beacon);
@@ -275,7 +284,8 @@ void Discovery::on_other_version(const Address& from, const Beacon& beacon, Inst
 
 void Discovery::on_goodbye(const Address& from, const Beacon& beacon) {
   auto at = neighbours_.find(beacon.node);
-  if (at == neighbours_.end()) return;
+  // Whoever has a session says there when it ends.
+  if (at == neighbours_.end() || boots_.alive(beacon.node)) return;
   const Neighbour& known = at->second;
   // A goodbye of an older start comes late; one without a tag counts for no more than what it
   // takes away: an untagged hint from the same place.
@@ -293,10 +303,20 @@ void Discovery::keep(const NeighbourPath& path, const Beacon& beacon, Instant no
     // tag until it has the new key too, and then its word counts as any hint.
     if (at->second.key_generation == key_generation_ || at->second.address.ip != path.address.ip)
       return;
+  } else if (at != neighbours_.end() && !beacon.tag_valid &&
+             std::none_of(
+                 at->second.paths.begin(), at->second.paths.end(),
+                 [&](const NeighbourPath& known) { return known.address.ip == path.address.ip; })) {
+    // Two hosts say to be that node and neither has shown it. The first keeps its row, the other
+    // is worth a dial: the handshake tells.
+    event(DiscoveryEvent::Kind::kHint, beacon.node, false, path.address);
+    bool same_start = at->second.beacon.boot == beacon.boot;
+    if (!same_start || at->second.paths.size() >= kMaxPaths) return;
+    note_path(at->second, path, false);
+    return;
   }
   bool candidate_before = at != neighbours_.end() && !at->second.beacon.tag_valid;
-  if (!beacon.tag_valid && !candidate_before && candidates_ >= kMaxCandidates && !make_room(false))
-    return;
+  if (!beacon.tag_valid && !candidate_before && !make_room_for(path.address.ip)) return;
   if (at == neighbours_.end()) {
     if (beacon.tag_valid && neighbours_.size() - candidates_ >= kMaxMembers && !make_room(true))
       return;
@@ -322,6 +342,33 @@ void Discovery::keep(const NeighbourPath& path, const Beacon& beacon, Instant no
   event(DiscoveryEvent::Kind::kHeard, beacon.node, beacon.tag_valid);
 }
 
+// For one more candidate. No host has more than its share, and when the table is full the host with
+// most gives way to one with fewer: whoever makes up nodes makes them up at its own expense.
+bool Discovery::make_room_for(std::uint32_t ip) {
+  if (candidates_ < kMaxEachHost) return true;
+  std::map<std::uint32_t, std::size_t> rows;
+  for (const auto& [node, neighbour] : neighbours_)
+    if (!neighbour.beacon.tag_valid) ++rows[neighbour.address.ip];
+  const std::size_t mine = rows.contains(ip) ? rows.at(ip) : 0;
+  if (mine < kMaxEachHost && candidates_ < kMaxCandidates) return true;
+  if (mine < kMaxEachHost && make_room(false)) return true;
+  auto most = std::max_element(rows.begin(), rows.end(),
+                               [](const auto& a, const auto& b) { return a.second < b.second; });
+  const std::uint32_t from = mine >= kMaxEachHost ? ip : most->first;
+  if (from != ip && most->second <= mine + 1) return false;
+  auto stalest = neighbours_.end();
+  for (auto at = neighbours_.begin(); at != neighbours_.end(); ++at) {
+    if (at->second.beacon.tag_valid || at->second.address.ip != from) continue;
+    const auto key = [](const Neighbour& row) { return std::pair(row.heard > 1, row.last_heard); };
+    if (stalest == neighbours_.end() || key(at->second) < key(stalest->second)) stalest = at;
+  }
+  ++counters_.crowded;
+  event(DiscoveryEvent::Kind::kExpired, stalest->first, false);
+  --candidates_;
+  neighbours_.erase(stalest);
+  return true;
+}
+
 // Makes room for one by forgetting the stalest of those heard only once. Forged ids are heard once
 // each; a node that was heard again keeps its place through a flood of them.
 bool Discovery::make_room(bool tagged) {
@@ -339,11 +386,12 @@ bool Discovery::make_room(bool tagged) {
   return true;
 }
 
-void Discovery::event(DiscoveryEvent::Kind kind, const NodeId& node, bool tag_valid) {
+void Discovery::event(DiscoveryEvent::Kind kind, const NodeId& node, bool tag_valid,
+                      const Address& address) {
   // Roles take the events each turn; a flood within one turn loses the oldest, not memory.
   if (events_.size() >= kMaxEvents)
     events_.erase(events_.begin(), events_.begin() + kMaxEvents / 2);
-  events_.push_back({kind, node, tag_valid});
+  events_.push_back({kind, node, tag_valid, address});
 }
 
 void Discovery::expire(Instant now) {

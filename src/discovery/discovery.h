@@ -2,7 +2,8 @@
 // driven by the control thread: on_datagram for what arrives, tick when deadline() has come.
 //
 // Untagged beacons are hints from strangers: at most kMaxCandidates are kept, so that 10,000 forged
-// node ids cost a table of 64 (reliability.md F40). Roles never follow from a beacon alone.
+// node ids cost a table of 64 (reliability.md F40), and of one host no more than kMaxEachHost.
+// Roles never follow from a beacon alone, and nothing that is alive ends by one.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,8 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "discovery/beacon.h"
+#include "discovery/beacon_budget.h"
+#include "discovery/boot_history.h"
 
 namespace lansync {
 
@@ -52,14 +55,22 @@ struct Neighbour {
 
 // What changed, in the order it did. Taken by roles after on_datagram and tick.
 struct DiscoveryEvent {
-  enum class Kind { kHeard, kGoodbye, kExpired, kMoved } kind;  // kMoved: its paths are others
+  enum class Kind {
+    kHeard,
+    kGoodbye,
+    kExpired,
+    kMoved,  // its paths are others
+    kHint,   // an untagged beacon of a node id that another host has here: only `address` counts
+  } kind;
   NodeId node;
   bool tag_valid = false;  // the beacon's, or for kExpired that of the last one
+  Address address;         // kHint
 };
 
 class Discovery {
  public:
   static constexpr std::size_t kMaxCandidates = 64;  // untagged
+  static constexpr std::size_t kMaxEachHost = 16;    // of the candidates
   static constexpr std::size_t kMaxMembers = 4096;   // with a valid tag
   static constexpr std::size_t kMaxOtherVersions = 64;
   static constexpr std::size_t kMaxEvents = 8192;
@@ -81,6 +92,9 @@ class Discovery {
   // once (but not more than once in 100 ms).
   void set_self(const Beacon& self, Instant now);
   void set_key(const std::optional<BeaconKey>& key);
+  // A session with that start of the node is up: while it lives, only its beacons count.
+  void session_up(const NodeId& node, const BootId& boot) { boots_.session_up(node, boot); }
+  void session_down(const NodeId& node) { boots_.session_down(node); }
   // A new node id (DESIGN, Identity): forget what we said, start the announcements anew.
   void set_node(const NodeId& node, Instant now);
 
@@ -123,7 +137,8 @@ class Discovery {
     std::uint64_t received = 0;  // of our group, own ones not counted
     std::uint64_t rejected = 0;  // malformed
     std::uint64_t other_group = 0;
-    std::uint64_t replayed = 0;  // tagged, of a counter that was heard already
+    std::uint64_t replayed = 0;  // of a counter that was heard already, or of an earlier start
+    std::uint64_t limited = 0;   // untagged, and over the budget
     std::uint64_t crowded = 0;   // a table was full
   };
   const Counters& counters() const { return counters_; }
@@ -148,7 +163,9 @@ class Discovery {
   void keep(const NeighbourPath& path, const Beacon& beacon, Instant now);
   std::uint64_t heard_filter(Instant now) const;
   bool make_room(bool tagged);
-  void event(DiscoveryEvent::Kind kind, const NodeId& node, bool tag_valid);
+  bool make_room_for(std::uint32_t ip);
+  void event(DiscoveryEvent::Kind kind, const NodeId& node, bool tag_valid,
+             const Address& address = {});
   void expire(Instant now);
 
   Options options_;
@@ -171,6 +188,8 @@ class Discovery {
   Instant answer_at_ = kNever;
   std::vector<Instant> answers_;  // of the last second, at most kMaxAnswersPerSecond
 
+  BootHistory boots_;
+  BeaconBudget budget_;
   std::map<NodeId, Neighbour> neighbours_;
   std::size_t candidates_ = 0;  // of them, untagged
   std::map<std::pair<NodeId, BootId>, Seen> seen_;

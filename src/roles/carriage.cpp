@@ -61,6 +61,11 @@ void Carriage::session_up(const SessionInfo& session, const SessionKeys* keys,
   peer.name = name;
 }
 
+Instant Carriage::last_heard(SessionId session) const {
+  auto at = peers_.find(session);
+  return at == peers_.end() ? Instant{} : at->second.heard_at;
+}
+
 void Carriage::session_down(SessionId session) {
   auto at = peers_.find(session);
   if (at == peers_.end()) return;
@@ -314,12 +319,12 @@ void Carriage::take(CarrierEvent&& event, std::size_t kind, Instant now, News& n
   Peer& peer = at->second;
   Line& line = peer.lines[kind];
   if (auto* received = std::get_if<BlockReceived>(&event)) {
-    line.used_at = now;
+    line.used_at = peer.heard_at = now;
     line.uncredited += received->block.data.size();
     news.received.push_back(std::move(*received));
     news.received_via.push_back(via_of(kind));
   } else if (const auto* delivered = std::get_if<BlockDelivered>(&event)) {
-    line.used_at = now;
+    line.used_at = peer.heard_at = now;
     settle(session, peer, delivered->transfer, delivered->bytes, news);
   } else if (auto* changed = std::get_if<CarrierChanged>(&event)) {
     on_changed(peer, line, kind, std::move(*changed), news);

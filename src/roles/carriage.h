@@ -71,6 +71,8 @@ class Carriage {
   void session_up(const SessionInfo& session, const SessionKeys* keys, const std::string& name);
   void session_down(SessionId session);
   void on_message(SessionId session, const Carrier& message, Instant now);
+  // When a carrier last brought something authenticated from there.
+  Instant last_heard(SessionId session) const;
 
   // ---- the asker
   // Large content is about to be asked of it: opens what it is wanted by.
@@ -130,6 +132,7 @@ class Carriage {
     std::map<std::uint32_t, Outgoing> outgoing;
     std::deque<ContentBlock> returned;
     std::size_t returned_bytes = 0;  // of the front one, sent already
+    Instant heard_at{};
   };
 
   ContentCarrier* carrier(std::size_t kind) const;

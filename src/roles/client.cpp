@@ -13,6 +13,8 @@ namespace {
 // what a hub has to queue for one member.
 constexpr std::size_t kMaxInFlight = 8192;
 constexpr Duration kRefusedDelay = 10s;
+// DESIGN, Self-assignment 4.
+constexpr Duration kVerdictPatience = 15s;
 constexpr std::size_t kMaxListing = 10'000'000;  // entries; a hub that lists for ever is cut off
 
 }  // namespace
@@ -20,7 +22,7 @@ constexpr std::size_t kMaxListing = 10'000'000;  // entries; a hub that lists fo
 Client::Client(Replica& replica, Outbox& outbox, Log& log)
     : replica_(replica), outbox_(outbox), log_(log) {}
 
-void Client::follow(SessionId hub, std::uint32_t term) {
+void Client::follow(SessionId hub, std::uint64_t term) {
   leave();
   hub_ = hub;
   term_ = term;
@@ -35,6 +37,8 @@ void Client::leave() {
   listing_.clear();
   differing_.clear();
   in_flight_.clear();
+  unanswered_.clear();
+  waiting_since_.reset();
   wait_until_.clear();
   refused_.clear();
   replica_.remote_unknown();
@@ -125,6 +129,7 @@ void Client::on_verdict(const Verdict& verdict, Instant now) {
   for (const VerdictItem& item : verdict.items) {
     auto at = in_flight_.find(item.name);
     if (at == in_flight_.end()) continue;
+    unanswered_.erase(item.name);
     switch (verdict.kind) {
       case VerdictKind::kAccept:
       case VerdictKind::kConflict:
@@ -142,14 +147,25 @@ void Client::on_verdict(const Verdict& verdict, Instant now) {
         break;
     }
   }
+  note_answered(now);
 }
 
-void Client::on_done(const std::vector<NamedEntry>& published) {
+// It works, however slowly: what is left has its time anew.
+void Client::note_answered(Instant now) {
+  waiting_since_ = unanswered_.empty() ? std::nullopt : std::optional(now);
+}
+
+bool Client::unanswered(Instant now) const {
+  return waiting_since_ && now - *waiting_since_ >= kVerdictPatience;
+}
+
+void Client::on_done(const std::vector<NamedEntry>& published, Instant now) {
   push_due_ = true;
   for (const NamedEntry& named : published) {
     auto at = in_flight_.find(named.name);
     bool ours = at != in_flight_.end() && at->second->version == named.entry->version;
     if (at != in_flight_.end()) in_flight_.erase(at);
+    unanswered_.erase(named.name);
     refused_.erase(named.name);
     wait_until_.erase(named.name);
     if (ours) {
@@ -158,6 +174,7 @@ void Client::on_done(const std::vector<NamedEntry>& published) {
       replica_.set_remote(named.name, named.entry);
     }
   }
+  note_answered(now);
 }
 
 void Client::push(Instant now) {
@@ -180,6 +197,8 @@ void Client::push(Instant now) {
       item.base = PushBase{base->content, base->mode, base->mtime_ns};
     }
     in_flight_[path] = record->local;
+    unanswered_.insert(path);
+    if (!waiting_since_) waiting_since_ = now;
     items.push_back(std::move(item));
   }
   constexpr std::size_t kBaseBytes = 64;

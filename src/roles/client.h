@@ -25,7 +25,7 @@ class Client {
   Client(Replica& replica, Outbox& outbox, Log& log);
 
   // A session with the hub is up. Joins as soon as the first scan is done.
-  void follow(SessionId hub, std::uint32_t term);
+  void follow(SessionId hub, std::uint64_t term);
   void leave();
   bool following() const { return hub_ != 0; }
   SessionId hub() const { return hub_; }
@@ -38,10 +38,12 @@ class Client {
   // False: the message has no place here (the peer's fault).
   bool on_update(const Update& update, Instant now);
   void on_verdict(const Verdict& verdict, Instant now);
-  void on_done(const std::vector<NamedEntry>& published);
+  void on_done(const std::vector<NamedEntry>& published, Instant now);
   void pump(Instant now);
   Instant deadline() const;
   bool idle() const { return in_flight_.empty() && joined_; }
+  // The hub has said nothing for 15 s on something that was pushed to it.
+  bool unanswered(Instant now) const;
   // Everything is done but for what the hub refused for now.
   bool only_refused(Instant now) const;
   // Pushes that the hub refused, with its reason.
@@ -51,12 +53,13 @@ class Client {
   void begin_join();
   void end_join(Instant now);
   void push(Instant now);
+  void note_answered(Instant now);
 
   Replica& replica_;
   Outbox& outbox_;
   Log& log_;
   SessionId hub_ = 0;
-  std::uint32_t term_ = 0;
+  std::uint64_t term_ = 0;
   bool asked_ = false;
   bool joined_ = false;
   std::uint32_t round_ = 0;  // of index_get: answers to an earlier one are late
@@ -73,6 +76,8 @@ class Client {
 
   bool push_due_ = false;
   std::map<std::string, EntryPtr> in_flight_;
+  std::set<std::string> unanswered_;      // of them, those without a verdict
+  std::optional<Instant> waiting_since_;  // for a verdict on any of them
   // A refused version is not pushed again before `until`; another version at once.
   struct Refused {
     EntryPtr entry;

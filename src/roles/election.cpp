@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "roles/term.h"
+
 namespace lansync {
 
 namespace {
 
-// A member that states a term near the end of the range would leave nobody a higher one to claim.
-constexpr std::uint32_t kLargestTerm = 0xF0000000;
 constexpr std::size_t kMaxRosterRows = 2048;
 // A woken hub's sessions may be dead without the transport knowing yet; until it does, the hub
 // counts itself alone, so that a laptop that was away never deposes a group that went on.
@@ -18,6 +18,17 @@ constexpr Duration kWokenDoubt = 5s;
 constexpr Duration kSessionsLast = 10s;
 // For how long after a change of our addresses silence is taken for its effect.
 constexpr Duration kMovedTime = 10s;
+
+// What another node says of hubs, without what cannot be true of any.
+PeerFacts believed(PeerFacts facts) {
+  if (!believable(facts.term)) facts.term = 0;
+  if (believable(facts.hub_term)) return facts;
+  if (is_hub(facts.role)) facts.role = Role::kNone;
+  facts.hub = NodeId{};
+  facts.hub_term = 0;
+  facts.hub_live = false;
+  return facts;
+}
 
 }  // namespace
 
@@ -42,8 +53,9 @@ void Election::set_self(const Rank& self, Instant now) {
   if (!told && phase_ != Phase::kIdle) announce();
 }
 
-void Election::on_facts(const PeerFacts& facts, Instant now) {
+void Election::on_facts(const PeerFacts& said, Instant now) {
   now_ = std::max(now_, now);
+  const PeerFacts facts = believed(said);
   const NodeId node = facts.rank.node;
   Peer* peer = touch(node, now);
   if (peer == nullptr) return;
@@ -59,14 +71,16 @@ void Election::on_facts(const PeerFacts& facts, Instant now) {
     peer->mine = peer->dialling;
     peer->odd_since = Instant{};
     peer->dialling = peer->refused = peer->closed_by_us = false;
+    peer->half_answered = peer->busy = false;
     peer->known = true;
     peer->failures = peer->hub_beacons = peer->unanswered = 0;
     peer->dial_after = peer->out_until = Instant{};
   }
   peer->facts = facts;
-  std::uint32_t stated = std::max(facts.term, facts.hub_term);
-  if (stated < kLargestTerm) term_ = std::max(term_, stated);
-  bool hub = is_hub(facts.role);
+  // Who has a hub needs nobody's word on terms, and who joins takes the hub's.
+  std::uint64_t stated = std::max(facts.term, facts.hub_term);
+  if (seeking() && within_step(stated, term_)) term_ = std::max(term_, stated);
+  bool hub = is_hub(facts.role) && now >= peer->mute_until;
   switch (phase_) {
     case Phase::kIdle:
       break;
@@ -88,14 +102,16 @@ void Election::on_facts(const PeerFacts& facts, Instant now) {
           hub_gone(facts.hub == self_.node ? NodeId{} : facts.hub, true,
                    str(name_of(node), " is no longer the hub"), now);
         } else {
-          hub_term_ = std::max(hub_term_, facts.hub_term);
+          hub_term_ = term_ = facts.hub_term;
           if (first) act(FollowAction{node, hub_term_});
           if (first) announce();
         }
-      } else if (hub && facts.hub_term > hub_term_) {
+      } else if (hub && facts.hub_term > hub_term_ && within_step(facts.hub_term, hub_term_)) {
         follow(node, facts.hub_term, follow_reason(node, facts.hub_term), now);
       } else if (hub && first) {
         act(TellHubHeardAction{node, facts.address});
+      } else if (facts.unanswered) {
+        give_up_mute(now);
       }
       break;
   }
@@ -117,16 +133,15 @@ void Election::on_session_down(const NodeId& node, Instant now) {
   if (phase_ == Phase::kFollowing && node == hub_) dial(node, *peer, now);
 }
 
-void Election::on_claim(const NodeId& node, std::uint32_t term, std::uint32_t members,
+void Election::on_claim(const NodeId& node, std::uint64_t term, std::uint32_t members,
                         Instant now) {
   now_ = std::max(now_, now);
   Peer* peer = find(node);
-  if (peer == nullptr || !peer->in_session || term >= kLargestTerm) return;
+  if (peer == nullptr || !peer->in_session || !believable(term) || now < peer->mute_until) return;
   if (!is_hub(peer->facts.role)) peer->facts.role = Role::kServer;
   peer->facts.hub = node;
   peer->facts.hub_term = term;
   peer->facts.members = members;
-  term_ = std::max(term_, term);
   switch (phase_) {
     case Phase::kIdle:
       break;
@@ -142,14 +157,15 @@ void Election::on_claim(const NodeId& node, std::uint32_t term, std::uint32_t me
       break;
     case Phase::kFollowing: {
       if (node == hub_) {
-        hub_term_ = std::max(hub_term_, term);
+        // Its own word, also when it comes down from a number that somebody had driven up.
+        hub_term_ = term_ = term;
         hub_heard_ = now;
         break;
       }
       const Peer* current = find(hub_);
       bool tie_won = term == hub_term_ && current != nullptr &&
                      outranks(peer->facts.rank, current->facts.rank);
-      if (term > hub_term_ || tie_won)
+      if ((term > hub_term_ && within_step(term, hub_term_)) || tie_won)
         follow(node, term, follow_reason(node, term), now);
       else
         act(TellHubHeardAction{node, peer->facts.address});
@@ -172,7 +188,7 @@ void Election::on_bye(const NodeId& node, const NodeId& successor, Instant now) 
   if (phase_ == Phase::kSeeking && successor.is_zero()) peer->out_until = now + 2s;
 }
 
-void Election::on_roster(const NodeId& from, std::uint32_t term, std::uint32_t number,
+void Election::on_roster(const NodeId& from, std::uint64_t term, std::uint32_t number,
                          const std::vector<RosterEntry>& rows, Instant now) {
   now_ = std::max(now_, now);
   if (phase_ != Phase::kFollowing || from != hub_) return;
@@ -197,15 +213,20 @@ void Election::on_hub_heard(Instant now) {
   update_live(now);
 }
 
-void Election::term_durable(std::uint32_t term, Instant now) {
+void Election::on_hub_carried(Instant now) {
+  if (phase_ != Phase::kFollowing || now <= hub_carried_) return;
+  hub_carried_ = now;
+  update_live(now_);
+}
+
+void Election::term_durable(std::uint64_t term, Instant now) {
   now_ = std::max(now_, now);
   if (term != pending_term_) return;
   pending_term_ = 0;
   if (phase_ == Phase::kClaiming) {
     become_hub(term, now);
   } else if (phase_ == Phase::kHub) {
-    hub_term_ = std::max(hub_term_, term);
-    term_ = std::max(term_, term);
+    hub_term_ = term_ = term;
     act(BecomeHubAction{hub_term_, role_});
     announce();
   }
@@ -283,6 +304,22 @@ void Election::on_in_sync(bool in_sync, Instant now) {
   if (phase_ == Phase::kFollowing) announce();
 }
 
+void Election::set_stuck(bool stuck, Instant now) {
+  now_ = std::max(now_, now);
+  if (stuck == stuck_) return;
+  stuck_ = stuck;
+  if (stuck) give_up_stuck(now);
+}
+
+void Election::set_unanswered(bool unanswered, Instant now) {
+  now_ = std::max(now_, now);
+  if (unanswered == unanswered_) return;
+  unanswered_ = unanswered;
+  unanswered_since_ = now;
+  announce();
+  if (unanswered) give_up_mute(now);
+}
+
 void Election::set_full(bool full, Instant now) {
   now_ = std::max(now_, now);
   if (full == full_) return;
@@ -323,7 +360,7 @@ Instant Election::deadline() const {
     case Phase::kHub:
       return now_ + 500ms;
     case Phase::kFollowing: {
-      Instant silence = hub_heard_ + options_.hub_silence;
+      Instant silence = hub_seen() + options_.hub_silence;
       return silence > now_ ? std::min(silence, now_ + 500ms) : now_ + 50ms;
     }
   }
@@ -340,14 +377,14 @@ std::optional<NodeId> Election::hub() const {
   return std::nullopt;
 }
 
-std::uint32_t Election::term() const {
+std::uint64_t Election::term() const {
   return phase_ == Phase::kHub || phase_ == Phase::kFollowing ? hub_term_ : term_;
 }
 
 bool Election::seeking() const { return phase_ == Phase::kSeeking || phase_ == Phase::kClaiming; }
 
 bool Election::hub_live(Instant now) const {
-  return phase_ == Phase::kFollowing && now - hub_heard_ < options_.hub_silence;
+  return phase_ == Phase::kFollowing && now - hub_seen() < options_.hub_silence;
 }
 
 std::string Election::why_role() const { return why_; }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "roles/election.h"
+#include "roles/term.h"
 
 namespace lansync {
 
@@ -25,6 +26,10 @@ constexpr Duration kHubBeaconLife = 35s;
 constexpr Duration kDampingSpan = 60s;
 constexpr std::size_t kCalmChanges = 3;
 constexpr Duration kLongestDamping = 30s;
+// DESIGN, Self-assignment 4: so many others have to say that the hub gives no verdicts.
+constexpr std::size_t kOthersUnanswered = 2;
+constexpr std::size_t kOthersAsked = 3;
+constexpr Duration kMuteTime = 60s;
 
 }  // namespace
 
@@ -46,8 +51,10 @@ Election::Context Election::context(bool with_heard, bool with_self) const {
   if (with_self) count(self_.manual);
   for (const auto& [node, peer] : peers_) {
     bool member = peer.in_session && peer.facts.hub == self_.node;
+    // What strangers' beacons say orders the candidates of a search, and decides nothing else.
     bool heard =
         with_heard && !peer.refused && node != seek_.lost_hub &&
+        (trusted(peer) || phase_ == Phase::kSeeking) &&
         (peer.in_session || (peer.heard != Instant{} && now_ - peer.heard < kHubBeaconLife));
     if (member || heard) count(peer.facts.rank.manual);
   }
@@ -68,11 +75,10 @@ bool Election::damped(Instant now) const {
   return now - hub_changes_.back() < std::min<Duration>(kLongestDamping, 2s * (1 << step));
 }
 
-void Election::become_hub(std::uint32_t term, Instant now) {
+void Election::become_hub(std::uint64_t term, Instant now) {
   phase_ = Phase::kHub;
   hub_ = self_.node;
-  hub_term_ = term;
-  term_ = std::max(term_, term);
+  hub_term_ = term_ = term;
   roster_.clear();
   roster_number_ = roster_term_ = 0;
   serverless_ = false;
@@ -89,7 +95,7 @@ void Election::become_hub(std::uint32_t term, Instant now) {
   announce();
 }
 
-std::string Election::follow_reason(const NodeId& node, std::uint32_t term) const {
+std::string Election::follow_reason(const NodeId& node, std::uint64_t term) const {
   if (phase_ == Phase::kFollowing)
     return str(name_of(node), " is the hub (its term ", term, " is the highest)");
   if (!seek_.lost_hub.is_zero())
@@ -97,15 +103,14 @@ std::string Election::follow_reason(const NodeId& node, std::uint32_t term) cons
   return str(name_of(node), " is the hub (it was here first, or ranks better)");
 }
 
-void Election::follow(const NodeId& node, std::uint32_t term, std::string why, Instant now) {
+void Election::follow(const NodeId& node, std::uint64_t term, std::string why, Instant now) {
   // The copy: `node` may be a part of what is cleared below.
   const NodeId hub = node;
   why_ = std::move(why);
   phase_ = Phase::kFollowing;
   role_ = Role::kClient;
   hub_ = hub;
-  hub_term_ = term;
-  term_ = std::max(term_, term);
+  hub_term_ = term_ = term;
   pending_term_ = 0;
   hub_heard_ = now;
   announced_live_ = true;
@@ -125,7 +130,7 @@ void Election::step_down(const NodeId& successor, bool is_hub_now, Instant now) 
     const PeerFacts& facts = find(node)->facts;
     rows.push_back({node, facts.boot, facts.name, facts.address});
   }
-  std::uint32_t term = hub_term_;
+  std::uint64_t term = hub_term_;
   const Peer* next = find(successor);
   note_hub_change(now);
   act(StepDownAction{successor, next == nullptr ? Address{} : next->facts.address});
@@ -149,6 +154,8 @@ void Election::step_down(const NodeId& successor, bool is_hub_now, Instant now) 
 // Both sides compute this from what each stated in the session, so they agree but for a count that
 // changes in flight; the claims that follow carry fresh ones.
 bool Election::we_stay(const Peer& other) const {
+  if (stuck_) return false;
+  if (now_ < other.mute_until) return true;
   std::uint32_t ours = members();
   if (ours != other.facts.members) return ours > other.facts.members;
   return outranks(self_, other.facts.rank);
@@ -159,8 +166,16 @@ void Election::meet(const NodeId& node, Instant now) {
   if (other == nullptr || !other->in_session || pending_term_ != 0) return;
   if (met_at_ != Instant{} && now - met_at_ < kMeetAgain) return;
   met_at_ = now;
-  if (we_stay(*other)) {
-    pending_term_ = std::max({term_, other->facts.hub_term, other->facts.term}) + 1;
+  const std::uint64_t theirs = other->facts.hub_term;
+  if (!within_step(theirs, hub_term_)) return;  // the higher one of two so far apart yields
+  if (!within_step(hub_term_, theirs)) {
+    // A claim above ours would be too high to depose the other: whoever stays, the group goes on
+    // with the lower numbers.
+    if (!we_stay(*other)) return step_down(node, true, now);
+    pending_term_ = theirs + 1;
+    act(PersistTermAction{pending_term_});
+  } else if (we_stay(*other)) {
+    pending_term_ = term_above(hub_term_, theirs);
     act(PersistTermAction{pending_term_});
   } else {
     // The other claims when it has computed the same. Until then we stay, so that there never is a
@@ -169,7 +184,8 @@ void Election::meet(const NodeId& node, Instant now) {
   }
 }
 
-void Election::on_rival_claim(const NodeId& node, std::uint32_t term, Instant now) {
+void Election::on_rival_claim(const NodeId& node, std::uint64_t term, Instant now) {
+  if (!within_step(term, hub_term_)) return meet(node, now);
   std::erase_if(counter_claims_, [&](Instant at) { return now - at >= kCounterClaimSpan; });
   bool stay = we_stay(*find(node));
   bool tired = counter_claims_.size() >= kMostCounterClaims && term > hub_term_;
@@ -179,7 +195,7 @@ void Election::on_rival_claim(const NodeId& node, std::uint32_t term, Instant no
   }
   if (stay && pending_term_ <= term) {
     counter_claims_.push_back(now);
-    pending_term_ = std::max(term_, term) + 1;
+    pending_term_ = term_above(hub_term_, term);
     act(PersistTermAction{pending_term_});
   }
 }
@@ -236,7 +252,9 @@ bool Election::hand_over(Instant now) {
 bool Election::give_way(Instant now) {
   if (members() > 1) return false;
   for (auto& [node, peer] : peers_) {
-    if (peer.in_session || peer.refused || peer.failures == 0 || peer.hub_beacons < 2) continue;
+    // A stranger's word that there is a hub moves nobody (it may be forged each second).
+    if (peer.in_session || peer.refused || !peer.tagged || peer.busy) continue;
+    if (peer.failures == 0 || peer.hub_beacons < 2) continue;
     if (!is_hub(peer.facts.role) || now - peer.hub_evidence >= kHubBeaconLife) continue;
     if (peer.odd_since == Instant{} || now - peer.odd_since < options_.hub_answer) continue;
     if (!outranks(peer.facts.rank, self_)) continue;
@@ -249,12 +267,35 @@ bool Election::give_way(Instant now) {
   return false;
 }
 
+// DESIGN, Self-assignment 4: our index cannot be written, so nothing that is pushed to us becomes
+// the group's. Whoever ranks best among the members has the group; nobody of them need be in sync.
+bool Election::give_up_stuck(Instant now) {
+  if (phase_ != Phase::kHub || !stuck_) return false;
+  std::vector<NodeId> order = ranked_members();
+  if (order.empty()) return false;
+  log_.warn(str("this node cannot write its index: ", name_of(order.front()), " shall be the hub"));
+  step_down(order.front(), false, now);
+  return true;
+}
+
 void Election::hub_step(Instant now) {
+  if (give_up_stuck(now)) return;
   settle_role(now);
   if (hand_over(now) || give_way(now)) return;
   for (auto& [node, peer] : peers_)
     if (peer.in_session && is_hub(peer.facts.role)) meet(node, now);
+  dial_heard_hubs(now);
   close_idle(now);
+}
+
+void Election::dial_heard_hubs(Instant now) {
+  std::vector<NodeId> strangers;
+  for (const auto& [node, peer] : peers_) {
+    bool heard = peer.hub_evidence != Instant{} && now - peer.hub_evidence < kHubBeaconLife;
+    if (heard && !peer.in_session && !peer.refused && !trusted(peer) && is_hub(peer.facts.role))
+      strangers.push_back(node);
+  }
+  dial_strangers(strangers, now);
 }
 
 std::vector<NodeId> Election::ranked_members() const {
@@ -308,6 +349,7 @@ void Election::hub_gone(const NodeId& successor, bool clean, std::string why, In
   }
   log_.info(str("no hub: ", why));
   seek(!clean, lost, !roster_.empty(), now);
+  seek_.mute = peer != nullptr && now < peer->mute_until;
   claim_why_ = str(why, "; next in its roster");
   if (successor == self_.node && may_claim()) {
     claim_why_ = why;
@@ -322,7 +364,7 @@ void Election::hub_gone(const NodeId& successor, bool clean, std::string why, In
 }
 
 void Election::follower_step(Instant now) {
-  if (now >= listen_until_ && now - hub_heard_ >= options_.hub_silence) {
+  if (now >= listen_until_ && now - hub_seen() >= options_.hub_silence) {
     hub_gone(NodeId{}, false, str(name_of(hub_), " went silent"), now);
     return;
   }
@@ -331,7 +373,35 @@ void Election::follower_step(Instant now) {
   if (hub != nullptr && !hub->in_session) dial(hub_, *hub, now);
   Duration doubt = now < moved_until_ ? kDoubtMoved : kDoubt;
   if (hub != nullptr && hub->in_session && now - hub_heard_ >= doubt) redial_hub(*hub, now);
-  if (!bridge(now)) close_idle(now);
+  if (unanswered_) {
+    give_up_mute(now);
+  } else if (!bridge(now)) {
+    close_idle(now);
+  }
+}
+
+// DESIGN, Self-assignment 4: a hub whose loop runs and whose disk does not is heard by everybody
+// and serves nobody. One member alone may be the one that is wrong: two others have to say the
+// same. True if the hub was given up.
+bool Election::give_up_mute(Instant now) {
+  if (phase_ != Phase::kFollowing || !unanswered_) return false;
+  std::size_t others = 0;
+  for (const auto& [node, peer] : peers_)
+    if (peer.in_session && peer.facts.unanswered && peer.facts.hub == hub_) ++others;
+  if (others >= kOthersUnanswered) {
+    if (Peer* hub = find(hub_)) hub->mute_until = now + kMuteTime;
+    unanswered_ = false;
+    hub_gone(NodeId{}, false,
+             str(name_of(hub_), " has given no verdict for 15 s, here and at ", others, " others"),
+             now);
+    return true;
+  }
+  std::size_t asked = 0;
+  for (const RosterEntry& row : roster_) {
+    Peer* peer = row.node == self_.node ? nullptr : find(row.node);
+    if (peer != nullptr && asked < kOthersAsked && dial(row.node, *peer, now)) ++asked;
+  }
+  return false;
 }
 
 // We reach our hub, and a node (or a hub) that cannot reach it: only we can join the two (DESIGN,
@@ -352,6 +422,9 @@ bool Election::bridge(Instant now) {
     if (!other_hub && !orphan) continue;
     if (peer.odd_since == Instant{}) peer.odd_since = now;
     if (now - peer.odd_since < after) continue;
+    // A claim above both would be too high for one of them.
+    const std::uint64_t theirs = peer.facts.hub_term;
+    if (!within_step(theirs, hub_term_) || (other_hub && !within_step(hub_term_, theirs))) continue;
     if (!peer.in_session) {
       dial(node, peer, now);
     } else if (now - peer.session_since >= kBridgeMeetTime) {

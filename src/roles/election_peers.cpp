@@ -10,7 +10,6 @@ namespace {
 
 // reliability.md §4.1, step 0: what strangers' beacons may cost.
 constexpr Duration kStrangerInterval = 10s;
-constexpr std::size_t kStrangerDialsPerSecond = 4;
 constexpr Duration kMemberInterval = 400ms;
 // The transport ends a dial by itself; this only keeps one whose end was never told from blocking.
 constexpr Duration kDialTimeout = 6s;
@@ -27,9 +26,14 @@ constexpr Duration kHeardLife = 80s;
 constexpr Duration kSilenceThatResets = 4s;
 // Answers to seek beacons come in handfuls; beacons this far apart show a hub that goes on.
 constexpr Duration kSeparateBeacons = 2500ms;
+// Another boot id of a stranger is news, but not each second.
+constexpr Duration kForgiveInterval = 10s;
+constexpr std::size_t kMaxWays = 8;
 
 Duration backoff(DialFailure failure, int failures, bool member) {
-  bool no_answer = failure == DialFailure::kNoAnswer || failure == DialFailure::kBusy;
+  // Its refusal is of this moment: guesses at its password, or too many who come at once.
+  if (failure == DialFailure::kBusy) return 500ms;
+  bool no_answer = failure == DialFailure::kNoAnswer || failure == DialFailure::kNoHandshake;
   if (no_answer && failures <= 1) return 1s;
   if (no_answer && member)
     return std::min<Duration>(kLongestMemberBackoff, 1s * (1 << std::min(failures - 1, 8)));
@@ -79,14 +83,8 @@ void Election::on_beacon(const PeerFacts& facts, bool tag_valid, bool seeking, I
   Peer* peer = touch(node, now);
   if (peer == nullptr) return;
   bool first = peer->heard == Instant{};
-  if (!peer->in_session && peer->facts.boot != facts.boot && (tag_valid || !peer->known)) {
-    // Another start of that node: what we know of failures belongs to the last one.
-    peer->failures = 0;
-    peer->dial_after = Instant{};
-    peer->out_until = Instant{};
-    peer->refused = false;
-    peer->hub_beacons = 0;
-  }
+  if (!peer->in_session && peer->facts.boot != facts.boot && (tag_valid || !peer->known))
+    forgive(*peer, now);
   if (!first && now - peer->heard > kSilenceThatResets && !peer->refused) {
     peer->failures = 0;
     peer->dial_after = std::min(peer->dial_after, now);
@@ -98,36 +96,59 @@ void Election::on_beacon(const PeerFacts& facts, bool tag_valid, bool seeking, I
   peer->hears_us = facts.hears_us;
   peer->tagged = tag_valid;
   peer->seeking = seeking;
-  // What a node said inside a session is not overruled by a beacon that anybody can make.
+  // What a node said inside a session is not overruled by a beacon that anybody can make; nor is
+  // the address at which a member is known.
   if (!peer->in_session) {
     PeerFacts kept = peer->facts;
     peer->facts = facts;
     peer->facts.hub = kept.hub;
-    peer->facts.hub_live = false;
+    peer->facts.hub_live = peer->facts.unanswered = false;
+    if (peer->known && !tag_valid && kept.address.port != 0) peer->facts.address = kept.address;
   }
-  bool hub_beacon = is_hub(facts.role) && !peer->in_session;
-  if (hub_beacon && now - peer->hub_evidence >= kSeparateBeacons) ++peer->hub_beacons;
-  if (hub_beacon) peer->hub_evidence = now;
-  if (phase_ == Phase::kHub && hub_beacon) {
-    if (peer->odd_since == Instant{}) peer->odd_since = now;
-    dial(node, *peer, now);
+  if (is_hub(facts.role) && !peer->in_session) hear_hub(node, *peer, facts.address, now);
+}
+
+// Another start of that node: what we know of failures belongs to the last one.
+void Election::forgive(Peer& peer, Instant now) {
+  if (peer.forgiven_at != Instant{} && now - peer.forgiven_at < kForgiveInterval) return;
+  peer.forgiven_at = now;
+  peer.failures = 0;
+  peer.dial_after = peer.out_until = peer.mute_until = Instant{};
+  peer.refused = peer.half_answered = peer.busy = false;
+  peer.hub_beacons = 0;
+}
+
+// Its beacon says that it is a hub, and we have no session with it.
+void Election::hear_hub(const NodeId& node, Peer& peer, const Address& address, Instant now) {
+  if (now - peer.hub_evidence >= kSeparateBeacons) ++peer.hub_beacons;
+  peer.hub_evidence = now;
+  if (phase_ == Phase::kHub) {
+    if (peer.odd_since == Instant{}) peer.odd_since = now;
+    // A stranger of a host that was dialled already waits for its turn, in hub_step().
+    if (trusted(peer) || strangers_.last(address.ip) == Instant{}) dial(node, peer, now);
   }
-  if (phase_ == Phase::kFollowing && hub_beacon && node != hub_) {
-    // One word each 3 s in all: who can forge beacons must not fill our session with the hub.
-    bool due = !peer->told_once || now - peer->told >= 3s;
-    if (due && (!told_ever_ || now - last_told_ >= 1s)) {
-      peer->told_once = told_ever_ = true;
-      peer->told = last_told_ = now;
-      act(TellHubHeardAction{node, facts.address});
+  if (phase_ == Phase::kFollowing && node != hub_) {
+    // Of strangers one word a second in all: who can forge beacons must not fill our session with
+    // the hub, nor keep us from telling of a node that has the group's key.
+    bool due = !peer.told_once || now - peer.told >= 3s;
+    if (due && (peer.tagged || !told_ever_ || now - last_told_ >= 1s)) {
+      peer.told_once = true;
+      peer.told = now;
+      if (!peer.tagged) {
+        told_ever_ = true;
+        last_told_ = now;
+      }
+      act(TellHubHeardAction{node, address});
     }
   }
-  if (phase_ == Phase::kSeeking && hub_beacon) seek_step(now);
+  if (phase_ == Phase::kSeeking) seek_step(now);
 }
 
 void Election::on_goodbye(const NodeId& node, Instant now) {
   now_ = std::max(now_, now);
   Peer* peer = find(node);
-  if (peer == nullptr) return;
+  // Of a session that lives the node itself says when it ends: a beacon may be an old one.
+  if (peer == nullptr || peer->in_session) return;
   peer->facts.role = Role::kNone;
   peer->hub_evidence = Instant{};
   peer->out_until = now + 10s;
@@ -150,16 +171,21 @@ void Election::on_hub_hint(const NodeId& node, const Address& address, Instant n
   }
   Peer* peer = touch(node, now);
   if (peer == nullptr || peer->in_session) return;
-  peer->facts.address = address;
-  peer->known = true;
+  // Where a member is known to be is not overruled by what another one heard.
+  if (!trusted(*peer) || peer->facts.address.port == 0) {
+    peer->facts.address = address;
+  } else if (peer->heard_at.size() < kMaxWays &&
+             std::find(peer->heard_at.begin(), peer->heard_at.end(), address) ==
+                 peer->heard_at.end()) {
+    peer->heard_at.push_back(address);
+  }
   if (phase_ == Phase::kHub || phase_ == Phase::kSeeking) dial(node, *peer, now);
 }
 
-bool Election::within_budget(Instant now) {
-  std::erase_if(untagged_dials_, [&](Instant at) { return now - at >= 1s; });
-  if (untagged_dials_.size() >= kStrangerDialsPerSecond) return false;
-  untagged_dials_.push_back(now);
-  return true;
+void Election::on_stranger_hint(const Address& address, Instant now) {
+  now_ = std::max(now_, now);
+  if (phase_ != Phase::kHub && phase_ != Phase::kSeeking) return;
+  if (address.port != 0 && strangers_.take_hint(address, now)) act(DialAction{NodeId{}, address});
 }
 
 // True if a session is there or may still come of a dial.
@@ -168,10 +194,10 @@ bool Election::dial(const NodeId& node, Peer& peer, Instant now) {
   if (peer.facts.address.port == 0 || now < peer.dial_after) return false;
   bool member = trusted(peer);
   // The one retry after 1 s is part of the same attempt (a lost packet, not a new hint).
-  bool retry = peer.failures == 1;
+  bool retry = peer.failures == 1 || peer.busy;
   Duration interval = member ? kMemberInterval : kStrangerInterval;
   if (peer.dialled_once && !retry && now - peer.last_dial < interval) return false;
-  if (!member && !within_budget(now)) return false;
+  if (!member && !strangers_.take(peer.facts.address.ip, now)) return false;
   peer.dialling = true;
   peer.dialled_once = true;
   peer.last_dial = now;
@@ -236,12 +262,29 @@ std::vector<SilentNode> Election::silent(Instant now) const {
   for (const auto& [node, peer] : peers_) {
     if (peer.in_session || peer.refused || peer.unanswered == 0 || peer.heard == Instant{})
       continue;
-    if (now - peer.heard >= kHeardLife) continue;
+    if (now - peer.heard >= kHeardLife || peer.busy) continue;
     found.push_back({name_of(node), peer.facts.address, peer.hears_us, is_hub(peer.facts.role)});
   }
   std::stable_sort(found.begin(), found.end(),
                    [](const SilentNode& a, const SilentNode& b) { return a.is_hub > b.is_hub; });
   return found;
+}
+
+std::string Election::kept_out(Instant now) const {
+  const Peer* best = nullptr;
+  for (const auto& [node, peer] : peers_) {
+    if (peer.in_session) return {};
+    if (peer.refused || !is_hub(peer.facts.role) || peer.heard == Instant{}) continue;
+    if (now - peer.heard >= kHeardLife || (peer.unanswered == 0 && !peer.busy)) continue;
+    if (best == nullptr ||
+        std::tuple(peer.tagged, peer.half_answered || peer.busy, peer.heard) >
+            std::tuple(best->tagged, best->half_answered || best->busy, best->heard))
+      best = &peer;
+  }
+  if (best == nullptr) return {};
+  SilentNode hub{name_of(best->facts.rank.node), best->facts.address, best->hears_us, true};
+  if (best->busy) return why_busy(hub);
+  return str(why_silent(hub, ports()), ": ", silence_advice(hub, ports()));
 }
 
 void Election::dial_static(Instant now) {
@@ -273,13 +316,17 @@ void Election::on_dial_failed(const NodeId& node, const Address& address, DialFa
     bool same = node.is_zero() ? peer.facts.address == address : id == node;
     if (!same || peer.in_session) continue;
     // One way of several: the attempt has failed when the last of them has.
-    bool no_answer = failure == DialFailure::kNoAnswer;
+    bool no_answer = failure == DialFailure::kNoAnswer || failure == DialFailure::kNoHandshake;
     if (peer.dialling && no_answer && peer.ways_open > 0) --peer.ways_open;
     if (peer.dialling && no_answer && dial_next_way(id, peer, now)) continue;
     if (peer.dialling && no_answer && peer.ways_open > 0) continue;
     peer.dialling = false;
-    peer.failures++;
-    peer.unanswered++;
+    peer.busy = failure == DialFailure::kBusy;
+    peer.half_answered = failure == DialFailure::kNoHandshake || peer.busy;
+    if (!peer.busy) {
+      peer.failures++;
+      peer.unanswered++;
+    }
     peer.dial_after = now + backoff(failure, peer.failures, trusted(peer));
     if (failure == DialFailure::kWrongPassword || failure == DialFailure::kProtocol ||
         failure == DialFailure::kSelf) {

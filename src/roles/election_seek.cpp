@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "roles/election.h"
+#include "roles/term.h"
 
 namespace lansync {
 
@@ -55,7 +56,8 @@ void Election::seek_step(Instant now) {
   if (!may_claim()) {
     seek_.succession = false;
     if (now - seek_.started >= options_.seek_time)
-      refuse("no hub was heard, and --role client never becomes one");
+      refuse(stuck_ ? "this node cannot write its index, so another one has to be the hub"
+                    : "no hub was heard, and --role client never becomes one");
     return;
   }
   if (ask_others(now) || damped(now)) return;
@@ -66,7 +68,7 @@ void Election::seek_step(Instant now) {
 bool Election::join_hub_in_session(Instant now) {
   const Peer* best = nullptr;
   for (const auto& [node, peer] : peers_) {
-    if (!peer.in_session || !is_hub(peer.facts.role)) continue;
+    if (!peer.in_session || !is_hub(peer.facts.role) || now < peer.mute_until) continue;
     if (best == nullptr || peer.facts.hub_term > best->facts.hub_term ||
         (peer.facts.hub_term == best->facts.hub_term &&
          outranks(peer.facts.rank, best->facts.rank)))
@@ -78,36 +80,62 @@ bool Election::join_hub_in_session(Instant now) {
   return true;
 }
 
-// Dials the hubs that were heard in this search. While one is heard we do not claim, even if it
-// never answers: a second server would be worse than a clear complaint.
+// Rule 1: whose silence keeps us from becoming hub ourselves. At first every hub's that is heard.
+// After `hub_answer` only that of one that has the group's key, or of one from whose address a
+// cookie came, so that something is there; and the latter, which could be anybody's, no longer once
+// we know of members: with them we have a group of our own.
+bool Election::holds_up(const Peer& peer, bool members_heard, Instant now) const {
+  if (peer.tagged || now - seek_.started < options_.hub_answer) return true;
+  return peer.half_answered && !members_heard;
+}
+
+// Dials the hubs that were heard in this search, and says whether one of them holds up a claim. A
+// second server would be worse than a clear complaint.
 bool Election::hub_is_heard(Instant now) {
   bool early = now - seek_.started < 60s;
-  bool tagged_heard = false;
+  bool members_heard = false;
   for (const auto& [node, peer] : peers_)
-    tagged_heard |= peer.tagged && peer.heard >= seek_.started;
+    members_heard |= peer.in_session || (peer.tagged && peer.heard >= seek_.started);
   std::size_t dialled = 0;
   bool held = false;
   NodeId silent;
+  std::vector<NodeId> strangers;
   for (auto& [node, peer] : peers_) {
     if (peer.in_session || peer.refused || !is_hub(peer.facts.role)) continue;
     if (peer.hub_evidence == Instant{} || peer.hub_evidence < seek_.started) continue;
+    if (now < peer.mute_until) continue;
     // A hub that beacons on but never answers may not hear us: only its own rhythm counts.
     bool deaf = peer.failures > 0 && peer.hub_beacons >= 2;
     if (now - peer.hub_evidence >= (early && !deaf ? kHubLife : kHubLifeLater)) continue;
-    bool waited = now - seek_.started >= options_.hub_answer;
-    // Once members are heard, a beacon without their tag is a stranger's.
-    if (tagged_heard && !trusted(peer) && waited) continue;
+    if (!trusted(peer)) {
+      strangers.push_back(node);
+    } else if (dialled < kHubsDialled && dial(node, peer, now)) {
+      ++dialled;
+    }
+    if (!holds_up(peer, members_heard, now)) continue;
     held = true;
-    silent = node;
-    if (dialled < kHubsDialled && dial(node, peer, now)) ++dialled;
+    if (silent.is_zero() || peer.tagged) silent = node;
   }
+  if (held && now - seek_.started >= options_.hub_answer) add_seekers(strangers, now);
+  dial_strangers(strangers, now);
   if (held && now - seek_.started >= options_.hub_answer) refuse_silent(silent);
   return held;
+}
+
+// The host that was dialled longest ago first: who forges many has one turn, as the real one.
+void Election::dial_strangers(const std::vector<NodeId>& nodes, Instant now) {
+  std::vector<std::pair<Instant, NodeId>> order;
+  for (const NodeId& node : nodes)
+    order.emplace_back(strangers_.last(find(node)->facts.address.ip), node);
+  std::sort(order.begin(), order.end());
+  for (const auto& [last, node] : order)
+    if (Peer* peer = find(node)) dial(node, *peer, now);
 }
 
 void Election::refuse_silent(const NodeId& node) {
   const Peer& peer = *find(node);
   SilentNode hub{name_of(node), peer.facts.address, peer.hears_us, true};
+  if (peer.busy) return refuse(why_busy(hub));
   refuse(str(why_silent(hub, ports()), ": ", silence_advice(hub, ports())));
 }
 
@@ -117,6 +145,8 @@ bool Election::others_have_hub(Instant now) {
     if (!peer.in_session || !peer.facts.hub_live || peer.facts.hub.is_zero()) continue;
     const NodeId hub_id = peer.facts.hub;
     if (hub_id == self_.node || hub_id == node) continue;
+    // It is live, and of no use: that is why we look for another.
+    if (seek_.mute && hub_id == seek_.lost_hub) continue;
     Peer* hub = find(hub_id);
     if (hub != nullptr && hub->in_session) continue;  // it told us itself that it is not the hub
     if (hub != nullptr) dial(hub_id, *hub, now);
@@ -126,6 +156,26 @@ bool Election::others_have_hub(Instant now) {
     return true;
   }
   return false;
+}
+
+// A node that cannot make its term durable would only keep the others waiting.
+bool Election::may_claim() const {
+  if (self_.manual == ManualRole::kClient) return false;
+  return !stuck_ || std::none_of(peers_.begin(), peers_.end(),
+                                 [](const auto& item) { return item.second.in_session; });
+}
+
+// While a hub that does not answer holds us up: with somebody else who looks for one we would be a
+// group. In one order with the hubs, or those would take every turn.
+void Election::add_seekers(std::vector<NodeId>& strangers, Instant now) const {
+  std::vector<NodeId> seekers;
+  for (const auto& [node, peer] : peers_) {
+    if (peer.in_session) return;
+    bool seeks = peer.seeking && !peer.refused && !is_hub(peer.facts.role) &&
+                 peer.heard != Instant{} && now - peer.heard < kSeekerLife;
+    if (seeks) seekers.push_back(node);
+  }
+  strangers.insert(strangers.end(), seekers.begin(), seekers.end());
 }
 
 bool Election::await_successor(Instant now) {
@@ -166,7 +216,7 @@ bool Election::await_row(Instant now) {
 bool Election::is_candidate(const Peer& peer, Instant now) const {
   if (peer.refused || peer.facts.rank.manual == ManualRole::kClient) return false;
   if (now < peer.out_until) return false;
-  if (peer.in_session) return !peer.facts.hub_live;
+  if (peer.in_session) return !peer.facts.hub_live || (seek_.mute && peer.facts.unanswered);
   if (!peer.seeking || peer.heard == Instant{} || now - peer.heard >= kSeekerLife) return false;
   return trusted(peer) || peer.dialling || now - seek_.started < kStrangersPatience;
 }
@@ -227,11 +277,11 @@ bool Election::ask_others(Instant now) {
   return now - seek_.asked_at < options_.dial_patience;
 }
 
-void Election::claim(std::uint32_t above, Instant now) {
+void Election::claim(std::uint64_t above, Instant now) {
   phase_ = Phase::kClaiming;
   if (now - seek_.started >= 10s) seek_.started = now;
   hub_ = NodeId{};
-  pending_term_ = std::max(term_, above) + 1;
+  pending_term_ = next_term(std::max(term_, above));
   act(PersistTermAction{pending_term_});
 }
 

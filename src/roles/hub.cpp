@@ -23,7 +23,7 @@ constexpr std::size_t kMaxQueuedOffers = 64;  // a path; each member has one pus
 Hub::Hub(Replica& replica, Outbox& outbox, Log& log)
     : replica_(replica), outbox_(outbox), log_(log) {}
 
-void Hub::start(std::uint32_t term, std::uint64_t seq, Instant now) {
+void Hub::start(std::uint64_t term, std::uint64_t seq, Instant now) {
   acting_ = true;
   term_ = term;
   seq_ = seq;

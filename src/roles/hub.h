@@ -28,9 +28,9 @@ class Hub {
   Hub(Replica& replica, Outbox& outbox, Log& log);
 
   // Begins a reign: what this disk holds is the group's tree.
-  void start(std::uint32_t term, std::uint64_t seq, Instant now);
+  void start(std::uint64_t term, std::uint64_t seq, Instant now);
   void stop();
-  void set_term(std::uint32_t term) { term_ = term; }
+  void set_term(std::uint64_t term) { term_ = term; }
   bool acting() const { return acting_; }
   std::uint64_t seq() const { return seq_; }
   // The sequence at which `path` was published, as far as this reign knows: who is in sync at it or
@@ -103,7 +103,7 @@ class Hub {
   Log& log_;
   bool acting_ = false;
   bool identity_doubt_ = false;
-  std::uint32_t term_ = 0;
+  std::uint64_t term_ = 0;
   std::uint64_t seq_ = 0;
   std::map<SessionId, Member> members_;
   std::map<std::string, Candidate> candidates_;

@@ -11,6 +11,8 @@ namespace {
 constexpr Duration kHousekeeping = 1h;
 // So long without us and the others have chosen another hub (Election::Options::hub_silence).
 constexpr Duration kAway = 2s;
+// DESIGN, Self-assignment 4: a hub that cannot commit for so long names a successor.
+constexpr Duration kStuckCommit = 10s;
 constexpr std::int64_t kLongAwayNs = 365LL * 24 * 3600 * 1'000'000'000;
 
 std::uint64_t number(const std::string& text) {
@@ -95,9 +97,9 @@ void Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   options.self.node = node_;
   options.self.disk_log2 = config_.disk_log2;
   options.self.has_data = index.totals().files > 0;
-  options.self.term = static_cast<std::uint32_t>(number(index.meta("sync_term")));
+  options.self.term = number(index.meta("sync_term"));
   options.self.seq = number(index.meta("sync_seq"));
-  options.term = static_cast<std::uint32_t>(number(index.meta("term")));
+  options.term = number(index.meta("term"));
   options.port = config_.port;
   last_rank_ = options.self;
   election_ = std::make_unique<Election>(options, parts_.log);
@@ -129,8 +131,9 @@ void Node::turn(Instant now) {
   if (NodeId hub = election_->hub().value_or(NodeId{}); !hub.is_zero() && hub != node_) {
     SessionId session = session_of(hub);
     if (session != 0) election_->on_hub_heard(transport_->last_heard(session));
+    if (session != 0) election_->on_hub_carried(carriage_->last_heard(session));
   }
-  for (std::uint32_t term : durable_terms_) election_->term_durable(term, now);
+  for (std::uint64_t term : durable_terms_) election_->term_durable(term, now);
   durable_terms_.clear();
   election_->tick(now);
   run_elections(now);
@@ -203,7 +206,15 @@ void Node::take_discovery_events(Instant now) {
         break;
       }
       case DiscoveryEvent::Kind::kGoodbye:
-        election_->on_goodbye(event.node, now);
+        // Without a tag anybody may have said it.
+        if (event.tag_valid) {
+          election_->on_goodbye(event.node, now);
+        } else {
+          election_->on_expired(event.node, now);
+        }
+        break;
+      case DiscoveryEvent::Kind::kHint:
+        election_->on_stranger_hint(event.address, now);
         break;
       case DiscoveryEvent::Kind::kExpired:
         election_->on_expired(event.node, now);
@@ -249,7 +260,7 @@ void Node::perform(const ElectionAction& action, Instant now) {
     outbox_->send_urgent(session, Bye{close->reason, NodeId{}});
     transport_->close(session);
   } else if (const auto* persist = std::get_if<PersistTermAction>(&action)) {
-    std::uint32_t term = persist->term;
+    std::uint64_t term = persist->term;
     replica_->index().set_meta("term", std::to_string(term));
     replica_->commit_then([this, term] { durable_terms_.push_back(term); });
   } else if (const auto* become = std::get_if<BecomeHubAction>(&action)) {
@@ -342,7 +353,7 @@ void Node::update_self(Instant now) {
   bool alone = sessions_.empty() && discovery_->neighbours().empty();
   rank.manual = replica_->paused() && !alone ? ManualRole::kClient : config_.manual;
   rank.has_data = index.totals().files > 0;
-  rank.term = static_cast<std::uint32_t>(number(index.meta("sync_term")));
+  rank.term = number(index.meta("sync_term"));
   rank.seq = number(index.meta("sync_seq"));
   if (!same_rank(rank, last_rank_)) {
     last_rank_ = rank;
@@ -406,6 +417,8 @@ bool Node::in_sync() const {
 
 void Node::note_sync(Instant now) {
   election_->set_full(replica_->short_of_room(now), now);
+  election_->set_stuck(replica_->commit_waits(now) >= kStuckCommit, now);
+  election_->set_unanswered(client_->unanswered(now), now);
   // From the moment in which the first pull begins, a disk that is too small is one that fills.
   bool begun = client_->joined() ? !replica_->room().waits() : hub_->has_members();
   if (begun && replica_->index().meta("pulled").empty()) {

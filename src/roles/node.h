@@ -364,6 +364,7 @@ class Node final : public SessionEvents,
   std::string version_refusal(int theirs) const;
   std::string version_notice() const;
   std::string same_host_notice() const;
+  std::string kept_out() const;
   void start_guard(Instant now);
   void look_at_networks(Instant now);
   void hear(const Neighbour& neighbour, Instant now);
@@ -445,8 +446,8 @@ class Node final : public SessionEvents,
   Rank last_rank_;
   bool hub_lost_ = false;
   bool last_in_sync_ = false;
-  std::uint32_t durable_term_ = 0;  // term whose persistence was answered by the index
-  std::vector<std::uint32_t> durable_terms_;
+  std::uint64_t durable_term_ = 0;  // term whose persistence was answered by the index
+  std::vector<std::uint64_t> durable_terms_;
   std::vector<Wait> waits_;
   std::map<Token, Callback<DoctorFacts>> examinations_;
   NetworkFacts network_;

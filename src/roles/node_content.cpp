@@ -60,7 +60,7 @@ bool Node::on_done(SessionId id, const Done& done) {
     if (!fetcher_->on_end(id, TransferResult{end.transfer, end.ok, end.md5, end.reason}))
       return false;
   }
-  if (!done.published.empty() && client_->hub() == id) client_->on_done(done.published);
+  if (!done.published.empty() && client_->hub() == id) client_->on_done(done.published, now_);
   return true;
 }
 

@@ -122,6 +122,10 @@ NodeState Node::state_and_reason(std::string& reason) const {
     if (std::string notice = version_notice(); !notice.empty()) reason += str("; ", notice);
     return NodeState::kSeeking;
   }
+  if (std::string out = kept_out(); !out.empty()) {
+    reason = network_.problem.empty() ? out : network_.problem;
+    return NodeState::kSeeking;
+  }
   if (!fetcher_->pause_reason().empty()) {
     reason = fetcher_->pause_reason();
     return NodeState::kSyncing;
@@ -381,6 +385,7 @@ void Node::check_waits(Instant now) {
       wait.fallback_at = now + 100ms;
     }
     if (!wait.noticed || known_nodes() < wait.peers || !in_sync()) continue;
+    if (!kept_out().empty()) continue;
     if (!hub_->acting()) {
       // Everything that the hub had said before this moment has to be here too.
       if (wait.marked_with != client_->hub()) {

@@ -81,7 +81,7 @@ struct StatusReport {
   Role role = Role::kNone;
   std::string why_role;
   std::optional<HubReport> hub;  // ourselves on the hub
-  std::uint32_t term = 0;
+  std::uint64_t term = 0;
   NodeState state = NodeState::kSeeking;
   std::string reason;  // what is wrong or awaited, and what to do; "" when in sync
   std::string folder;  // absolute path

@@ -10,6 +10,9 @@ namespace {
 // An idle machine that was carried elsewhere with its interface up has another gateway.
 constexpr Duration kLookAtNetworks = 30s;
 constexpr Duration kSameHostTold = 10min;
+// Of a refusal by somebody who is not heard (--peer): it is dialled each 30 s.
+constexpr Duration kRefusalLife = 100s;
+constexpr std::size_t kNamedRefusals = 3;
 
 }  // namespace
 
@@ -80,6 +83,11 @@ std::vector<PeerReport> Node::peers() {
   for (const auto& [node, neighbour] : discovery_->neighbours()) {
     if (!neighbour.beacon.tag_valid && lost_.contains(node)) continue;
     by_node[node] = report_of(node, neighbour.beacon.role, neighbour.address, PeerState::kKnown);
+    if (auto at = refusals_.find(neighbour.address); at != refusals_.end()) {
+      by_node[node].state = PeerState::kRefused;
+      by_node[node].name = neighbour.beacon.name;
+      by_node[node].why = at->second.why;
+    }
     if (!guard_->is_stranger(node)) continue;
     by_node[node].state = PeerState::kRefused;
     by_node[node].name = neighbour.beacon.name;
@@ -124,9 +132,12 @@ void Node::add_turned_away(std::vector<PeerReport>& out) const {
     add(address, foreign.version, version_refusal(foreign.version));
     out.back().id = foreign.node;
   }
+  std::set<Address> heard;
+  for (const auto& [node, neighbour] : discovery_->neighbours()) heard.insert(neighbour.address);
   for (const auto& [address, refusal] : refusals_) {
     // Heard as well as dialled: one row.
     if (refusal.other_version && other_version.contains(address.ip)) continue;
+    if (heard.contains(address)) continue;
     add(address, refusal.protocol, refusal.why);
   }
 }
@@ -149,6 +160,33 @@ std::string Node::version_notice() const {
   std::string more = theirs.size() > 1 ? str(" (and ", theirs.size() - 1, " more)") : std::string();
   const auto& [ip, version] = *theirs.begin();
   return str("not in sync with ", ip_to_string(ip), more, ": ", version_refusal(version));
+}
+
+// While nodes of this group's name refuse this one, or do not answer, and nobody else is reached,
+// nobody's folder may pass for in sync (CONTRACT, status). Empty: it is not so.
+std::string Node::kept_out() const {
+  for (const auto& [id, peer] : sessions_)
+    if (peer.hello) return {};
+  std::map<Address, std::string> names;
+  for (const auto& [node, neighbour] : discovery_->neighbours())
+    names[neighbour.address] = printable(neighbour.beacon.name, 64);
+  std::string refusing;
+  std::size_t count = 0;
+  for (const auto& [address, refusal] : refusals_) {
+    auto at = names.find(address);
+    if (at == names.end() && now_ - refusal.at >= kRefusalLife) continue;
+    if (refusal.other_version || ++count > kNamedRefusals) continue;
+    refusing += str(refusing.empty() ? "" : ", ",
+                    at == names.end() || at->second.empty() ? to_string(address) : at->second);
+  }
+  if (count > kNamedRefusals) refusing += str(" and ", count - kNamedRefusals, " more");
+  if (count > 0) {
+    return str(refusing, count == 1 ? " has" : " have", " another password for the group ",
+               printable(config_.group, 64), config_.open ? " (this node has none)" : "",
+               ": start this node with theirs (--password-file FILE, or $LANSYNC_PASSWORD)");
+  }
+  if (std::string notice = version_notice(); !notice.empty()) return notice;
+  return election_->kept_out(now_);
 }
 
 std::string Node::same_host_notice() const {

@@ -51,6 +51,7 @@ void Node::on_session_up(const SessionInfo& session) {
   if (content_dials_.erase(session.address) > 0 && session.outgoing)
     content_sessions_.insert(session.id);
   refusals_.erase(session.address);
+  discovery_->session_up(session.node, session.boot);
   ask_session_up(session);
   if (session.outgoing) send_hello(session.id, false);
 }
@@ -77,7 +78,10 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
     if (reason == CloseReason::kTimeout && hub_->acting()) discovery_->search_lost(now_);
   }
   ask_session_down(id, peer.info.node, reason);
-  if (session_of(peer.info.node) == 0) election_->on_session_down(peer.info.node, now_);
+  if (session_of(peer.info.node) == 0) {
+    discovery_->session_down(peer.info.node);
+    election_->on_session_down(peer.info.node, now_);
+  }
   update_sources();
 }
 
@@ -153,6 +157,7 @@ Hello Node::make_hello(bool answer) const {
   hello.hub_live = election_->hub_live(now_);
   hello.in_sync = last_in_sync_;
   hello.full = election_->full();
+  hello.unanswered = election_->unanswered();
   if (is_hub(election_->role())) hello.beacon_key = beacon_key_;
   return hello;
 }
@@ -184,6 +189,7 @@ PeerFacts Node::facts_of(const Peer& peer) const {
   facts.members = hello.members;
   facts.in_sync = hello.in_sync;
   facts.full = hello.full;
+  facts.unanswered = hello.unanswered;
   return facts;
 }
 

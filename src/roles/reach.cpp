@@ -22,6 +22,12 @@ std::string why_silent(const SilentNode& node, const OurPorts& ports) {
              ") does not arrive, or its answers do not come back");
 }
 
+std::string why_busy(const SilentNode& node) {
+  return str(printable(node.name, 64), " (", ip_to_string(node.address.ip),
+             ") answers, but takes no new node at this moment: too many come at once, or too many "
+             "with another password; it is asked again by itself");
+}
+
 std::string silence_advice(const SilentNode& node, const OurPorts& ports) {
   std::string there = printable(node.name, 64);
   std::string way_round =

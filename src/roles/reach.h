@@ -29,6 +29,8 @@ struct OurPorts {
 std::string session_ports(std::uint16_t port);
 // What is the matter, in one line.
 std::string why_silent(const SilentNode& node, const OurPorts& ports);
+// It answers, and takes nobody just now.
+std::string why_busy(const SilentNode& node);
 // What to do about it.
 std::string silence_advice(const SilentNode& node, const OurPorts& ports);
 

@@ -411,6 +411,7 @@ void Replica::start_commit(Instant now) {
   if (index_.dirty()) index_.set_meta("edit_count", std::to_string(counter_.last()));
   if (commit_running_) return;
   if (!index_.dirty() && after_commit_.empty() && settled_.empty()) return;
+  if (!uncommitted_since_) uncommitted_since_ = now;
   if (auto at = retry_.find(""); at != retry_.end() && now < at->second) return;
   commit_running_ = true;
   auto batch = std::make_shared<IndexBatch>(index_.take_batch());
@@ -432,6 +433,7 @@ void Replica::start_commit(Instant now) {
           retry_[""] = clock_.now() + 5s;
           return;
         }
+        uncommitted_since_.reset();
         if (retry_.erase("") > 0) clear_problem(std::string(kPrivateDirectory));
         for (const auto& done : *after) done();
         if (!events_) return;

@@ -277,6 +277,10 @@ class Replica final : public ContentLocator {
   void drop_old_tombstones();
   // Commits what is dirty and calls `done` when it is durable.
   void commit_then(std::function<void()> done);
+  // Something has waited for so long to be committed, without success.
+  Duration commit_waits(Instant now) const {
+    return uncommitted_since_ ? now - *uncommitted_since_ : Duration::zero();
+  }
   // Nothing on its way that would change the local tree: it may be digested.
   bool tree_at_rest() const { return applies_running_ == 0 && changes_.empty(); }
   // The work of planning, in paths, since the start.
@@ -492,6 +496,7 @@ class Replica final : public ContentLocator {
   Instant short_until_{};
   int applies_running_ = 0;
   bool commit_running_ = false;
+  std::optional<Instant> uncommitted_since_;
   std::vector<std::string> settled_;  // agreed on disk, row not yet durable
   std::vector<std::function<void()>> after_commit_;
   std::uint64_t trash_counter_ = 0;

@@ -32,6 +32,7 @@ bool Dialer::on_event(const DialEvent& event, const Send& send, Instant now) {
   }
   if (event.kind != DialEvent::Kind::kCookie || !dial.shown.empty()) return false;
   dial.shown = event.packet;
+  dial.cookie = true;
   dial.next_send = now + kAskInterval;
   send(event.address, dial.shown);
   return true;
@@ -47,7 +48,9 @@ std::vector<Dialer::Over> Dialer::service(Instant now, const Send& send) {
       dial.ends = now + kDialTimeout;
     }
     if (now >= dial.ends) {
-      over.push_back({it->first, dial.busy ? DialFailure::kBusy : DialFailure::kNoAnswer});
+      DialFailure failure = dial.cookie ? DialFailure::kNoHandshake : DialFailure::kNoAnswer;
+      if (dial.busy) failure = DialFailure::kBusy;
+      over.push_back({it->first, failure});
       filter_->end_dial(it->first);
       it = dials_.erase(it);
       continue;
@@ -81,11 +84,6 @@ Instant Dialer::deadline() const {
 void Dialer::connected(const Address& address) {
   auto it = dials_.find(address);
   if (it != dials_.end()) it->second.quiet = true;
-}
-
-void Dialer::delay(const Address& address, Duration by) {
-  auto it = dials_.find(address);
-  if (it != dials_.end()) it->second.ends += by;
 }
 
 void Dialer::remove(const Address& address) {

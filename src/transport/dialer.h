@@ -2,7 +2,7 @@
 // cookie is asked for (LSH1), comes back (LSC1), and is shown again (LSA1). InterceptFilter makes
 // and checks the datagrams; this decides when they go out.
 //
-// Invariant: one dial an address, each over kDialTimeout after its first service (delay() apart).
+// Invariant: one dial an address, each over kDialTimeout after its first service.
 // No socket and no clock in it: EnetEndpoint drives it and sends what it gives out.
 #pragma once
 
@@ -47,17 +47,16 @@ class Dialer {
   Instant deadline() const;
   // ENet has the connection: nothing more to resend.
   void connected(const Address& address);
-  // The guess budget makes it wait; its time limit moves by as much.
-  void delay(const Address& address, Duration by);
   // The dial came to an end of another kind.
   void remove(const Address& address);
 
  private:
   struct Dial {
-    bool begun = false;  // service() has seen it: `ends` and `next_send` are set
-    bool quiet = false;  // connected
-    bool busy = false;   // the other side said so, last
-    Bytes shown;         // LSA1, once there is a cookie
+    bool begun = false;   // service() has seen it: `ends` and `next_send` are set
+    bool quiet = false;   // connected
+    bool cookie = false;  // something answers there
+    bool busy = false;    // the other side said so, last
+    Bytes shown;          // LSA1, once there is a cookie
     int asked = 0;
     Instant next_send;
     Instant ends;

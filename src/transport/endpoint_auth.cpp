@@ -14,6 +14,8 @@ namespace {
 
 // M3 is due 5 s after CONNECT (reliability.md §4, Limits).
 constexpr Duration kHandshakeTimeout = 5s;
+// While guesses are limited strangers come one at a time, and must not keep the place.
+constexpr Duration kTightTimeout = 2s;
 // Both sides of a session say something each 500 ms. One that was silent for longer may have lost
 // its way, and must not keep out the session that comes by another.
 constexpr Duration kSilentSession = 600ms;
@@ -116,7 +118,11 @@ void EnetEndpoint::on_dial_connected(Link& link) {
   dialer_.connected(link.info.address);
   link.stage = Link::Stage::kHandshake;
   link.due = now_ + kHandshakeTimeout;
-  charge(link);
+  if (!budget_.admit_dial(link.info.address.ip, now_)) {
+    end_handshake(link, DialFailure::kBusy, EndCode::kClosed);
+    return;
+  }
+  queue_plain(link, link.handshake->start());
 }
 
 void EnetEndpoint::on_accepted(ENetPeer* peer) {
@@ -124,44 +130,25 @@ void EnetEndpoint::on_accepted(ENetPeer* peer) {
   const Address address = from_enet(peer->address);
   Link& link = add_link(peer, address, false);
   link.stage = Link::Stage::kHandshake;
-  link.due = now_ + kHandshakeTimeout;
   link.member = filter_.proven_member(address, now_);
-  charge(link);
+  const bool tight = !link.member && budget_.tight(now_);
+  link.due = now_ + (tight ? kTightTimeout : kHandshakeTimeout);
 }
 
-// Every handshake is a guess at the password, by whoever began it.
-void EnetEndpoint::charge(Link& link) {
-  const GuessBudget::Admission admission = budget_.admit(link.info.address.ip, link.member, now_);
-  if (!admission.allowed) {
-    end_handshake(link, DialFailure::kBusy, EndCode::kBusy);
-    return;
-  }
-  link.charged = true;
-  if (admission.delay > Duration::zero()) {
-    link.held = true;
-    link.hold_until = now_ + admission.delay;
-    if (link.info.outgoing) dialer_.delay(link.info.address, admission.delay);
-    return;
-  }
-  if (link.info.outgoing) queue_plain(link, link.handshake->start());
-}
-
-void EnetEndpoint::release_held(Link& link) {
-  link.held = false;
-  if (link.info.outgoing) {
-    queue_plain(link, link.handshake->start());
-  } else if (!link.held_message.empty()) {
-    on_handshake_message(link, std::exchange(link.held_message, {}));
-  }
+// Of M3 the responder learns whether the other has the password, and the other by its answer; of M3
+// again, which M2 makes us send, the responder that we dialled. From there on it is a guess.
+bool EnetEndpoint::may_judge(Link& link, ByteView message) {
+  constexpr std::uint8_t kM2 = 2;
+  constexpr std::uint8_t kM3 = 3;
+  if (link.member || link.charged || message.empty()) return true;
+  if (message[0] != (link.info.outgoing ? kM2 : kM3)) return true;
+  link.charged = budget_.judge(link.info.address.ip, link.info.outgoing, now_);
+  return link.charged;
 }
 
 void EnetEndpoint::on_handshake_message(Link& link, ByteView message) {
-  if (link.held) {
-    if (!link.held_message.empty() || message.size() > kMaxHandshakeBytes) {
-      break_off(link, "a handshake that does not wait");
-    } else {
-      link.held_message.assign(message.begin(), message.end());
-    }
+  if (!may_judge(link, message)) {
+    end_handshake(link, DialFailure::kBusy, EndCode::kBusy);
     return;
   }
   Handshake::Step step = link.handshake->on_message(message);
@@ -277,12 +264,16 @@ void EnetEndpoint::drop_dials_to(const Link& link) {
 // --- Ends of handshakes ---
 
 void EnetEndpoint::settle_charge(Link& link, bool good) {
-  if (!std::exchange(link.charged, false)) return;
-  if (good) {
-    budget_.succeeded(link.info.address.ip, link.member);
+  const std::uint32_t ip = link.info.address.ip;
+  if (!std::exchange(link.charged, false)) {
+    if (!good && !link.info.outgoing && !link.member) budget_.wasted(ip, now_);
     return;
   }
-  if (budget_.failed())
+  if (good) {
+    budget_.succeeded(ip, link.info.outgoing, now_);
+    return;
+  }
+  if (budget_.failed(ip, link.info.outgoing, now_))
     log_->warn(str(budget_.failures(),
                    " handshakes have failed: somebody may be guessing the group's password; last ",
                    to_string(link.info.address)));
@@ -317,7 +308,7 @@ void EnetEndpoint::on_handshake_refused(Link& link, EndCode code, int version) {
     bury(link, EndCode::kClosed);
     return;
   }
-  auto failure = DialFailure::kNoAnswer;
+  auto failure = DialFailure::kNoHandshake;
   switch (code) {
     case EndCode::kTimeout:
       break;

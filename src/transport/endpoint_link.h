@@ -43,12 +43,8 @@ struct EnetEndpoint::Link {
   Instant due = kNever;                 // when this stage is given up
   EndCode end_code = EndCode::kClosed;  // kClosing: what to tell the other side
   bool member = false;                  // accepted on a valid member proof
-  bool charged = false;                 // the guess budget holds a token for it
+  bool charged = false;                 // it is a guess at the password, and not settled yet
   bool authenticated = false;           // the filter was told
-  // The guess budget lets it go on only then: M1 goes out, or what came first is looked at.
-  Instant hold_until{};
-  bool held = false;
-  Bytes held_message;
   SendQueue queue;
   Instant heard;
   std::unique_ptr<Handshake> handshake;

@@ -66,7 +66,9 @@ EnetEndpoint::EnetEndpoint(const EndpointOptions& options, ENetHost* host, Sessi
       random_(&random),
       log_(&log),
       filter_(random),
-      dialer_(filter_, random) {}
+      dialer_(filter_, random) {
+  filter_.set_budget(budget_);
+}
 
 EnetEndpoint::~EnetEndpoint() {
   endpoints().erase(host_);
@@ -273,17 +275,13 @@ void EnetEndpoint::service_link(Link& link) {
     case Link::Stage::kConnecting:
       break;  // the dial's own time limit
     case Link::Stage::kHandshake:
-      if (link.held && now_ >= link.hold_until) {
-        release_held(link);
-      } else if (now_ >= link.due) {
-        end_handshake(link, DialFailure::kNoAnswer, EndCode::kViolation);
-      }
+      if (now_ >= link.due) end_handshake(link, DialFailure::kNoHandshake, EndCode::kViolation);
       break;
     case Link::Stage::kConfirmed:
       if (link.queue.empty()) {
         session_up(link);
       } else if (now_ >= link.due) {
-        end_handshake(link, DialFailure::kNoAnswer, EndCode::kViolation);
+        end_handshake(link, DialFailure::kNoHandshake, EndCode::kViolation);
       }
       break;
     case Link::Stage::kUp:

@@ -132,8 +132,7 @@ class EnetEndpoint final : public SessionTransport {
   void connect(const Address& address);
   void on_dial_connected(Link& link);
   void on_accepted(_ENetPeer* peer);
-  void charge(Link& link);
-  void release_held(Link& link);
+  bool may_judge(Link& link, ByteView message);
   void on_handshake_message(Link& link, ByteView message);
   void on_handshake_failed(Link& link, HandshakeFailure failure, bool has_last_word);
   void on_established(Link& link);

@@ -1,13 +1,23 @@
-// How fast passwords can be tried (reliability.md §4.1, limits). Each handshake costs a token of
-// its address (5, then 1 a minute) and of the group (60, then 1 a second), and gets it back when
-// the peer proves the password. An empty address bucket refuses, an empty group bucket only delays
-// by up to 2 s, and proven members pass both, so that a guesser cannot lock members out. Invariant:
-// bounded memory under any number of addresses. Driven by the endpoint, on both sides.
+// How fast passwords can be tried (DESIGN, Security: failed handshakes). A guess is a handshake
+// that comes so far that one side learns whether the other has the password: the responder looks at
+// M3, the initiator sends it.
+//
+// Invariant: at most kMaxFailures guesses fail in any minute, whoever makes them and from however
+// many addresses, in both directions together; bounded memory. Within that,
+//  · the first kFreeFailures of a minute are anybody's, so that a mistyped password is told;
+//  · after them only a newcomer may try, each kSpacing: an address that never failed and asked for
+//    the first time less than kNewcomerAge ago, the newest first. Who guesses from hundreds of
+//    addresses has used them up after the first seconds, and a machine that comes then has its
+//    turn.
+// A right password costs nothing; a valid member proof, and an address that we dial and that proved
+// itself before, pass beside all this. Driven by the endpoint and its filter.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <optional>
 
 #include "base/time.h"
 
@@ -20,12 +30,6 @@ class TokenBucket {
   TokenBucket(std::int64_t capacity, Duration interval);
   // Takes one if there is one.
   bool take(Instant now);
-  // Takes one even if that leaves a debt, of at most `max_debt` tokens; returns how long until the
-  // debt is paid (0: there was one).
-  Duration take_or_owe(Instant now, std::int64_t max_debt);
-  void give_back();
-  bool full(Instant now);
-  std::int64_t whole(Instant now);  // tokens now, rounded down
 
  private:
   void refill(Instant now);
@@ -39,28 +43,57 @@ class TokenBucket {
 class GuessBudget {
  public:
   static constexpr std::size_t kMaxAddresses = 1024;
+  static constexpr std::size_t kMaxFailures = 6;
+  static constexpr std::size_t kFreeFailures = 3;
+  static constexpr Duration kWindow = 60s;
+  static constexpr Duration kSpacing = 8s;
+  static constexpr Duration kNewcomerAge = 10s;
   static constexpr std::uint64_t kAlarmEach = 100;
 
-  struct Admission {
-    bool allowed = true;
-    Duration delay{};  // answer M1 (or dial) only after this
-  };
-
-  GuessBudget() : group_(60, 1s) {}
-  // A handshake with `ip` is about to run: takes the tokens. `member`: a valid member_proof.
-  Admission admit(std::uint32_t ip, bool member, Instant now);
-  // It reached a valid M3 (responder) or M4 (initiator): gives them back.
-  void succeeded(std::uint32_t ip, bool member);
-  // It ended otherwise, for whatever reason. True if it is time for an alarm: each 100 failures.
-  bool failed();
+  // A stranger at `ip` asks for a handshake, and `in_flight` of other strangers are under way.
+  // False: it is to come again in a moment.
+  bool admit(std::uint32_t ip, std::size_t in_flight, Instant now);
+  // The same for a dial of ours.
+  bool admit_dial(std::uint32_t ip, Instant now);
+  // One side is about to learn whether the other has the password. False: it must not. Of a dial
+  // the other side learns it first, and may never tell: it counts as failed until it succeeded.
+  bool judge(std::uint32_t ip, bool outgoing, Instant now);
+  void succeeded(std::uint32_t ip, bool outgoing, Instant now);
+  // True if it is time for an alarm: each 100 failures.
+  bool failed(std::uint32_t ip, bool outgoing, Instant now);
+  // A handshake that ended before anything was learned by it.
+  void wasted(std::uint32_t ip, Instant now);
+  // The free failures of the last minute are used up.
+  bool tight(Instant now);
 
   std::uint64_t failures() const { return failures_; }
-  std::size_t addresses() const { return addresses_.size(); }
+  std::size_t addresses() const { return hosts_.size(); }
 
  private:
-  void make_room(Instant now);
-  TokenBucket group_;
-  std::map<std::uint32_t, TokenBucket> addresses_;
+  struct Host {
+    Instant first{};  // asked for the first time
+    Instant last{};   // and for the last
+    std::optional<Instant> failed;
+    Instant admitted{};   // as a newcomer
+    bool proven = false;  // we dialled it and it had the password
+    int strikes = 0;      // failures since
+    int wasted = 0;       // lately
+    Instant wasted_at{};
+  };
+  Host& host(std::uint32_t ip, Instant now);
+  bool newcomer(const Host& host, Instant now) const;
+  bool first_in_line(const Host& host, Instant now) const;
+  bool slot_open(Instant now);
+  static bool trusted(const Host& host);
+
+  std::map<std::uint32_t, Host> hosts_;
+  struct Failure {
+    Instant at{};
+    std::uint32_t ip = 0;
+    bool pending = false;  // a dial that may yet succeed
+  };
+  std::deque<Failure>::iterator pending(std::uint32_t ip);
+  std::deque<Failure> window_;  // of the last minute, the newest last
   std::uint64_t failures_ = 0;
 };
 

@@ -171,7 +171,7 @@ FilterVerdict InterceptFilter::on_cookie_answer(const Address& from, const Cooki
   if (!issuer_.valid(from, answer.nonce, answer.cookie, now)) return reject();
   // A proof under another key is no crime: the group's key may just have changed.
   bool member = beacon_key_ && member_proof_valid(*beacon_key_, answer);
-  if (!room_for(from, member)) return answer_busy(answer.nonce);
+  if (!room_for(from, member, now)) return answer_busy(answer.nonce);
   allowed_.allow(from, answer.nonce, member, now);
   return {FilterAction::kDrop, {}};
 }
@@ -189,7 +189,7 @@ FilterVerdict InterceptFilter::inspect_connect(const Address& from, ByteView com
       if (half.connect_id == fields.connect_id) return {FilterAction::kPass, {}};
   const AllowList::Entry* entry = allowed_.find(from, now);
   if (entry == nullptr) return reject();
-  if (!room_for(from, entry->member)) return answer_busy(entry->nonce);
+  if (!room_for(from, entry->member, now)) return answer_busy(entry->nonce);
   if (!(entry->member ? member_rate_ : stranger_rate_).take(now)) return answer_busy(entry->nonce);
   peers_[from].half_open.push_back({fields.connect_id, entry->member, now});
   ++(entry->member ? members_ : strangers_);
@@ -198,13 +198,24 @@ FilterVerdict InterceptFilter::inspect_connect(const Address& from, ByteView com
 
 // Members and strangers have places of their own, also those of one address: who fills the
 // strangers' from a host that a member shares keeps no member out.
-bool InterceptFilter::room_for(const Address& from, bool member) const {
+bool InterceptFilter::room_for(const Address& from, bool member, Instant now) {
+  if (!member && budget_ != nullptr && !budget_->admit(from.ip, in_flight(now), now)) return false;
   if ((member ? members_ >= kMaxMembers : strangers_ >= kMaxStrangers)) return false;
   std::size_t same = 0;
   for (auto it = peers_.lower_bound({from.ip, 0}); it != peers_.end() && it->first.ip == from.ip;
        ++it)
     for (const HalfOpen& half : it->second.half_open) same += half.member == member ? 1 : 0;
   return same < kMaxEachIp;
+}
+
+// Strangers' handshakes that may still come to their end: one takes milliseconds.
+std::size_t InterceptFilter::in_flight(Instant now) const {
+  if (strangers_ == 0) return 0;
+  std::size_t count = 0;
+  for (const auto& [address, peer] : peers_)
+    for (const HalfOpen& half : peer.half_open)
+      count += !half.member && now - half.since < kInFlightLife ? 1 : 0;
+  return count;
 }
 
 void InterceptFilter::drop_half_open(Peer& peer, std::size_t index) {
@@ -218,7 +229,10 @@ void InterceptFilter::expire(Instant now) {
   for (auto it = peers_.begin(); it != peers_.end();) {
     Peer& peer = it->second;
     for (std::size_t i = peer.half_open.size(); i-- > 0;)
-      if (now - peer.half_open[i].since >= kHalfOpenLife) drop_half_open(peer, i);
+      if (now - peer.half_open[i].since >= kHalfOpenLife) {
+        if (budget_ != nullptr && !peer.half_open[i].member) budget_->wasted(it->first.ip, now);
+        drop_half_open(peer, i);
+      }
     if (now >= peer.answer_until) peer.dialled = false;
     if (now >= peer.linger_until) peer.lingering = false;
     bool idle = peer.half_open.empty() && peer.sessions == 0 && !peer.dialled && !peer.lingering;

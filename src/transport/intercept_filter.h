@@ -53,15 +53,18 @@ class InterceptFilter {
   static constexpr std::size_t kMaxMembers = 200;   // half-open, with it
   static constexpr std::size_t kMaxEachIp = 4;      // of each of the two kinds
   static constexpr Duration kHalfOpenLife = 6s;     // M3 is due 5 s after CONNECT
-  static constexpr Duration kAnswerLife = 10s;      // of expect_answer()
-  static constexpr Duration kLinger = 5s;           // after on_closed(): the last ACKs
-  static constexpr std::size_t kMaxDials = 1024;    // cookies asked for and not answered
+  static constexpr Duration kInFlightLife = 2500ms;
+  static constexpr Duration kAnswerLife = 10s;    // of expect_answer()
+  static constexpr Duration kLinger = 5s;         // after on_closed(): the last ACKs
+  static constexpr std::size_t kMaxDials = 1024;  // cookies asked for and not answered
   static constexpr std::uint32_t kMaxMtu = 1400;
   static constexpr std::size_t kChecksumBytes = 4;
 
   // `checksum`: host->checksum is set (4 bytes after ENet's header).
   explicit InterceptFilter(RandomSource& random, bool checksum = true);
 
+  // Strangers then have to pass it too. It outlives the filter.
+  void set_budget(GuessBudget& budget) { budget_ = &budget; }
   // From then on our LSA1 proves membership, and those of others can.
   void set_beacon_key(const BeaconKey& key) { beacon_key_ = key; }
 
@@ -109,7 +112,8 @@ class InterceptFilter {
   FilterVerdict inspect_cookie(const Address& from, ByteView datagram, Instant now);
   FilterVerdict on_cookie_answer(const Address& from, const CookieAnswer& answer, Instant now);
   FilterVerdict inspect_connect(const Address& from, ByteView commands, Instant now);
-  bool room_for(const Address& from, bool member) const;
+  bool room_for(const Address& from, bool member, Instant now);
+  std::size_t in_flight(Instant now) const;
   void on_challenge(const Address& from, const CookieChallenge& challenge);
   void on_busy(const Address& from);
   void expire(Instant now);
@@ -128,6 +132,7 @@ class InterceptFilter {
   std::map<Address, Peer> peers_;
   std::size_t strangers_ = 0;
   std::size_t members_ = 0;
+  GuessBudget* budget_ = nullptr;
   TokenBucket stranger_rate_;
   TokenBucket member_rate_;
   Instant next_expiry_{};

@@ -51,15 +51,16 @@ struct Hello {
   bool full_replica = true;
   bool has_data = false;
   std::uint8_t disk_log2 = 0;
-  std::uint32_t term = 0;       // highest term this node knows
-  std::uint32_t sync_term = 0;  // hub term and sequence at which it was last in sync
+  std::uint64_t term = 0;       // highest term this node knows
+  std::uint64_t sync_term = 0;  // hub term and sequence at which it was last in sync
   std::uint64_t seq = 0;
   std::uint32_t members = 0;   // hub: sessions of members, itself included
   std::uint16_t port = 0;      // ENet's
   NodeId hub;                  // whom it follows; itself if hub; zero if none
-  std::uint32_t hub_term = 0;  // that hub's term
+  std::uint64_t hub_term = 0;  // that hub's term
   bool in_sync = false;        // with that hub: it hands over only to such a node
   bool full = false;           // its disk has no room for what came lately
+  bool unanswered = false;     // that hub has given no verdict for 15 s
   bool hub_live = false;       // has heard that hub, authenticated, within the last 2 s
   std::optional<BeaconKey> beacon_key;
   bool operator==(const Hello&) const = default;
@@ -67,7 +68,7 @@ struct Hello {
 
 // "I am the hub of term N." Counts only inside a session; durable at the sender before it is sent.
 struct Claim {
-  std::uint32_t term = 0;
+  std::uint64_t term = 0;
   std::uint32_t members = 0;
 };
 
@@ -80,7 +81,7 @@ struct RosterRow {
 };
 // The hub's numbered list of members, best successor first (the hub itself is not in it).
 struct Roster {
-  std::uint32_t term = 0;
+  std::uint64_t term = 0;
   std::uint32_t number = 0;
   std::vector<RosterRow> rows;
 };
@@ -138,7 +139,7 @@ struct NamedEntry {
 // The hub's word on entries. `snapshot`: the complete content of the buckets listed since the last
 // message with `buckets`; entries of those buckets that are not in it are unknown to the hub.
 struct Update {
-  std::uint32_t term = 0;
+  std::uint64_t term = 0;
   std::uint64_t seq = 0;    // the hub's sequence after this batch
   std::uint32_t round = 0;  // snapshot: of the index_get that it answers
   bool snapshot = false;    // part of the answer to index_get

@@ -149,10 +149,10 @@ std::vector<NamedEntry> read_entries(std::span<const Object> list, Fault& fault)
 
 // ---- one function for each type; `in` holds the message's own fields, `type` being field 0
 
-constexpr std::array<std::string_view, 19> kHelloNames = {
-    "type",     "name",    "program",   "role", "manual",  "replica", "data",
-    "disk",     "term",    "sync_term", "seq",  "members", "port",    "hub",
-    "hub_term", "in_sync", "live",      "key",  "full"};
+constexpr std::array<std::string_view, 20> kHelloNames = {
+    "type",     "name",    "program",   "role", "manual",  "replica",   "data",
+    "disk",     "term",    "sync_term", "seq",  "members", "port",      "hub",
+    "hub_term", "in_sync", "live",      "key",  "full",    "unanswered"};
 
 Message read_hello(Fields& in, bool answer) {
   Hello m;
@@ -164,24 +164,25 @@ Message read_hello(Fields& in, bool answer) {
   m.full_replica = in.flag(5);
   m.has_data = in.flag(6);
   m.disk_log2 = in.number<std::uint8_t>(7, 63);
-  m.term = in.number<std::uint32_t>(8);
-  m.sync_term = in.number<std::uint32_t>(9);
+  m.term = in.number<std::uint64_t>(8);
+  m.sync_term = in.number<std::uint64_t>(9);
   m.seq = in.number(10, kMaxSeq);
   m.members = in.number<std::uint32_t>(11);
   m.port = in.number<std::uint16_t>(12);
   m.hub = in.id<NodeId>(13);
-  m.hub_term = in.number<std::uint32_t>(14);
+  m.hub_term = in.number<std::uint64_t>(14);
   m.in_sync = in.flag(15);
   m.hub_live = in.flag(16);
   if (in.has(17)) m.beacon_key = in.id<BeaconKey>(17);
   if (in.has(18)) m.full = in.flag(18);
+  if (in.has(19)) m.unanswered = in.flag(19);
   return m;
 }
 
 constexpr std::array<std::string_view, 3> kClaimNames = {"type", "term", "members"};
 
 Message read_claim(Fields& in) {
-  return Claim{in.number<std::uint32_t>(1), in.number<std::uint32_t>(2)};
+  return Claim{in.number<std::uint64_t>(1), in.number<std::uint32_t>(2)};
 }
 
 constexpr std::array<std::string_view, 4> kRosterNames = {"type", "term", "number", "rows"};
@@ -210,7 +211,7 @@ bool read_row(const Object& object, RosterRow& row) {
 
 Message read_roster(Fields& in, Fault& fault) {
   Roster m;
-  m.term = in.number<std::uint32_t>(1);
+  m.term = in.number<std::uint64_t>(1);
   m.number = in.number<std::uint32_t>(2);
   std::span<const Object> rows = in.list(3, kMaxRoster);
   m.rows.reserve(rows.size());
@@ -288,7 +289,7 @@ constexpr std::array<std::string_view, 9> kUpdateNames = {
 
 Message read_update(Fields& in, Fault& fault) {
   Update m;
-  m.term = in.number<std::uint32_t>(1);
+  m.term = in.number<std::uint64_t>(1);
   m.seq = in.number(2, kMaxSeq);
   m.snapshot = in.flag(3);
   m.last = in.flag(4);

@@ -29,7 +29,7 @@ class Encoder {
   explicit Encoder(Bytes& out) : sink_{out}, pack_(sink_) {}
 
   void operator()(const Hello& m) {
-    std::uint32_t optional = (m.beacon_key ? 1 : 0) + (m.full ? 1 : 0);
+    std::uint32_t optional = (m.beacon_key ? 1 : 0) + (m.full ? 1 : 0) + (m.unanswered ? 1 : 0);
     begin(m.answer ? "hi" : "hello", 16 + optional);
     text("name", cut(m.name, kMaxNodeName));
     text("program", cut(m.program, kMaxNodeName));
@@ -49,6 +49,7 @@ class Encoder {
     flag("live", m.hub_live);
     if (m.beacon_key) bytes("key", m.beacon_key->bytes);
     if (m.full) flag("full", true);
+    if (m.unanswered) flag("unanswered", true);
   }
 
   void operator()(const Claim& m) {

@@ -22,6 +22,8 @@ const char* to_string(DialFailure failure) {
   switch (failure) {
     case DialFailure::kNoAnswer:
       return "no answer";
+    case DialFailure::kNoHandshake:
+      return "something answers there, but the handshake gets no answer";
     case DialFailure::kBusy:
       return "busy, try again";
     case DialFailure::kWrongPassword:

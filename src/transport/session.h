@@ -37,8 +37,9 @@ enum class CloseReason {
 const char* to_string(CloseReason reason);
 
 enum class DialFailure {
-  kNoAnswer,       // no cookie, no connect: a firewall, a dead address
-  kBusy,           // refused for now (half-open limit)
+  kNoAnswer,       // no cookie: a firewall, a dead address
+  kNoHandshake,    // a cookie came back, and nothing after it
+  kBusy,           // refused for now (half-open limit, guesses at the password)
   kWrongPassword,  // the handshake's confirmation did not match
   kProtocol,       // speaks another version; the number is in DialResult
   kSelf,           // that address is ourselves

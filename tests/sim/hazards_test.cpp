@@ -154,7 +154,7 @@ TEST_CASE("a hub without room hands over to a member that has it, once") {
   REQUIRE(world.run_until([&] { return c.has("large"); }, 60s));
   CHECK(a.role() == Role::kClient);
   CHECK(c.text("large") == text_of(1'000'000, 'l'));
-  const std::uint32_t term = b.node().status().term;
+  const std::uint64_t term = b.node().status().term;
   world.run_for(10min);
   CHECK(b.node().status().term == term);
   CHECK(a.role() == Role::kClient);
@@ -182,7 +182,7 @@ TEST_CASE("a full disk in the whole group keeps its hub") {
   world.run_for(5min);
   const bool one = (a.role() == Role::kServer) != (b.role() == Role::kServer);
   CHECK(one);
-  const std::uint32_t term = a.node().status().term;
+  const std::uint64_t term = a.node().status().term;
   CHECK(term <= 4);
   world.run_for(10min);
   CHECK(a.node().status().term == term);

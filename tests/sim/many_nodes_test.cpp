@@ -225,7 +225,7 @@ TEST_CASE("sessions get new keys after their time, and nobody notices") {
   REQUIRE(world.converge(60s));
   auto hub_of_node = [](SimNode& node) { return node.node().election().hub(); };
   const auto hub = hub_of_node(world.node("a"));
-  const std::uint32_t term = world.node("a").node().status().term;
+  const std::uint64_t term = world.node("a").node().status().term;
   auto handshakes = [&] {
     std::uint64_t all = 0;
     for (SimNode* node : world.nodes()) all += node->handshakes();

@@ -55,7 +55,7 @@ TEST_CASE("a client that slept for hours is in sync within seconds, and the hub 
     start_group(world, 3);
     SimNode& hub = hub_of(world);
     SimNode& client = client_of(world);
-    const std::uint32_t term = hub.node().election().term();
+    const std::uint64_t term = hub.node().election().term();
     client.freeze(slept);
     world.run_for(slept - 5s);
     hub.write("meanwhile", "m");
@@ -84,7 +84,7 @@ TEST_CASE("a hub that slept listens first: the group that went on keeps its hub 
           return next != nullptr;
         },
         slept));
-    const std::uint32_t term = next->node().election().term();
+    const std::uint64_t term = next->node().election().term();
     next->write("meanwhile", "m");
     world.run_for(slept);
     INFO("slept for " << to_string(slept));
@@ -100,7 +100,7 @@ TEST_CASE("a cable that was out: back within seconds, and nobody else notices") 
   start_group(world, 4);
   SimNode& hub = hub_of(world);
   SimNode& client = client_of(world);
-  const std::uint32_t term = hub.node().election().term();
+  const std::uint64_t term = hub.node().election().term();
   for (const Duration out : {Duration(500ms), Duration(3s), Duration(20s), Duration(20min)}) {
     world.unplug(client.name());
     world.run_for(out / 2);

@@ -106,6 +106,7 @@ struct Describer {
     // Shown to who has the session's keys and so could read it anyway.
     if (m.beacon_key) out.push_back({"key", hex(*m.beacon_key)});
     if (m.full) out.push_back({"full", true});
+    if (m.unanswered) out.push_back({"unanswered", true});
     return out;
   }
   Fields operator()(const Claim& m) const { return {{"term", m.term}, {"members", m.members}}; }

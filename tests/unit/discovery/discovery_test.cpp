@@ -1,6 +1,7 @@
 #include "discovery/discovery.h"
 
 #include <algorithm>
+#include <map>
 
 #include "support/catch.h"
 
@@ -227,30 +228,131 @@ TEST_CASE("ten thousand forged nodes leave 64 candidates and do not push out who
   for (std::uint32_t i = 0; i < 10000; ++i) {
     Beacon forged = other(1000 + i);
     forged.role = Role::kServer;
-    f.hear(forged);
+    f.hear(forged, std::nullopt, 0x0A010000 + i);
     CHECK(f.discovery.neighbours().size() <= Discovery::kMaxCandidates + 1);
   }
   CHECK(f.discovery.neighbours().size() == Discovery::kMaxCandidates + 1);
   CHECK(f.discovery.find(node_id(50)) != nullptr);
   CHECK(f.discovery.find(node_id(60)) != nullptr);
-  CHECK(f.discovery.counters().crowded > 9000);
+  CHECK(f.discovery.counters().limited > 9000);
   CHECK(f.discovery.take_events().size() <= Discovery::kMaxEvents);
   CHECK(f.air.sent.empty());
+}
+
+TEST_CASE("one host that makes up nodes takes no other host's place, however often it says them") {
+  Fixture f;
+  for (int second = 0; second < 20; ++second) {
+    for (std::uint32_t i = 0; i < 200; ++i) {
+      Beacon forged = other(1000 + i % 50, static_cast<std::uint64_t>(second) * 200 + i + 1);
+      forged.role = Role::kServer;
+      for (std::uint32_t host = 0; host < 4; ++host)
+        f.hear(forged, std::nullopt, 0x0A0000F0 + host);
+    }
+    if (second == 10) f.hear(other(60, 1), std::nullopt, 0x0A000003);
+    f.run_until(f.now + 1s);
+  }
+  CHECK(f.discovery.find(node_id(60)) != nullptr);
+  std::map<std::uint32_t, std::size_t> rows;
+  for (const auto& [node, neighbour] : f.discovery.neighbours()) ++rows[neighbour.address.ip];
+  for (const auto& [ip, count] : rows) CHECK(count <= Discovery::kMaxEachHost);
+}
+
+TEST_CASE("untagged beacons are looked at a few hundred times a second, tagged ones always") {
+  Fixture f;
+  f.discovery.set_key(group_key());
+  for (std::uint64_t i = 0; i < 100'000; ++i) {
+    f.hear(other(static_cast<std::uint32_t>(1000 + i)), std::nullopt,
+           0x0A010000 + static_cast<std::uint32_t>(i % 5000));
+    if (i % 1000 == 0) f.run_until(f.now + 100ms);
+  }
+  const std::uint64_t looked_at = 100'000 - f.discovery.counters().limited;
+  CHECK(looked_at <= BeaconBudget::kBurst + 11 * (Duration(1s) / BeaconBudget::kInterval));
+  f.hear(other(2, 1), group_key());
+  CHECK(f.discovery.find(node_id(2)) != nullptr);
+}
+
+TEST_CASE("while a session lives only its boot's beacons count, and no goodbye ends it") {
+  Fixture f;
+  f.discovery.set_key(group_key());
+  f.hear(other(2, 1, 9), group_key());
+  f.discovery.session_up(node_id(2), boot_id(9));
+  f.discovery.take_events();
+  // What was recorded of the start before, played again: a beacon, then its goodbye.
+  f.hear(other(2, 7, 8), group_key());
+  Beacon leaving = other(2, 8, 8);
+  leaving.flags = Beacon::kGoodbye;
+  f.hear(leaving, group_key());
+  CHECK(f.discovery.find(node_id(2))->beacon.boot == boot_id(9));
+  CHECK(f.discovery.take_events().empty());
+  // Nor one of this start: the session itself says when it ends.
+  leaving = other(2, 2, 9);
+  leaving.flags = Beacon::kGoodbye;
+  f.hear(leaving, group_key());
+  CHECK(f.events(DiscoveryEvent::Kind::kGoodbye) == 0);
+  CHECK(f.discovery.find(node_id(2)) != nullptr);
+  f.discovery.session_down(node_id(2));
+  leaving.counter = 3;
+  f.hear(leaving, group_key());
+  CHECK(f.events(DiscoveryEvent::Kind::kGoodbye) == 1);
+}
+
+TEST_CASE("without a session the eight starts proven before the last are old, others are hints") {
+  Fixture f;
+  f.discovery.set_key(group_key());
+  for (std::uint8_t boot = 1; boot <= 10; ++boot) {
+    f.discovery.session_up(node_id(2), boot_id(boot));
+    f.discovery.session_down(node_id(2));
+  }
+  for (std::uint8_t boot = 2; boot <= 9; ++boot) {
+    f.hear(other(2, 100, boot), group_key());
+    CHECK(f.discovery.find(node_id(2)) == nullptr);
+  }
+  f.hear(other(2, 1, 10), group_key());
+  REQUIRE(f.discovery.find(node_id(2)) != nullptr);
+  f.hear(other(2, 1, 77), group_key());
+  CHECK(f.discovery.find(node_id(2))->beacon.boot == boot_id(77));
+}
+
+TEST_CASE("what is remembered of starts is bounded, and keeps those with a session") {
+  BootHistory history;
+  history.session_up(node_id(1), boot_id(1));
+  for (std::uint32_t i = 2; i < 6000; ++i) {
+    history.session_up(node_id(i), boot_id(1));
+    history.session_down(node_id(i));
+  }
+  CHECK(history.size() <= BootHistory::kMaxNodes);
+  CHECK(history.alive(node_id(1)));
+  CHECK_FALSE(history.counts(node_id(1), boot_id(2)));
+}
+
+TEST_CASE("an untagged node id at two hosts keeps its first place, the other is a hint to dial") {
+  Fixture f;
+  f.hear(other(2, 1, 1), std::nullopt, 0x0A000002);
+  f.discovery.take_events();
+  Beacon forged = other(2, 5000, 2);
+  forged.role = Role::kServer;
+  f.hear(forged, std::nullopt, 0x0A000003);
+  std::vector<DiscoveryEvent> events = f.discovery.take_events();
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].kind == DiscoveryEvent::Kind::kHint);
+  CHECK(events[0].address == Address{0x0A000003, 27801});
+  CHECK(f.discovery.find(node_id(2))->address.ip == 0x0A000002);
+  CHECK(f.discovery.find(node_id(2))->beacon.role == Role::kNone);
 }
 
 TEST_CASE("candidates leave room again when they expire, are promoted or say goodbye") {
   Fixture f;
   f.discovery.set_key(group_key());
   for (std::uint32_t i = 0; i < 64; ++i) {
-    f.hear(other(100 + i, 1));
-    f.hear(other(100 + i, 2));
+    f.hear(other(100 + i, 1), std::nullopt, 0x0A000100 + i);
+    f.hear(other(100 + i, 2), std::nullopt, 0x0A000100 + i);
   }
   f.hear(other(500));
   CHECK(f.discovery.find(node_id(500)) == nullptr);
-  f.hear(other(100, 3), group_key());  // now a member
+  f.hear(other(100, 3), group_key(), 0x0A000100);  // now a member
   Beacon leaving = other(101, 3);
   leaving.flags = Beacon::kGoodbye;
-  f.hear(leaving);
+  f.hear(leaving, std::nullopt, 0x0A000101);
   f.hear(other(500));
   f.hear(other(501));
   CHECK(f.discovery.find(node_id(500)) != nullptr);

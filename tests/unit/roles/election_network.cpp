@@ -216,7 +216,7 @@ void ElectionNetwork::roster_now(int number) {
     const Node& other = *nodes_[by_id(id)];
     rows.push_back({id, other.boot, other.name, other.address});
   }
-  std::uint32_t term = node.election->term();
+  std::uint64_t term = node.election->term();
   std::uint32_t roster_number = node.roster_number;
   NodeId from = node.rank.node;
   to_all(number, [&](int to) {
@@ -241,7 +241,7 @@ void ElectionNetwork::run(int number, Node& node, const CloseAction& a) {
 }
 
 void ElectionNetwork::run(int number, Node&, const PersistTermAction& a) {
-  std::uint32_t term = a.term;
+  std::uint64_t term = a.term;
   later(number, Duration(2000 + static_cast<std::int64_t>(random_.below(8000))),
         [this, term](Node& n) {
           n.durable_term = std::max(n.durable_term, term);
@@ -252,8 +252,8 @@ void ElectionNetwork::run(int number, Node&, const PersistTermAction& a) {
 void ElectionNetwork::run(int number, Node& node, const BecomeHubAction& a) {
   NodeId self = node.rank.node;
   REQUIRE(node.durable_term >= a.term);
-  std::uint32_t term = a.term;
-  node.in_sync = true;
+  std::uint64_t term = a.term;
+  node.in_sync = node.has_key = true;
   node.last_roster.clear();
   to_all(number, [&](int to) {
     std::uint32_t members = node.election->members();
@@ -265,6 +265,7 @@ void ElectionNetwork::run(int number, Node& node, const BecomeHubAction& a) {
 void ElectionNetwork::run(int number, Node& node, const FollowAction& a) {
   NodeId hub = a.hub;
   node.in_sync = false;
+  node.has_key = true;
   REQUIRE(node.sessions.count(by_id(hub)) == 1);
   later(number, Duration(50000 + static_cast<std::int64_t>(random_.below(250000))),
         [this, hub](Node& n) {
@@ -323,7 +324,10 @@ void ElectionNetwork::dial(int from, const Address& address) {
     n.dialling.erase(to);
     if (to >= 0 && n.sessions.count(to)) return;
     if (fails || !awake(to) || !linked(from, to)) {
-      n.election->on_dial_failed(NodeId{}, address, DialFailure::kNoAnswer, now_);
+      n.election->on_dial_failed(
+          NodeId{}, address,
+          half_answering_.contains(address.ip) ? DialFailure::kNoHandshake : DialFailure::kNoAnswer,
+          now_);
       return;
     }
     session_up(from, to);
@@ -400,11 +404,12 @@ void ElectionNetwork::schedule_beacon(int number) {
 void ElectionNetwork::beacon(int number) {
   PeerFacts said = facts(number, false);
   bool seeking = nodes_[number]->election->seeking();
+  bool keyed = nodes_[number]->has_key;
   for (int to = 0; to < count(); ++to) {
     if (to == number || !nodes_[to]->alive || !reaches(number, to)) continue;
     if (random_.below(100) < static_cast<std::uint64_t>(loss_) || !awake(to)) continue;
-    later(to, latency(), [this, said, seeking, to](Node& n) {
-      n.election->on_beacon(said, true, seeking, now_);
+    later(to, latency(), [this, said, seeking, keyed, to](Node& n) {
+      n.election->on_beacon(said, keys_ || (keyed && n.has_key), seeking, now_);
       std::erase_if(n.answers, [&](Instant at) { return now_ - at >= 1s; });
       if (!seeking || !is_hub(n.election->role()) || n.answers.size() >= 4) return;
       n.answers.push_back(now_);
@@ -417,8 +422,13 @@ void ElectionNetwork::beacon(int number) {
 
 void ElectionNetwork::forge_beacon(const PeerFacts& facts, bool seeking) {
   for (int to = 0; to < count(); ++to)
-    later(to, latency(),
-          [this, facts, seeking](Node& n) { n.election->on_beacon(facts, false, seeking, now_); });
+    later(to, latency(), [this, facts, seeking](Node& n) {
+      // As discovery has it: who is heard already keeps its row.
+      if (by_id(facts.rank.node) >= 0)
+        n.election->on_stranger_hint(facts.address, now_);
+      else
+        n.election->on_beacon(facts, false, seeking, now_);
+    });
 }
 
 void ElectionNetwork::kill(int number) {

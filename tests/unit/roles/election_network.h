@@ -74,6 +74,13 @@ class ElectionNetwork {
   void cut_one_way(int from, int to) { blocked_.insert({from, to}); }
   // A stranger's beacon to everybody, as often as wanted.
   void forge_beacon(const PeerFacts& facts, bool seeking);
+  // Nodes have the group's key, which makes tags valid, only once they had a hub. (Otherwise all
+  // have it from the start.)
+  void begin_without_keys() { keys_ = false; }
+  // At that address something gives out cookies and takes no handshake.
+  void answer_half_at(std::uint32_t ip) { half_answering_.insert(ip); }
+  // What this node would say in a session.
+  PeerFacts facts_of(int node) const { return facts(node, true); }
 
   Election& at(int node) { return *nodes_[node]->election; }
   bool alive(int node) const { return nodes_[node]->alive; }
@@ -105,7 +112,7 @@ class ElectionNetwork {
     std::unique_ptr<Election> election;
     bool alive = false;
     Instant asleep_until{};
-    std::uint32_t durable_term = 0;
+    std::uint64_t durable_term = 0;
     std::uint64_t life = 0;  // distinguishes starts; events of an old one are void
     std::set<int> sessions;
     std::set<int> dialling;
@@ -113,6 +120,7 @@ class ElectionNetwork {
     std::vector<NodeId> last_roster;
     bool roster_planned = false;
     bool in_sync = false;
+    bool has_key = false;
     Instant beacon_due = kNever;
     Instant burst_start{};
     Instant search_until{};  // beacons each 3 s
@@ -182,6 +190,8 @@ class ElectionNetwork {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<int> side_;
   std::set<std::pair<int, int>> blocked_;
+  bool keys_ = true;
+  std::set<std::uint32_t> half_answering_;
   std::map<std::pair<int, int>, Instant> unlinked_;  // sessions: since when cut
   std::map<std::pair<int, int>, Instant> double_since_;
   Duration longest_double_{};

@@ -1,126 +1,9 @@
 // Each rule of DESIGN's Self-assignment, on one Election whose world is played by the test.
-#include <algorithm>
-
-#include "election_network.h"
+#include "election_fixture.h"
 #include "support/catch.h"
 
 namespace lansync::test {
 namespace {
-
-NodeId node_id(int number) {
-  NodeId id;
-  id.bytes[0] = static_cast<std::uint8_t>(number);
-  return id;
-}
-
-PeerFacts peer(int number, Role role = Role::kNone) {
-  PeerFacts facts;
-  facts.rank.node = node_id(number);
-  facts.boot.bytes[0] = 1;
-  facts.name = str("n", number);
-  facts.address = {static_cast<std::uint32_t>(number), 27801};
-  facts.role = role;
-  if (is_hub(role)) {
-    facts.hub = facts.rank.node;
-    facts.hub_term = facts.term = 5;
-    facts.members = 3;
-  }
-  return facts;
-}
-
-// Node 50: others are better (lower) or worse (higher) as a test wants.
-class Fixture {
- public:
-  explicit Fixture(ManualRole manual = ManualRole::kAuto)
-      : log_("n50", now, lines_), election(options(manual), log_) {
-    election.start(now);
-    take();
-  }
-
-  static Election::Options options(ManualRole manual) {
-    Election::Options options;
-    options.self.manual = manual;
-    options.self.node = node_id(50);
-    return options;
-  }
-
-  void take() {
-    for (ElectionAction& action : election.take_actions()) {
-      if (const auto* persist = std::get_if<PersistTermAction>(&action); persist && durable) {
-        std::uint32_t term = persist->term;
-        actions.push_back(action);
-        election.term_durable(term, now);
-        take();
-        continue;
-      }
-      actions.push_back(std::move(action));
-    }
-  }
-
-  void run(Duration duration, bool hub_speaks = false) {
-    Instant end = now + duration;
-    while (now < end) {
-      now += 10ms;
-      if (hub_speaks) election.on_hub_heard(now);
-      if (election.deadline() <= now) election.tick(now);
-      take();
-    }
-  }
-
-  template <typename Action>
-  std::vector<Action> all() const {
-    std::vector<Action> found;
-    for (const ElectionAction& action : actions)
-      if (const auto* a = std::get_if<Action>(&action)) found.push_back(*a);
-    return found;
-  }
-
-  int dials_to(int number) const {
-    int count = 0;
-    for (const DialAction& dial : all<DialAction>()) count += dial.node == node_id(number);
-    return count;
-  }
-
-  void facts(const PeerFacts& f) {
-    election.on_facts(f, now);
-    take();
-  }
-  void beacon(const PeerFacts& f, bool seeking, bool tagged = true) {
-    election.on_beacon(f, tagged, seeking, now);
-    take();
-  }
-
-  // In a group of `hub` with this roster.
-  void join(int hub, const std::vector<int>& roster) {
-    facts(peer(hub, Role::kServer));
-    std::vector<RosterEntry> rows;
-    for (int number : roster)
-      rows.push_back({node_id(number),
-                      BootId{},
-                      str("n", number),
-                      {static_cast<std::uint32_t>(number), 27801}});
-    election.on_roster(node_id(hub), 5, 1, rows, now);
-    take();
-  }
-  PeerFacts member(int number) const {
-    PeerFacts f = peer(number, Role::kClient);
-    f.hub = node_id(50);
-    f.hub_term = election.term();
-    f.hub_live = f.in_sync = true;
-    return f;
-  }
-
-  Instant now{1s};
-  bool durable = true;
-
- private:
-  std::deque<std::string> lines_;
-  TraceLog log_;
-
- public:
-  Election election;
-  std::vector<ElectionAction> actions;
-};
 
 TEST_CASE("rank orders by manual role, replica, data, last sync, disk, then the lower id") {
   Rank base;
@@ -516,16 +399,6 @@ TEST_CASE("tables stay bounded under made-up nodes") {
   REQUIRE(f.election.hub() == node_id(20));
 }
 
-TEST_CASE("a term at the end of the range is not believed") {
-  Fixture f;
-  PeerFacts mad = peer(10);
-  mad.term = 0xFFFFFFFF;
-  f.facts(mad);
-  f.election.on_claim(node_id(10), 0xFFFFFFFF, 1, f.now);
-  f.take();
-  REQUIRE(f.election.highest_term() == 0);
-}
-
 TEST_CASE("every input is legal in every state") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     Prng random(seed);
@@ -537,8 +410,11 @@ TEST_CASE("every input is legal in every state") {
       facts.hub = random.chance(1, 2) ? node_id(some()) : facts.hub;
       facts.hub_live = random.chance(1, 2);
       facts.in_sync = random.chance(1, 2);
-      std::uint32_t term = static_cast<std::uint32_t>(random.below(20));
-      switch (random.below(13)) {
+      std::uint64_t term = static_cast<std::uint32_t>(random.below(20));
+      facts.unanswered = random.chance(1, 4);
+      if (random.chance(1, 8)) facts.hub_term = facts.term = random.next() >> random.below(64);
+      if (random.chance(1, 8)) term = random.next() >> random.below(64);
+      switch (random.below(16)) {
         case 0:
           f.election.on_beacon(facts, random.chance(1, 2), random.chance(1, 2), f.now);
           break;
@@ -568,14 +444,23 @@ TEST_CASE("every input is legal in every state") {
           f.election.on_bye(node_id(some()), node_id(some()), f.now);
           break;
         case 10:
-          f.election.on_roster(node_id(some()), term, term, {{facts.rank.node, {}, "x", {}}},
-                               f.now);
+          f.election.on_roster(node_id(some()), term, static_cast<std::uint32_t>(term),
+                               {{facts.rank.node, {}, "x", {}}}, f.now);
           break;
         case 11:
           f.election.on_stall(f.now, 1s * static_cast<std::int64_t>(random.below(20)));
           break;
         case 12:
           f.election.on_in_sync(random.chance(1, 2), f.now);
+          break;
+        case 13:
+          f.election.set_stuck(random.chance(1, 4), f.now);
+          break;
+        case 14:
+          f.election.set_unanswered(random.chance(1, 2), f.now);
+          break;
+        case 15:
+          f.election.on_stranger_hint(facts.address, f.now);
           break;
       }
       f.take();

@@ -1,7 +1,6 @@
 #include "transport/cookie.h"
 
 #include "support/catch.h"
-#include "transport/guess_budget.h"
 
 namespace lansync {
 namespace {
@@ -97,56 +96,6 @@ TEST_CASE("the allow-list forgets after 10 s and keeps the newest 256") {
   CHECK(list.find({0, 1}, kStart) == nullptr);
   CHECK(list.find({744, 1}, kStart + 1ms) != nullptr);
   CHECK(list.find({743, 1}, kStart + 1ms) == nullptr);
-}
-
-TEST_CASE("five guesses from an address, then one a minute") {
-  GuessBudget budget;
-  Instant now = kStart;
-  for (int i = 0; i < 5; ++i) CHECK(budget.admit(1, false, now).allowed);
-  CHECK_FALSE(budget.admit(1, false, now).allowed);
-  CHECK(budget.admit(2, false, now).allowed);
-  CHECK(budget.admit(1, true, now).allowed);
-  CHECK_FALSE(budget.admit(1, false, now + 59s).allowed);
-  CHECK(budget.admit(1, false, now + 60s).allowed);
-  CHECK_FALSE(budget.admit(1, false, now + 60s).allowed);
-  CHECK_FALSE(budget.admit(1, false, now).allowed);  // a clock that stands still gives nothing
-}
-
-TEST_CASE("who knows the password gets the token back") {
-  GuessBudget budget;
-  for (int i = 0; i < 100; ++i) {
-    CHECK(budget.admit(1, false, kStart).allowed);
-    budget.succeeded(1, false);
-  }
-}
-
-TEST_CASE("many addresses together are only slowed down, by 2 s at most") {
-  GuessBudget budget;
-  for (std::uint32_t ip = 0; ip < 60; ++ip) CHECK(budget.admit(ip, false, kStart).delay == 0s);
-  CHECK(budget.admit(60, false, kStart).delay == 1s);
-  CHECK(budget.admit(61, false, kStart).delay == 2s);
-  for (std::uint32_t ip = 62; ip < 5000; ++ip) {
-    auto admission = budget.admit(ip, false, kStart);
-    REQUIRE(admission.allowed);
-    REQUIRE(admission.delay == 2s);
-  }
-  CHECK(budget.addresses() == GuessBudget::kMaxAddresses);
-  CHECK(budget.admit(7, true, kStart).delay == 0s);
-  CHECK(budget.admit(9999, false, kStart + 3s).delay == 0s);
-}
-
-TEST_CASE("a flood of addresses does not give one that guessed its tokens back") {
-  GuessBudget budget;
-  for (int i = 0; i < 5; ++i) budget.admit(1, false, kStart);
-  for (std::uint32_t ip = 100; ip < 5000; ++ip) budget.admit(ip, false, kStart);
-  CHECK_FALSE(budget.admit(1, false, kStart).allowed);
-}
-
-TEST_CASE("each hundredth failure is an alarm") {
-  GuessBudget budget;
-  int alarms = 0;
-  for (int i = 0; i < 250; ++i) alarms += budget.failed() ? 1 : 0;
-  CHECK(alarms == 2);
 }
 
 }  // namespace

@@ -58,16 +58,18 @@ Hello random_hello(Prng& random) {
   m.full_replica = random.chance(1, 2);
   m.has_data = random.chance(1, 2);
   m.disk_log2 = static_cast<std::uint8_t>(random.below(64));
-  m.term = static_cast<std::uint32_t>(random.next());
-  m.sync_term = static_cast<std::uint32_t>(random.next());
+  m.term = random.next();
+  m.sync_term = random.next();
   m.seq = random_number(random);
   m.members = static_cast<std::uint32_t>(random.below(2000));
   m.port = static_cast<std::uint16_t>(random.next());
   m.hub = random.id<NodeId>();
-  m.hub_term = static_cast<std::uint32_t>(random.next());
+  m.hub_term = random.next();
   m.in_sync = random.chance(1, 2);
   m.hub_live = random.chance(1, 2);
   if (random.chance(1, 2)) m.beacon_key = random.id<BeaconKey>();
+  m.full = random.chance(1, 4);
+  m.unanswered = random.chance(1, 4);
   return m;
 }
 
@@ -197,7 +199,7 @@ Message random_message(Prng& random) {
     case 0:
       return random_hello(random);
     case 1:
-      return Claim{u32(), u32()};
+      return Claim{random_number(random), u32()};
     case 2: {
       Roster m{u32(), u32(), std::vector<RosterRow>(random.below(5))};
       for (RosterRow& row : m.rows)
@@ -220,7 +222,7 @@ Message random_message(Prng& random) {
     }
     case 6: {
       Update m;
-      m.term = u32();
+      m.term = random_number(random);
       m.seq = random_number(random);
       m.snapshot = random.chance(1, 2);
       m.last = random.chance(1, 2);
