@@ -74,7 +74,7 @@ Status RunningNode::open_folder() {
   if (store_->rebuilt()) log_.warn(store_->why_rebuilt());
   if (store_->migrated_from() != 0) {
     log_.info(str("index.db was brought from schema ", store_->migrated_from(), " to ",
-                  kIndexSchemaVersion, "; an older lansync does not read it any more"));
+                  index_schema().size(), "; an older lansync does not read it any more"));
   }
   for (const SavedLeftover& left : files_->saved_leftovers()) {
     TrashRow row{left.trash_name, left.path, {}, left.mtime_ns, left.size};
@@ -126,7 +126,7 @@ Result<std::unique_ptr<EnetEndpoint>> RunningNode::open_endpoint(const Identity&
   auto key = derive_password_key(options_.password, options_.group);
   if (!key) return key.error();
   EndpointOptions endpoint;
-  endpoint.node = identity.node;
+  endpoint.signer = identity.signer;
   endpoint.boot = boot;
   endpoint.group = options_.group;
   endpoint.key = *key;
@@ -194,10 +194,11 @@ Result<std::unique_ptr<EnetEndpoint>> RunningNode::open_sockets(const EndpointOp
 }
 
 Status RunningNode::open_node() {
-  MachineFacts facts = read_machine_facts();
-  DirectoryIdentity place = files_->guard().private_identity();
-  Identity identity = establish_identity(
-      loaded_, str(facts.machine_id, ':', place.device, ':', place.inode), random_);
+  FolderPlace place;
+  place.machine = read_machine_facts().machine_id;
+  if (auto lasting = files_->guard().lasting_identity())
+    place.lasting = FolderPlace::Lasting{lasting->inode, lasting->birth_ns};
+  Identity identity = establish_identity(loaded_, place, random_);
   BootId boot = random_.id<BootId>();
   NodeConfig config;
   config.group = options_.group;
@@ -274,7 +275,7 @@ bool RunningNode::place_marker(const std::string& name) {
   return true;
 }
 
-void RunningNode::on_new_identity(const NodeId& node) { endpoint_->set_node(node); }
+void RunningNode::on_new_identity(const SigningKey& signer) { endpoint_->set_signer(signer); }
 
 void RunningNode::stop() { stop_asked_ = true; }
 

@@ -42,7 +42,7 @@ class RunningNode final : public NodeHost {
   int run(TerminalView* view);
 
   bool place_marker(const std::string& name) override;
-  void on_new_identity(const NodeId& node) override;
+  void on_new_identity(const SigningKey& signer) override;
   void stop() override;
   void doctor(std::function<void(DoctorFacts)> done) override;  // running_doctor.cpp
   std::vector<Network> networks() override;

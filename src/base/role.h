@@ -6,7 +6,7 @@
 namespace lansync {
 
 // In beacon and hello; another version is shown in `peers` and refused in clear words.
-inline constexpr std::uint8_t kProtocolVersion = 1;
+inline constexpr std::uint8_t kProtocolVersion = 2;
 
 enum class Role : std::uint8_t { kNone = 0, kServer = 1, kProxy = 2, kClient = 3 };
 // What the person asked for with --role.

@@ -75,8 +75,7 @@ void Discovery::set_node(const NodeId& node, Instant now) {
   if (node == options_.node) return;
   former_node_ = options_.node;
   options_.node = node;
-  clone_boot_.reset();
-  clone_heard_ = false;
+  own_id_heard_.reset();
   if (started_) restart_burst(now);
 }
 
@@ -209,13 +208,14 @@ void Discovery::on_datagram(const Address& from, ByteView bytes, Instant now,
     return;
   ++counters_.received;
   const bool ours = beacon->version == options_.version;
+  // Before anything that costs: a flood of them is one comparison each.
+  if (ours && beacon->node == options_.node) return on_own_id(from, *beacon, now);
   beacon->tag_valid = ours && key_ && beacon_tag_valid(bytes, *key_);
   if (!beacon->tag_valid && !budget_.take(from.ip, now)) {
     ++counters_.limited;
     return;
   }
   if (!ours) return on_other_version(from, *beacon, now);
-  if (beacon->node == options_.node) return on_own_id(*beacon);
   if (!boots_.counts(beacon->node, beacon->boot)) {
     ++counters_.replayed;
     return;
@@ -256,15 +256,10 @@ void Discovery::on_duplicate(const NeighbourPath& path, const Beacon& beacon) {
   ++counters_.replayed;
 }
 
-void Discovery::on_own_id(const Beacon& beacon) {
-  // One untagged datagram can be anybody's joke, and changing the id has a cost; a clone goes on
-  // and its counter rises.
-  bool repeated = clone_boot_ == beacon.boot && beacon.counter > clone_counter_;
-  clone_boot_ = beacon.boot;
-  clone_counter_ = beacon.counter;
-  if (!beacon.tag_valid && !repeated) return;
-  if (!clone_heard_) log_.warn("another node uses this node's id: a copied folder or disk");
-  clone_heard_ = true;
+void Discovery::on_own_id(const Address& from, const Beacon& beacon, Instant now) {
+  if (own_id_at_ && now - *own_id_at_ < kOwnIdInterval) return;
+  own_id_at_ = now;
+  own_id_heard_ = Address{from.ip, beacon.port};
 }
 
 void Discovery::on_other_version(const Address& from, const Beacon& beacon, Instant now) {
@@ -419,7 +414,5 @@ const Neighbour* Discovery::find(const NodeId& node) const {
   auto at = neighbours_.find(node);
   return at == neighbours_.end() ? nullptr : &at->second;
 }
-
-bool Discovery::take_clone_heard() { return std::exchange(clone_heard_, false); }
 
 }  // namespace lansync

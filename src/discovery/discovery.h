@@ -128,9 +128,10 @@ class Discovery {
     Instant last_heard;
   };
   const std::map<Address, Foreign>& other_versions() const { return other_versions_; }
-  // Another boot id under our own node id was heard, with a valid tag or twice: a cloned disk
-  // (DESIGN, Identity). True once for each finding.
-  bool take_clone_heard();
+  // Where our own node id was sent from by something that is not this start. It proves nothing: a
+  // hint to dial, given once in kOwnIdInterval whatever is sent (DESIGN, Identity).
+  static constexpr Duration kOwnIdInterval = 10s;
+  std::optional<Address> take_own_id_heard() { return std::exchange(own_id_heard_, std::nullopt); }
 
   struct Counters {
     std::uint64_t sent = 0;
@@ -155,7 +156,7 @@ class Discovery {
   void announce(Instant now);
   // True if the beacon repeats or precedes one heard; notes it otherwise. Tagged beacons only.
   bool is_replay(const Beacon& beacon, Instant now);
-  void on_own_id(const Beacon& beacon);
+  void on_own_id(const Address& from, const Beacon& beacon, Instant now);
   void on_other_version(const Address& from, const Beacon& beacon, Instant now);
   void on_goodbye(const Address& from, const Beacon& beacon);
   // The same beacon over a second path: stay with the path that was used before.
@@ -197,9 +198,8 @@ class Discovery {
   std::optional<Instant> version_logged_;
   Instant next_expiry_ = kNever;  // not later than the first expiry
   std::vector<DiscoveryEvent> events_;
-  std::optional<BootId> clone_boot_;
-  std::uint64_t clone_counter_ = 0;
-  bool clone_heard_ = false;
+  std::optional<Address> own_id_heard_;
+  std::optional<Instant> own_id_at_;
   Counters counters_;
 };
 

@@ -373,8 +373,7 @@ Result<FileStat> ConfinedFileSystem::set_metadata(const std::string& path, std::
   FileStat now = to_file_stat(st);
   // Size and mtime of a directory follow its children.
   bool same = expected.kind == FileKind::kDirectory
-                  ? now.kind == expected.kind && now.inode == expected.inode &&
-                        now.device == expected.device
+                  ? now.kind == expected.kind && now.inode == expected.inode
                   : now.same_file_bytes(expected);
   if (!same || now.kind == FileKind::kOther) {
     return Error{ErrorCode::kChanged, str("changed meanwhile: ", printable(path, 300))};

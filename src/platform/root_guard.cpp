@@ -1,10 +1,13 @@
 #include "platform/root_guard.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
@@ -93,6 +96,21 @@ Result<RootGuard> RootGuard::open(const std::string& directory, bool force) {
   guard.private_identity_ = *private_identity;
   LS_TRY(guard.take_lock());
   return guard;
+}
+
+std::optional<LastingIdentity> RootGuard::lasting_identity() const {
+  constexpr std::array<long, 5> kKeepers = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+                                            F2FS_SUPER_MAGIC, TMPFS_MAGIC};
+  struct statfs system {};
+  if (::fstatfs(private_.get(), &system) != 0) return std::nullopt;
+  const long type = static_cast<long>(system.f_type);
+  if (std::find(kKeepers.begin(), kKeepers.end(), type) == kKeepers.end()) return std::nullopt;
+  struct statx found {};
+  if (::statx(private_.get(), "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &found) != 0 ||
+      (found.stx_mask & STATX_BTIME) == 0)
+    return std::nullopt;
+  return LastingIdentity{found.stx_ino, std::int64_t{found.stx_btime.tv_sec} * 1'000'000'000 +
+                                            found.stx_btime.tv_nsec};
 }
 
 Status RootGuard::take_lock() {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -20,6 +21,12 @@ struct DirectoryIdentity {
   bool operator==(const DirectoryIdentity&) const = default;
 };
 
+// What of a directory is the same after the next mount, where its file system keeps that.
+struct LastingIdentity {
+  std::uint64_t inode = 0;
+  std::int64_t birth_ns = 0;
+};
+
 class RootGuard {
  public:
   // Makes DIR and DIR/.lansync{,/tmp,/trash} (0700) and takes the lock. kRefused: a folder that
@@ -31,8 +38,9 @@ class RootGuard {
   int root_fd() const { return root_.get(); }
   int private_fd() const { return private_.get(); }
   DirectoryIdentity root_identity() const { return root_identity_; }
-  // For the index: a copied folder or cloned disk shows here (DESIGN, Identity).
-  DirectoryIdentity private_identity() const { return private_identity_; }
+  // Of .lansync, for the index: a copied folder shows here (DESIGN, Identity). None on file systems
+  // that number their files anew with each mount, or keep no time of birth.
+  std::optional<LastingIdentity> lasting_identity() const;
   Status same_root() const;
 
  private:

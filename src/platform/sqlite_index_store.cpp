@@ -20,26 +20,26 @@ namespace fs = std::filesystem;
 // Broken ones are kept for a person who wants to look; not without end.
 constexpr int kBrokenKept = 3;
 
-// kMigrations[i] leads from schema version i to i + 1. A new database is an old one of version 0. A
-// step is never changed once it was released: databases of every version are out there. One that
-// touches rows of entries, trash or meta has to keep their sums and the header's.
-constexpr std::array<const char*, kIndexSchemaVersion> kMigrations = {
+// A new database is an old one of version 0. A step is never changed once it was released:
+// databases of every version are out there. One that touches rows of entries, trash or meta has to
+// keep their sums and the header's.
+constexpr std::array<const char*, 1> kSchema = {
     "CREATE TABLE entries(path BLOB PRIMARY KEY NOT NULL, local BLOB NOT NULL,"
     " synced BLOB NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE trash(name BLOB PRIMARY KEY NOT NULL, path BLOB NOT NULL, content BLOB NOT NULL,"
     " time_ns INTEGER NOT NULL, size INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE meta(key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL,"
     " sum INTEGER NOT NULL) WITHOUT ROWID;"
-    // `schema` repeats user_version: a flipped bit there must not read as "made by a newer
-    // program".
-    "CREATE TABLE header(id INTEGER PRIMARY KEY CHECK(id = 1), schema INTEGER NOT NULL,"
-    " row_count INTEGER NOT NULL, row_sum INTEGER NOT NULL);"
-    "INSERT INTO header VALUES(1, 1, 0, 0);",
     "CREATE TABLE history(id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL,"
     " outgoing INTEGER NOT NULL, peer BLOB NOT NULL, command BLOB NOT NULL,"
     " arguments BLOB NOT NULL, result BLOB NOT NULL);"
-    "CREATE INDEX history_time ON history(time_ns);",
-    "CREATE TABLE types(content INTEGER PRIMARY KEY, type BLOB NOT NULL);"};
+    "CREATE INDEX history_time ON history(time_ns);"
+    "CREATE TABLE types(content INTEGER PRIMARY KEY, type BLOB NOT NULL);"
+    // `schema` repeats user_version: a flipped bit there must not read as "made by a newer
+    // program". `era` tells this count of schemas from the one before nodes were keys.
+    "CREATE TABLE header(id INTEGER PRIMARY KEY CHECK(id = 1), schema INTEGER NOT NULL,"
+    " row_count INTEGER NOT NULL, row_sum INTEGER NOT NULL, era INTEGER NOT NULL);"
+    "INSERT INTO header VALUES(1, 1, 0, 0, 2);"};
 
 // XXH3: detects accidents, not attackers; the file is ours alone. Lengths go in, so that a border
 // between two fields cannot move.
@@ -126,6 +126,8 @@ Error corrupt(const char* what) {
 
 }  // namespace
 
+IndexSchema index_schema() { return kSchema; }
+
 void SqliteIndexStore::CloseDatabase::operator()(sqlite3* database) const {
   sqlite3_close_v2(database);
 }
@@ -177,8 +179,9 @@ Result<std::int64_t> SqliteIndexStore::ask_number(const char* sql) {
   return std::int64_t{sqlite3_column_int64(ask.get(), 0)};
 }
 
-Result<std::unique_ptr<SqliteIndexStore>> SqliteIndexStore::open(const std::string& path) {
-  std::unique_ptr<SqliteIndexStore> store(new SqliteIndexStore(path));
+Result<std::unique_ptr<SqliteIndexStore>> SqliteIndexStore::open(const std::string& path,
+                                                                 IndexSchema schema) {
+  std::unique_ptr<SqliteIndexStore> store(new SqliteIndexStore(path, schema));
   std::error_code failed;
   bool was_there = fs::exists(fs::symlink_status(path, failed));
   // A file of no bytes is a valid, new database to SQLite. To us it is an index that was lost.
@@ -245,29 +248,46 @@ Result<int> SqliteIndexStore::check_version() {
     if (*tables != 0) return corrupt("it states no version");
     return 0;
   }
+  LS_TRY(check_era());
   auto stated = ask_number("SELECT schema FROM header WHERE id = 1");
   if (!stated) return stated.error();
   if (*stated != *version || *version < 0) return corrupt("it states two versions");
-  if (*version > kIndexSchemaVersion) {
+  if (*version > static_cast<std::int64_t>(schema_.size())) {
     return Error{
         ErrorCode::kRefused,
         str("index.db was made by a newer lansync (schema ", *version, ", this one knows ",
-            kIndexSchemaVersion,
+            schema_.size(),
             "): install that lansync again, or move .lansync/index.db away (this node then "
             "joins anew; no file is lost by it)")};
   }
   return static_cast<int>(*version);
 }
 
+// Before nodes were keys schemas were counted from 1 as well.
+Status SqliteIndexStore::check_era() {
+  constexpr const char* kColumns = "SELECT count(*) FROM pragma_table_info('header')";
+  auto old = ask_number(str(kColumns, " WHERE name IN ('schema', 'row_sum')").c_str());
+  if (!old) return old.error();
+  auto era = ask_number(str(kColumns, " WHERE name = 'era'").c_str());
+  if (!era) return era.error();
+  if (*old != 2 || *era != 0) return {};
+  return Error{
+      ErrorCode::kRefused,
+      str("index.db is of a lansync from before 0.1.0, which this one does not read: remove ",
+          printable(fs::path(path_).parent_path().string(), 500),
+          " (your files stay as they are) and start again")};
+}
+
 Status SqliteIndexStore::migrate(int from) {
-  for (int version = from; version < kIndexSchemaVersion; ++version) {
-    std::string step = str("BEGIN IMMEDIATE;", kMigrations[static_cast<std::size_t>(version)],
+  const int newest = static_cast<int>(schema_.size());
+  for (int version = from; version < newest; ++version) {
+    std::string step = str("BEGIN IMMEDIATE;", schema_[static_cast<std::size_t>(version)],
                            "UPDATE header SET schema = ", version + 1,
                            "; PRAGMA user_version = ", version + 1, "; COMMIT;");
     Status done = run(step.c_str());
     if (!done) return roll_back(done);
   }
-  if (from != 0 && from != kIndexSchemaVersion) migrated_from_ = from;
+  if (from != 0 && from != newest) migrated_from_ = from;
   return {};
 }
 

@@ -5,12 +5,13 @@
 // inside a row (reliability.md F4); a database that fails is set aside as index.db.broken-<n> and
 // an empty one takes its place, which means a new node id and a first join, and never a delete.
 // An older schema is brought up to date step by step, each step whole or not at all; a newer one is
-// refused and its file left as it is. Driven by one thread at a time: load at start, the rest from
-// JobClass::kIndex.
+// refused and its file left as it is, and so is one from before nodes were keys. Driven by one
+// thread at a time: load at start, the rest from JobClass::kIndex.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "sync/index_store.h"
@@ -20,12 +21,16 @@ struct sqlite3_stmt;
 
 namespace lansync {
 
-inline constexpr int kIndexSchemaVersion = 3;
+// The SQL that leads from schema version i to i + 1.
+using IndexSchema = std::span<const char* const>;
+IndexSchema index_schema();
 
 class SqliteIndexStore final : public IndexStore {
  public:
   // kRefused: a newer lansync made it. `path` is .../.lansync/index.db.
-  static Result<std::unique_ptr<SqliteIndexStore>> open(const std::string& path);
+  // `schema`: another one in tests only.
+  static Result<std::unique_ptr<SqliteIndexStore>> open(const std::string& path,
+                                                        IndexSchema schema = index_schema());
   ~SqliteIndexStore() override;
 
   Result<LoadedIndex> load() override;
@@ -56,11 +61,13 @@ class SqliteIndexStore final : public IndexStore {
     bool operator==(const Sums&) const = default;
   };
 
-  explicit SqliteIndexStore(std::string path) : path_(std::move(path)) {}
+  SqliteIndexStore(std::string path, IndexSchema schema)
+      : path_(std::move(path)), schema_(schema) {}
   Status open_database();
   Status set_up();
   Status migrate(int from);
   Result<int> check_version();
+  Status check_era();
   Status prepare_all();
   Status prepare(Statement& out, const char* sql);
   Status run(const char* sql);
@@ -87,6 +94,7 @@ class SqliteIndexStore final : public IndexStore {
   Status roll_back(Status why);
 
   std::string path_;
+  IndexSchema schema_;
   std::string why_rebuilt_;
   int migrated_from_ = 0;
   std::unique_ptr<sqlite3, CloseDatabase> database_;

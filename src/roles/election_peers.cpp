@@ -329,7 +329,7 @@ void Election::on_dial_failed(const NodeId& node, const Address& address, DialFa
     }
     peer.dial_after = now + backoff(failure, peer.failures, trusted(peer));
     if (failure == DialFailure::kWrongPassword || failure == DialFailure::kProtocol ||
-        failure == DialFailure::kSelf) {
+        failure == DialFailure::kSelf || failure == DialFailure::kIdentity) {
       peer.refused = true;
       peer.hub_evidence = Instant{};
     }

@@ -1,5 +1,10 @@
 #include "roles/identity.h"
 
+#include <charconv>
+#include <string_view>
+
+#include "base/log.h"
+
 namespace lansync {
 namespace {
 
@@ -8,20 +13,40 @@ std::string stored(const LoadedIndex& loaded, const std::string& key) {
   return at == loaded.meta.end() ? std::string() : at->second;
 }
 
+std::string text_of(const FolderPlace::Lasting& lasting) {
+  return str(lasting.inode, ':', lasting.birth_ns);
+}
+
+// Empty: it is where it was, as far as that can be told.
+std::string why_copied(const LoadedIndex& loaded, const FolderPlace& place) {
+  if (stored(loaded, "machine") != place.machine)
+    return "this folder was copied from another machine with its .lansync";
+  const std::string before = stored(loaded, "lasting");
+  if (place.lasting && !before.empty() && before != text_of(*place.lasting))
+    return "this folder was copied here with its .lansync";
+  return {};
+}
+
 }  // namespace
 
-Identity establish_identity(const LoadedIndex& loaded, const std::string& place,
+std::map<std::string, std::string> meta_of(const SigningKey& signer) {
+  return {{"key", to_hex(signer.seed())}};
+}
+
+Identity establish_identity(const LoadedIndex& loaded, const FolderPlace& place,
                             RandomSource& random) {
-  Identity identity;
-  std::string id = stored(loaded, "node_id");
-  std::string before = stored(loaded, "place");
-  bool known = from_hex(id, identity.node.bytes);
-  identity.fresh = !known && loaded.rows.empty();
-  if (known && before == place) return identity;
-  if (known) identity.new_reason = "this folder was copied here with its .lansync";
-  identity.node = random.id<NodeId>();
-  identity.meta["node_id"] = to_hex(identity.node);
-  identity.meta["place"] = place;
+  KeySeed seed{};
+  const bool known = from_hex(stored(loaded, "key"), seed);
+  const std::string copied = known ? why_copied(loaded, place) : std::string();
+  const bool keeps = known && copied.empty();
+  Identity identity{keeps ? SigningKey(seed) : SigningKey::generate(random),
+                    !known && loaded.rows.empty(),
+                    copied,
+                    {}};
+  if (!keeps) identity.meta = meta_of(identity.signer);
+  identity.meta["machine"] = place.machine;
+  // A disk that was moved to a file system which keeps neither is not compared there, nor after.
+  identity.meta["lasting"] = place.lasting ? text_of(*place.lasting) : std::string();
   return identity;
 }
 

@@ -36,7 +36,8 @@ bool same_rank(const Rank& a, const Rank& b) {
 Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boot,
            const NodeParts& parts)
     : config_(config),
-      node_(identity.node),
+      signer_(identity.signer),
+      node_(identity.node()),
       boot_(boot),
       parts_(parts),
       fresh_(identity.fresh),
@@ -110,6 +111,8 @@ void Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   }
   BeaconKey key;
   if (from_hex(index.meta("beacon_key"), key.bytes)) use_beacon_key(key, false);
+  met_keys_.load(loaded.meta);
+  store_met_keys();
   start_guard(now);
   for (const Address& peer : config_.peers) election_->on_hub_hint(NodeId{}, peer, now);
   election_->start(now);
@@ -228,9 +231,8 @@ void Node::take_discovery_events(Instant now) {
       }
     }
   }
-  if (discovery_->take_clone_heard()) {
-    take_new_identity("another machine uses the same id (a cloned disk or a copied folder)", now);
-  }
+  // Whoever sends our own id proves nothing by it: the handshake shows whether it has our key.
+  if (auto address = discovery_->take_own_id_heard()) transport_->dial(*address);
 }
 
 // ---- roles
@@ -462,9 +464,10 @@ void Node::check_identity(Instant now) {
 }
 
 void Node::take_new_identity(const std::string& reason, Instant now) {
-  node_ = parts_.random.id<NodeId>();
+  signer_ = SigningKey::generate(parts_.random);
+  node_ = node_id_of(signer_.public_key());
   parts_.log.warn(str("this node has a new id, ", to_hex(node_).substr(0, 8), ": ", reason));
-  replica_->index().set_meta("node_id", to_hex(node_));
+  for (const auto& [key, value] : meta_of(signer_)) replica_->index().set_meta(key, value);
   replica_->change_identity(node_);
   // Sessions were made under the old id: all of them end, and the search begins anew.
   for (auto& [id, peer] : sessions_) {
@@ -472,9 +475,23 @@ void Node::take_new_identity(const std::string& reason, Instant now) {
     transport_->close(id);
   }
   client_->leave();
-  parts_.host.on_new_identity(node_);
+  parts_.host.on_new_identity(signer_);
   discovery_->set_node(node_, now);
   update_self(now);
+}
+
+// A session whose other end has our key and is not this start: a copy of this folder is alive. One
+// of the two gives way, by a rule that both see alike.
+bool Node::is_own_key(const SessionInfo& session) {
+  if (session.node != node_) return false;
+  transport_->close(session.id);
+  if (boot_ < session.boot)
+    take_new_identity("another machine uses the same key (a cloned disk or a copied folder)", now_);
+  return true;
+}
+
+void Node::store_met_keys() {
+  for (const auto& [row, value] : met_keys_.take_changes()) replica_->index().set_meta(row, value);
 }
 
 // ---- what the outside tells

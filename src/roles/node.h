@@ -27,6 +27,7 @@
 #include "roles/hub.h"
 #include "roles/identity.h"
 #include "roles/journal.h"
+#include "roles/met_keys.h"
 #include "roles/network_guard.h"
 #include "roles/node_control.h"
 #include "roles/outbox.h"
@@ -82,8 +83,8 @@ class NodeHost {
   // Makes and removes `.lansync/<name>`, so that the watcher reports it after all that came before.
   // False if there is no watcher.
   virtual bool place_marker(const std::string& name) = 0;
-  virtual void on_new_identity(const NodeId& node) = 0;  // the endpoint has to know
-  virtual void stop() = 0;                               // a person asked for it
+  virtual void on_new_identity(const SigningKey& signer) = 0;  // the endpoint has to know
+  virtual void stop() = 0;                                     // a person asked for it
   // Looks at the machine, perhaps for a second or two; answers on the control thread.
   virtual void doctor(std::function<void(DoctorFacts)> done) = 0;
   // What this machine is on now, of the interfaces in use.
@@ -244,6 +245,9 @@ class Node final : public SessionEvents,
   const Election& election() const { return *election_; }
   const Hub& hub() const { return *hub_; }
   bool in_sync() const;
+  // What this node signs with, and the keys of the members that it met.
+  const SigningKey& signer() const { return signer_; }
+  const MetKeys& met_keys() const { return met_keys_; }
   // Whom a person means by `name` (--peer, --to). The error lists whom it could have been.
   Result<NodeId> find_peer(const std::string& name) const override;
 
@@ -349,6 +353,8 @@ class Node final : public SessionEvents,
   void note_sync(Instant now);
   void check_identity(Instant now);
   void take_new_identity(const std::string& reason, Instant now);
+  bool is_own_key(const SessionInfo& session);
+  void store_met_keys();
   void check_waits(Instant now);
   void housekeeping(Instant now);
   NodeState state_and_reason(std::string& reason) const;
@@ -372,8 +378,10 @@ class Node final : public SessionEvents,
   void meet(const Peer& peer);
 
   NodeConfig config_;
-  NodeId node_;
+  SigningKey signer_;
+  NodeId node_;  // of signer_
   BootId boot_;
+  MetKeys met_keys_;
   NodeParts parts_;
   bool fresh_ = false;
   std::map<std::string, std::string> identity_meta_;

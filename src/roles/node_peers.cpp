@@ -250,6 +250,8 @@ void Node::guard_step(Instant now) {
 // A session whose other end said who it is.
 void Node::meet(const Peer& peer) {
   const NodeId& node = peer.info.node;
+  met_keys_.meet(peer.info.key);
+  store_met_keys();
   guard_->on_member(node, peer.info.address.ip);
   lost_.erase(node);
   // The same machine under a new id is nobody's twin.

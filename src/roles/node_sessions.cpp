@@ -35,6 +35,7 @@ void Node::on_session_up(const SessionInfo& session) {
     return;
   }
   dials_.erase(session.address);
+  if (is_own_key(session)) return;
   const Neighbour* heard = discovery_->find(session.node);
   bool proven = heard != nullptr && heard->beacon.tag_valid;
   if (!guard_->admits(session.node, session.address.ip, {}, proven, now_)) {
@@ -98,7 +99,8 @@ void Node::on_dial_failed(const Address& address, DialFailure failure, int peer_
     node = at->second;
     dials_.erase(at);
   }
-  if (failure == DialFailure::kWrongPassword || failure == DialFailure::kProtocol) {
+  if (failure == DialFailure::kWrongPassword || failure == DialFailure::kProtocol ||
+      failure == DialFailure::kIdentity) {
     on_refused(address, failure, peer_version);
   }
   // A renewal that failed: the session that it was for goes on, and it is tried again later.

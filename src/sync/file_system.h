@@ -21,8 +21,8 @@ namespace lansync {
 
 enum class FileKind : std::uint8_t { kFile, kDirectory, kSymlink, kOther };
 
-// What lstat tells. Two equal stats (without `links`) mean "not touched since" as far as a stat can
-// tell.
+// What lstat tells. Two equal stats mean "not touched since" as far as a stat can tell; the device
+// is not compared, because a disk gets another number with the next port or mount.
 struct FileStat {
   FileKind kind = FileKind::kOther;
   std::uint16_t mode = 0;  // & 0777
@@ -31,11 +31,12 @@ struct FileStat {
   std::int64_t ctime_ns = 0;
   std::uint64_t inode = 0;
   std::uint64_t device = 0;
-  bool operator==(const FileStat&) const = default;
+  bool operator==(const FileStat& o) const {
+    return same_file_bytes(o) && mode == o.mode && ctime_ns == o.ctime_ns;
+  }
   // Equal but for ctime and mode: a rename or chmod touches ctime alone.
   bool same_file_bytes(const FileStat& o) const {
-    return kind == o.kind && size == o.size && mtime_ns == o.mtime_ns && inode == o.inode &&
-           device == o.device;
+    return kind == o.kind && size == o.size && mtime_ns == o.mtime_ns && inode == o.inode;
   }
 };
 

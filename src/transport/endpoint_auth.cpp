@@ -26,6 +26,8 @@ DialFailure to_dial_failure(HandshakeFailure failure) {
       return DialFailure::kWrongPassword;
     case HandshakeFailure::kSelf:
       return DialFailure::kSelf;
+    case HandshakeFailure::kIdentity:
+      return DialFailure::kIdentity;
     case HandshakeFailure::kProtocol:
     case HandshakeFailure::kMalformed:
       break;
@@ -96,13 +98,13 @@ void EnetEndpoint::connect(const Address& address) {
 EnetEndpoint::Link& EnetEndpoint::add_link(ENetPeer* peer, const Address& address, bool outgoing) {
   auto link = std::make_unique<Link>(pool_);
   link->peer = peer;
-  link->self = options_.node;
+  link->self = node_id_of(options_.signer.public_key());
   link->info.id = next_id_++;
   link->info.address = address;
   link->info.outgoing = outgoing;
   link->heard = now_;
   HandshakeConfig config{
-      options_.node,   options_.boot, options_.group, options_.key, offered_suites(options_.aes),
+      options_.signer, options_.boot, options_.group, options_.key, offered_suites(options_.aes),
       options_.version};
   link->handshake =
       std::make_unique<Handshake>(outgoing ? HandshakeRole::kInitiator : HandshakeRole::kResponder,
@@ -157,14 +159,8 @@ void EnetEndpoint::on_handshake_message(Link& link, ByteView message) {
     on_handshake_failed(link, *step.failure, step.send.has_value());
     return;
   }
-  if (step.established) {
-    link.info.node = link.handshake->peer_node();
-    link.info.boot = link.handshake->peer_boot();
-    // Before M4 goes out: the other side must not take for up what ends here.
-    if (yields_to_other(link)) return;
-  }
   if (step.send) queue_plain(link, *step.send);
-  if (step.established) on_established(link);
+  if (step.agreed) on_agreed(link);
 }
 
 void EnetEndpoint::on_handshake_failed(Link& link, HandshakeFailure failure, bool has_last_word) {
@@ -175,6 +171,7 @@ void EnetEndpoint::on_handshake_failed(Link& link, HandshakeFailure failure, boo
   auto code = EndCode::kProtocol;
   if (told == DialFailure::kWrongPassword) code = EndCode::kWrongPassword;
   if (told == DialFailure::kSelf) code = EndCode::kSelf;
+  if (told == DialFailure::kIdentity) code = EndCode::kIdentity;
   if (!has_last_word) {
     end_handshake(link, told, code, version);
     return;
@@ -189,18 +186,46 @@ void EnetEndpoint::on_handshake_failed(Link& link, HandshakeFailure failure, boo
   dirty_ = true;
 }
 
-void EnetEndpoint::on_established(Link& link) {
-  settle_charge(link, true);
+// The password is proven; who the other side is comes in its first record.
+void EnetEndpoint::on_agreed(Link& link) {
   link.sealer = std::make_unique<Sealer>(link.handshake->keys(), link.info.outgoing);
   if (options_.on_keylog) options_.on_keylog(keylog_line(link.handshake->keys()));
+  if (link.info.outgoing) send_proof(link);
+}
+
+void EnetEndpoint::send_proof(Link& link) {
+  const Signature proof = link.handshake->proof();
+  seal_and_queue(link, Channel::kHandshake, proof.bytes);
+  dirty_ = true;
+}
+
+void EnetEndpoint::on_proof(Link& link, std::uint8_t channel, std::span<std::uint8_t> bytes) {
+  // Opened where it stands, like any record.
+  const auto plain = bytes.first(bytes.size() - std::min(bytes.size(), kSealOverhead));
+  if (bytes.size() < kSealOverhead ||
+      !link.sealer->open_into(static_cast<Channel>(channel), bytes, plain)) {
+    break_off(link, "a record that does not open");
+    return;
+  }
+  if (auto failure = link.handshake->on_proof(plain)) {
+    on_handshake_failed(link, *failure, false);
+    return;
+  }
+  settle_charge(link, true);
+  link.info.key = link.handshake->peer_key();
+  link.info.node = link.handshake->peer_node();
+  link.info.boot = link.handshake->peer_boot();
+  // Before our proof goes out: the other side must not take for up what ends here.
+  if (!link.info.outgoing && yields_to_other(link)) return;
   filter_.on_authenticated(link.info.address);
   link.authenticated = true;
   link.heard = now_;
   if (link.info.outgoing) {
     session_up(link);
   } else {
-    // Channels are not ordered among each other: a record on another one could overtake M4. So
-    // nothing is sent, and nobody told, before M4 is acknowledged.
+    // Channels are not ordered among each other: a record on another one could overtake the proof.
+    // So nothing more is sent, and nobody told, before it is acknowledged.
+    send_proof(link);
     link.stage = Link::Stage::kConfirmed;
   }
 }
@@ -301,7 +326,7 @@ void EnetEndpoint::tell_failure(const Link& link, DialFailure failure, int versi
 // The other side ended it before it was up.
 void EnetEndpoint::on_handshake_refused(Link& link, EndCode code, int version) {
   if (code == EndCode::kReplaced) {
-    // Another session to that node stays. It may not be up here yet (its M4 is on the way): then
+    // Another session to that node stays. It may not be up here yet (its proof is on the way): then
     // the dial waits for it, and fails at its time limit if it does not come.
     settle_charge(link, true);
     if (by_address_.contains(link.info.address)) dialer_.remove(link.info.address);
@@ -320,6 +345,9 @@ void EnetEndpoint::on_handshake_refused(Link& link, EndCode code, int version) {
       break;
     case EndCode::kSelf:
       failure = DialFailure::kSelf;
+      break;
+    case EndCode::kIdentity:
+      failure = DialFailure::kIdentity;
       break;
     default:
       // M3 was not to its taste.

@@ -23,13 +23,14 @@ enum class EnetEndpoint::EndCode : std::uint32_t {
   kProtocol = 5,  // the version is in bits 8 to 15
   kViolation = 6,
   kSelf = 7,
+  kIdentity = 8,
 };
 
 struct EnetEndpoint::Link {
   enum class Stage {
     kConnecting,  // we dialled; ENet is at it
-    kHandshake,   // connected; M1 to M4
-    kConfirmed,   // we accepted and have sent M4; it is not acknowledged
+    kHandshake,   // connected; M1 to M4 and the proofs (from M3 or M4 on there is a sealer)
+    kConfirmed,   // we accepted and have sent our proof; it is not acknowledged
     kUp,          // on_session_up was given
     kClosing,     // close() was called: sends what it has
   };
@@ -48,7 +49,7 @@ struct EnetEndpoint::Link {
   SendQueue queue;
   Instant heard;
   std::unique_ptr<Handshake> handshake;
-  std::unique_ptr<Sealer> sealer;  // both, once M3 or M4 was good
+  std::unique_ptr<Sealer> sealer;  // once M3 or M4 was good
 
   // Whose dial this was: the session opened by the lower node id stays.
   const NodeId& opener() const { return info.outgoing ? self : info.node; }

@@ -163,7 +163,11 @@ void EnetEndpoint::on_received(Link& link, std::uint8_t channel, std::span<std::
       break_off(link, "a record before its time");
       return;
     }
-    on_handshake_message(link, bytes);
+    if (link.sealer) {
+      on_proof(link, channel, bytes);
+    } else {
+      on_handshake_message(link, bytes);
+    }
     return;
   }
   // Opened where it stands: the packet is ours until it is destroyed.
@@ -174,7 +178,7 @@ void EnetEndpoint::on_received(Link& link, std::uint8_t channel, std::span<std::
     return;
   }
   link.heard = now_;
-  // Who sends records has M4, whether or not its acknowledgement came through.
+  // Who sends more has our proof, whether or not its acknowledgement came through.
   if (link.stage == Link::Stage::kConfirmed && !session_up(link)) return;
   events_->on_packet(link.info.id, static_cast<Channel>(channel),
                      bytes.first(bytes.size() - kSealOverhead));

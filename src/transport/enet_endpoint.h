@@ -41,7 +41,7 @@ namespace lansync {
 struct EndpointOptions {
   std::uint32_t bind_ip = 0;  // 0: all addresses
   std::uint16_t port = 0;     // 0: any free one. Busy: open() fails and the caller tries the next
-  NodeId node;
+  SigningKey signer{KeySeed{}};
   BootId boot;
   std::string group;
   PasswordKey key{std::array<std::uint8_t, 32>{}};
@@ -78,7 +78,7 @@ class EnetEndpoint final : public SessionTransport {
   // until the next service().
   const SessionKeys* session_keys(SessionId id) const override;
   // A new identity (a cloned folder). Handshakes begun before go on under the old one.
-  void set_node(const NodeId& node) { options_.node = node; }
+  void set_signer(const SigningKey& signer) { options_.signer = signer; }
 
   void dial(const Address& address) override;
   void renew(SessionId id) override;
@@ -135,7 +135,9 @@ class EnetEndpoint final : public SessionTransport {
   bool may_judge(Link& link, ByteView message);
   void on_handshake_message(Link& link, ByteView message);
   void on_handshake_failed(Link& link, HandshakeFailure failure, bool has_last_word);
-  void on_established(Link& link);
+  void on_agreed(Link& link);
+  void send_proof(Link& link);
+  void on_proof(Link& link, std::uint8_t channel, std::span<std::uint8_t> bytes);
   bool session_up(Link& link);
   bool yields_to_other(Link& link);
   void drop_dials_to(const Link& link);

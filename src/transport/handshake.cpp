@@ -1,5 +1,6 @@
 #include "transport/handshake.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/assert.h"
@@ -10,14 +11,14 @@ namespace lansync {
 namespace {
 
 constexpr std::size_t kVersionPrefix = 2;
-constexpr std::size_t kIdentityPrefix = 3 + NodeId::kSize + BootId::kSize;
+constexpr std::size_t kIdentityPrefix = 3 + PublicKey::kSize + BootId::kSize;
 
 // M1 and M2 have one layout.
 struct HelloMessage {
   std::uint8_t type = 0;
   std::uint8_t version = 0;
   std::uint8_t suites = 0;
-  NodeId node;
+  PublicKey key;
   BootId boot;
   HandshakeRandom random{};
   PakeShare share{};
@@ -28,7 +29,7 @@ Bytes encode_hello(const HelloMessage& hello) {
   out.u8(hello.type);
   out.u8(hello.version);
   out.u8(hello.suites);
-  out.raw(hello.node);
+  out.raw(hello.key);
   out.raw(hello.boot);
   out.raw(ByteView(hello.random));
   out.raw(ByteView(hello.share));
@@ -42,7 +43,7 @@ HelloMessage decode_hello(ByteView bytes) {
   hello.type = in.u8();
   hello.version = in.u8();
   hello.suites = in.u8();
-  hello.node = in.id<NodeId>();
+  hello.key = in.id<PublicKey>();
   hello.boot = in.id<BootId>();
   ByteView random = in.raw(hello.random.size());
   ByteView share = in.raw(hello.share.size());
@@ -52,16 +53,29 @@ HelloMessage decode_hello(ByteView bytes) {
   return hello;
 }
 
-// "lansync/1 A" | group | node | boot | random: the name under which a side enters the transcript.
+// "lansync/2 A" | group | key | boot | random: the name under which a side enters the transcript.
 Bytes identity(char side, std::string_view group, const HelloMessage& hello) {
   ByteWriter out;
-  out.raw(as_bytes("lansync/1 "));
+  out.raw(as_bytes("lansync/2 "));
   out.u8(static_cast<std::uint8_t>(side));
   out.raw(as_bytes(group));
-  out.raw(hello.node);
+  out.raw(hello.key);
   out.raw(hello.boot);
   out.raw(ByteView(hello.random));
   return out.take();
+}
+
+// What a side signs: its role keeps one side's proof from serving as the other's.
+Bytes proof_text(HandshakeRole role, const Hash32& th) {
+  ByteWriter out;
+  out.raw(as_bytes("lansync/2 identity"));
+  out.u8(role == HandshakeRole::kInitiator ? 'A' : 'B');
+  out.raw(ByteView(th));
+  return out.take();
+}
+
+HandshakeRole other_role(HandshakeRole role) {
+  return role == HandshakeRole::kInitiator ? HandshakeRole::kResponder : HandshakeRole::kInitiator;
 }
 
 Bytes encode_confirm(std::uint8_t type, const Hash32& confirm) {
@@ -80,9 +94,11 @@ const char* to_string(HandshakeFailure failure) {
     case HandshakeFailure::kProtocol:
       return "another protocol version";
     case HandshakeFailure::kSelf:
-      return "own node id";
+      return "this node itself";
     case HandshakeFailure::kMalformed:
       return "malformed handshake";
+    case HandshakeFailure::kIdentity:
+      return "not the key that it named";
   }
   return "?";
 }
@@ -93,7 +109,8 @@ struct Handshake::State {
     kAwaitM2,  // initiator
     kAwaitM3,  // responder
     kAwaitM4,  // initiator
-    kDone,
+    kAgreed,   // the keys are there, the peer's proof is not
+    kProven,
     kFailed,
   };
 
@@ -113,6 +130,7 @@ struct Handshake::State {
   std::optional<PakeSecrets> secrets;
   Suite suite = Suite::kChaCha20Poly1305;
   SessionKeys keys;
+  Hash32 th{};  // SHA-256(M1 | M2 | M3 | M4)
 
   Step fail(HandshakeFailure failure, std::optional<Bytes> send = std::nullopt);
   void make_own(std::uint8_t type, std::uint8_t suites);
@@ -138,7 +156,7 @@ void Handshake::State::make_own(std::uint8_t type, std::uint8_t suites) {
   own.type = type;
   own.version = config.version;
   own.suites = suites;
-  own.node = config.node;
+  own.key = config.signer.public_key();
   own.boot = config.boot;
   random.fill(own.random);
   own.share = pake->share();
@@ -153,9 +171,13 @@ std::optional<HandshakeFailure> Handshake::State::read_hello(std::uint8_t type, 
   bool refusal = type == 2 && message.size() == kIdentityPrefix;
   if (message.size() != kHandshakeHelloBytes && !refusal) return HandshakeFailure::kMalformed;
   ByteReader in(message.subspan(3));
-  peer.node = in.id<NodeId>();
+  peer.key = in.id<PublicKey>();
   peer.boot = in.id<BootId>();
-  if (peer.node == config.node) return HandshakeFailure::kSelf;
+  // Our key in another start is a copy of this folder, or we ourselves before a restart: it goes
+  // on, and whoever it is has to prove the key first.
+  if (peer.key == config.signer.public_key() && peer.boot == config.boot)
+    return HandshakeFailure::kSelf;
+  if (!acceptable_key(peer.key)) return HandshakeFailure::kMalformed;
   if (refusal) return HandshakeFailure::kMalformed;
   peer = decode_hello(message);
   return std::nullopt;
@@ -171,12 +193,13 @@ bool Handshake::State::finish_pake() {
 }
 
 void Handshake::State::derive(ByteView m3, ByteView m4) {
-  keys = derive_session_keys(suite, secrets->ke, sha256({m1, m2, m3, m4}));
+  th = sha256({m1, m2, m3, m4});
+  keys = derive_session_keys(suite, secrets->ke, th);
   bool initiator = role == HandshakeRole::kInitiator;
   keys.ra = initiator ? own.random : peer.random;
   keys.rb = initiator ? peer.random : own.random;
   secrets.reset();
-  phase = Phase::kDone;
+  phase = Phase::kAgreed;
 }
 
 Handshake::Step Handshake::State::on_m1(ByteView message) {
@@ -188,7 +211,7 @@ Handshake::Step Handshake::State::on_m1(ByteView message) {
       out.u8(2);
       out.u8(config.version);
       out.u8(0);
-      out.raw(config.node);
+      out.raw(config.signer.public_key());
       out.raw(config.boot);
       answer = out.take();
     }
@@ -265,22 +288,45 @@ Handshake::Step Handshake::on_message(ByteView message) {
       return state_->on_m3(message);
     case State::Phase::kAwaitM4:
       return state_->on_m4(message);
-    case State::Phase::kDone:
+    case State::Phase::kAgreed:
+    case State::Phase::kProven:
     case State::Phase::kFailed:
       break;
   }
   return state_->fail(HandshakeFailure::kMalformed);
 }
 
-bool Handshake::established() const { return state_->phase == State::Phase::kDone; }
+bool Handshake::agreed() const {
+  return state_->phase == State::Phase::kAgreed || state_->phase == State::Phase::kProven;
+}
+bool Handshake::proven() const { return state_->phase == State::Phase::kProven; }
 bool Handshake::awaits_confirmation() const { return state_->phase == State::Phase::kAwaitM4; }
 
 const SessionKeys& Handshake::keys() const {
-  LS_ASSERT(established());
+  LS_ASSERT(agreed());
   return state_->keys;
 }
 
-const NodeId& Handshake::peer_node() const { return state_->peer.node; }
+Signature Handshake::proof() const {
+  LS_ASSERT(agreed());
+  return state_->config.signer.sign(proof_text(state_->role, state_->th));
+}
+
+std::optional<HandshakeFailure> Handshake::on_proof(ByteView record) {
+  LS_ASSERT(state_->phase == State::Phase::kAgreed);
+  Signature signature;
+  if (record.size() != signature.bytes.size())
+    return state_->fail(HandshakeFailure::kMalformed).failure;
+  std::copy(record.begin(), record.end(), signature.bytes.begin());
+  const Bytes text = proof_text(other_role(state_->role), state_->th);
+  if (!verify_signature(state_->peer.key, text, signature))
+    return state_->fail(HandshakeFailure::kIdentity).failure;
+  state_->phase = State::Phase::kProven;
+  return std::nullopt;
+}
+
+const PublicKey& Handshake::peer_key() const { return state_->peer.key; }
+NodeId Handshake::peer_node() const { return node_id_of(state_->peer.key); }
 const BootId& Handshake::peer_boot() const { return state_->peer.boot; }
 int Handshake::peer_version() const { return state_->peer_version; }
 

@@ -12,7 +12,7 @@
 namespace lansync {
 namespace {
 
-constexpr std::string_view kKeylogTag = "LANSYNC1";
+constexpr std::string_view kKeylogTag = "LANSYNC2";
 
 void expand(const Hash32& prk, std::string_view info, std::span<std::uint8_t> out) {
   hkdf_expand(prk, as_bytes(info), out);
@@ -49,15 +49,15 @@ SessionKeys derive_session_keys(Suite suite, ByteView ke, const Hash32& th) {
   SessionKeys keys;
   keys.suite = suite;
   keys.prk = hkdf_extract(th, ke);
-  expand(keys.prk, "lansync/1 a2b", keys.k_ab);
-  expand(keys.prk, "lansync/1 b2a", keys.k_ba);
-  expand(keys.prk, "lansync/1 sid", keys.sid.bytes);
+  expand(keys.prk, "lansync/2 a2b", keys.k_ab);
+  expand(keys.prk, "lansync/2 b2a", keys.k_ba);
+  expand(keys.prk, "lansync/2 sid", keys.sid.bytes);
   return keys;
 }
 
 Key32 derive_carrier_key(const SessionKeys& keys, Direction direction, CarrierKind carrier,
                          const std::array<std::uint8_t, 8>& id8) {
-  std::string info = carrier == CarrierKind::kLane ? "lansync/1 lane" : "lansync/1 tcp";
+  std::string info = carrier == CarrierKind::kLane ? "lansync/2 lane" : "lansync/2 tcp";
   info += direction == Direction::kAtoB ? "a2b" : "b2a";
   info += as_text(id8);
   Key32 key{};

@@ -54,13 +54,13 @@ struct SessionKeys {
 // `ke` from the PAKE, `th` = SHA-256(M1 | M2 | M3 | M4). ra and rb are left to the caller.
 SessionKeys derive_session_keys(Suite suite, ByteView ke, const Hash32& th);
 
-// The key of a carrier's socket: Expand(PRK, "lansync/1 lane" | "lansync/1 tcp", then "a2b" or
+// The key of a carrier's socket: Expand(PRK, "lansync/2 lane" | "lansync/2 tcp", then "a2b" or
 // "b2a", then id8). `id8` is fresh for each socket; the nonce is the packet's number in it.
 enum class CarrierKind : std::uint8_t { kLane, kTcp };
 Key32 derive_carrier_key(const SessionKeys& keys, Direction direction, CarrierKind carrier,
                          const std::array<std::uint8_t, 8>& id8);
 
-// One line, no newline: "LANSYNC1 <sid> <suite> <k_ab> <k_ba> <prk> <ra> <rb>", all hex but suite
+// One line, no newline: "LANSYNC2 <sid> <suite> <k_ab> <k_ba> <prk> <ra> <rb>", all hex but suite
 // (1 or 2). A reader finds the session by ra and rb, which stand in M1 and M2 on the wire.
 std::string keylog_line(const SessionKeys& keys);
 // nullopt for anything else than exactly such a line (one trailing "\r" or "\n" allowed).

@@ -22,7 +22,7 @@ PasswordKey::~PasswordKey() { wipe(w_); }
 
 Result<PasswordKey> derive_password_key(std::string_view password, std::string_view group) {
   // The NUL ends the label, so that no group name can continue it.
-  static constexpr std::string_view kLabel("lansync/1 mhf\0", 14);
+  static constexpr std::string_view kLabel("lansync/2 mhf\0", 14);
   Hash32 salt = sha256({as_bytes(kLabel), as_bytes(group)});
   std::array<std::uint8_t, 40> wide{};
   // A null pointer asks EVP_PBE_scrypt only to check its parameters; the empty password is "".

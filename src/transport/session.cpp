@@ -32,6 +32,8 @@ const char* to_string(DialFailure failure) {
       return "another protocol version";
     case DialFailure::kSelf:
       return "this node itself";
+    case DialFailure::kIdentity:
+      return "it is not the node that it says it is";
   }
   return "unknown";
 }

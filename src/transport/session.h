@@ -43,11 +43,13 @@ enum class DialFailure {
   kWrongPassword,  // the handshake's confirmation did not match
   kProtocol,       // speaks another version; the number is in DialResult
   kSelf,           // that address is ourselves
+  kIdentity,       // it has not the key that it named
 };
 const char* to_string(DialFailure failure);
 
 struct SessionInfo {
   SessionId id = 0;
+  PublicKey key;  // proven; `node` follows from it
   NodeId node;
   BootId boot;
   Address address;        // where its packets come from

@@ -1,5 +1,6 @@
 """Other versions: of a peer's protocol, and of an index on the disk. Said in words, and nothing is harmed."""
 import os
+import shutil
 import socket
 import sqlite3
 import struct
@@ -110,29 +111,27 @@ def test_index_of_a_newer_program():
         a.process = None
 
 
-def test_index_of_an_older_program():
-    """An index of schema 1 is brought up to date: the same node goes on, and what was deleted meanwhile goes."""
+def test_index_from_before():
+    """An index from before nodes were keys is refused in one line: remove .lansync; the files stay."""
     with Lan() as net:
-        a, b = nodes = [net.node("a"), net.node("b")]
-        for node in nodes:
-            node.start(*FAST)
-        for n in range(5):
-            a.write(f"{n}.txt", str(n))
-        settled(nodes)
-        ids = {node.name: node.status()["node"]["id"] for node in nodes}
-        for node in nodes:
-            node.stop()
-            with index_database(node) as database:
-                database.executescript("DROP TABLE types; DROP TABLE history; UPDATE header SET schema = 1; PRAGMA user_version = 1;")
-            database.close()
-        b.remove("0.txt")
-        for node in nodes:
-            node.start()
-        found = settled(nodes)
-        check_equal(sorted(found), [f"{n}.txt" for n in range(1, 5)], "files")
-        for node in nodes:
-            check_equal(node.status()["node"]["id"], ids[node.name], f"id of {node.name}")
-            check("schema 1" in node.log(), f"the log of {node.name} does not say so: {node.log()}")
+        a = net.node("a").start(*FAST)
+        a.write("x.txt", "x")
+        a.wait(peers=0)
+        a.stop()
+        with index_database(a) as database:
+            database.executescript("ALTER TABLE header DROP COLUMN era; UPDATE header SET schema = 3; PRAGMA user_version = 3;")
+        database.close()
+        before = tree.digest(a.at(".lansync/index.db"))
+        a.start(wait_ready=False)
+        check_equal(a.process.wait(20), 1, "exit code")
+        line = a.log().splitlines()[-1]
+        check(f"remove {a.at('.lansync')}" in line and "files stay" in line, f"it says: {line!r}")
+        check_equal(tree.digest(a.at(".lansync/index.db")), before, "the index")
+        a.process = None
+        shutil.rmtree(a.at(".lansync"))
+        a.start()
+        a.wait(peers=0)
+        check_equal(a.read("x.txt"), b"x", "the file")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 // A script of messages to a responder and to an initiator, as one whom the password is unknown to
-// can send them: neither may ever be established. Format: records of (length2 big-endian, bytes);
+// can send them: neither may ever agree. Format: records of (length2 big-endian, bytes);
 // the first byte of the input picks the side. In front of the script the honest side's public part
 // stands where the script says so (length 0xFFFF: the honest peer's M1 or M2, with the wrong
 // password).
@@ -24,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::size_t length = in.u16();
     ByteView message = length == 0xFFFF ? ByteView(honest) : in.raw(std::min(length, in.left()));
     Handshake::Step step = victim.on_message(message);
-    FUZZ_CHECK(!step.established && !victim.established());
+    FUZZ_CHECK(!step.agreed && !victim.agreed());
     // After a failure nothing more is said.
     if (failed) FUZZ_CHECK(step.failure && !step.send);
     if (step.failure) failed = true;

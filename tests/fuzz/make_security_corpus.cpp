@@ -75,7 +75,7 @@ void datagrams(const std::filesystem::path& folder) {
   using test::Datagram;
   save(folder, "connect", datagram_record(2, Datagram(0xFFF).connect(8).bytes()));
   save(folder, "verify", datagram_record(3, Datagram(0).verify_connect().bytes()));
-  save(folder, "m1", datagram_record(2, Datagram(0).ack().reliable(0, 1, 124).bytes()));
+  save(folder, "m1", datagram_record(2, Datagram(0).ack().reliable(0, 1, 140).bytes()));
   save(folder, "records", datagram_record(1, Datagram(0).reliable(1, 9, 40).ack().ping().bytes()));
   save(folder, "fragment", datagram_record(1, Datagram(0).fragment(2, 0, 300, 0, 150).bytes()));
   save(folder, "leave", datagram_record(1, Datagram(0).disconnect().bytes()));

@@ -15,7 +15,7 @@ namespace {
 using namespace lansync;
 
 constexpr std::string_view kKeylog =
-    "LANSYNC1 "
+    "LANSYNC2 "
     "0f0de4db595820beb885121d8d7cd113 "
     "2 "
     "3a11a0411fda5a0f1fa098ca28c3733e4f0eb498079d3a0bb1ce070513b0b0a5 "

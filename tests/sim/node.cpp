@@ -84,8 +84,9 @@ void SimNode::start() {
       std::make_unique<SimExecutor>(queue_, random_.next(), [this] { wake(queue_.now()); });
   auto loaded = store_.load();
   LS_ASSERT(loaded.has_value());
-  const std::string& place = options_.place.empty() ? name_ : options_.place;
-  const Identity identity = establish_identity(*loaded, str(place, ":", place_), *running_->random);
+  const std::string& machine = options_.place.empty() ? name_ : options_.place;
+  const FolderPlace place{machine, FolderPlace::Lasting{place_, 1}};
+  const Identity identity = establish_identity(*loaded, place, *running_->random);
   const auto boot = running_->random->id<BootId>();
   NodeConfig config;
   config.group = "sim";
@@ -107,7 +108,7 @@ void SimNode::start() {
   EndpointOptions endpoint;
   endpoint.bind_ip = ip_;
   endpoint.port = kPort;
-  endpoint.node = identity.node;
+  endpoint.signer = identity.signer;
   endpoint.boot = boot;
   endpoint.group = "sim";
   // Any scalar will do; scrypt would take longer than the rest of the run.

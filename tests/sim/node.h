@@ -119,7 +119,9 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   // ---- NodeHost
   // ----------------------------------------------------------------------------------
   bool place_marker(const std::string& name) override;
-  void on_new_identity(const NodeId& node) override { running_->endpoint->set_node(node); }
+  void on_new_identity(const SigningKey& signer) override {
+    running_->endpoint->set_signer(signer);
+  }
   // As by SIGTERM: goodbye first; running() goes false within 1.5 s.
   void stop() override;
   void doctor(std::function<void(DoctorFacts)> done) override { done({}); }

@@ -262,6 +262,11 @@ Item Connections::read_record(Connection& connection, int side, std::uint8_t cha
     if (from.opener) item.fields.push_back({"why", "does not open"});
     return item;
   }
+  if (channel == 0 && from.counters[0] == 1 && plain.size() == Signature::kSize) {
+    item.type = "auth";
+    item.fields = {{"message", "proof"}, {"signature", to_hex(plain)}};
+    return item;
+  }
   if (is_chunk(plain)) {
     if (auto chunk = decode_chunk(plain)) {
       item.type = "chunk";

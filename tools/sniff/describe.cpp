@@ -454,7 +454,7 @@ std::optional<AuthMessage> parse_auth(ByteView bytes) {
     return auth;
   }
   const std::uint8_t suites = in.u8();
-  const NodeId node = in.id<NodeId>();
+  const PublicKey key = in.id<PublicKey>();
   const BootId boot = in.id<BootId>();
   if (!in.ok()) return std::nullopt;
   List names;
@@ -465,11 +465,12 @@ std::optional<AuthMessage> parse_auth(ByteView bytes) {
   } else {
     auth.fields.push_back({"suite", suite_name(suites)});
   }
-  auth.fields.push_back({"node", hex(node)});
+  auth.fields.push_back({"node", hex(node_id_of(key))});
+  auth.fields.push_back({"key", hex(key)});
   auth.fields.push_back({"boot", hex(boot)});
   if (auth.number == 2 && in.left() == 0) {
     auth.refusal = true;
-    auth.fields.push_back({"refused", "own node id"});
+    auth.fields.push_back({"refused", "this node itself"});
     return auth;
   }
   if (bytes.size() != kHandshakeHelloBytes) return std::nullopt;

@@ -445,21 +445,27 @@ TEST_CASE("our own beacons are not neighbours, also just after the node id chang
   CHECK(decode_beacon(f.air.sent.back())->node == node_id(9));
   CHECK(f.discovery.neighbours().empty());
   CHECK(f.discovery.counters().received == 0);
-  CHECK_FALSE(f.discovery.take_clone_heard());
+  CHECK_FALSE(f.discovery.take_own_id_heard());
 }
 
-TEST_CASE("our id with another boot id is a clone if it is tagged or goes on") {
+TEST_CASE("our id from elsewhere is a hint to dial its sender, once in 10 s, whatever is sent") {
   Fixture f;
   f.discovery.set_key(group_key());
-  f.hear(other(1, 5));
-  f.hear(other(1, 5));
-  CHECK_FALSE(f.discovery.take_clone_heard());
-  f.hear(other(1, 6));
-  CHECK(f.discovery.take_clone_heard());
-  CHECK_FALSE(f.discovery.take_clone_heard());
-  f.hear(other(1, 1, 33), group_key());
-  CHECK(f.discovery.take_clone_heard());
+  int hints = 0;
+  for (std::uint64_t i = 0; i < 24'000; ++i) {
+    f.now += 1ms;
+    const auto key = i % 2 ? std::optional(group_key()) : std::nullopt;
+    f.hear(other(1, i, static_cast<std::uint8_t>(i % 200)), key);
+    hints += f.discovery.take_own_id_heard() ? 1 : 0;
+  }
+  CHECK(hints == 3);
   CHECK(f.discovery.neighbours().empty());
+  f.now += 10s;
+  f.hear(other(1, 1));
+  const auto hint = f.discovery.take_own_id_heard();
+  REQUIRE(hint);
+  CHECK(hint->port == other(1, 1).port);
+  CHECK_FALSE(f.discovery.take_own_id_heard());
 }
 
 TEST_CASE("one node heard on two paths is one neighbour and keeps its address") {

@@ -174,44 +174,81 @@ void make_database(const std::string& path, const std::string& sql) {
   sqlite3_close(raw);
 }
 
-std::string recorded_schema_1() {
+// As a program of before nodes were keys left it.
+std::string index_before_keys() {
   return read_file(std::string(LANSYNC_SOURCE_DIR) +
-                   "/tests/unit/platform/data/index_schema_1.sql");
+                   "/tests/unit/platform/data/index_before_keys.sql");
 }
 
-TEST_CASE("an index of schema 1, as that program wrote it, is brought up to date and complete") {
+TEST_CASE(
+    "an index from before nodes were keys is refused in words that mend it, and not touched") {
   TempFolder dir;
-  make_database(dir / "index.db", recorded_schema_1());
+  fs::create_directory(dir / ".lansync");
+  const std::string path = dir / ".lansync/index.db";
+  make_database(path, index_before_keys());
+  const std::string before = read_file(path);
+  auto store = SqliteIndexStore::open(path);
+  REQUIRE_FALSE(store);
+  CHECK(store.error().code == ErrorCode::kRefused);
+  CHECK(store.error().detail.find("remove " + (dir / ".lansync")) != std::string::npos);
+  CHECK(store.error().detail.find("files stay") != std::string::npos);
+  CHECK(read_file(path) == before);
+  CHECK_FALSE(fs::exists(path + ".broken-1"));
+}
+
+// What a program with one schema more would have.
+std::array<const char*, 2> next_schema() {
+  return {index_schema()[0],
+          "CREATE TABLE places(id INTEGER PRIMARY KEY); CREATE INDEX by_id ON places(id);"};
+}
+
+TEST_CASE("an index of an older schema is brought up to date and complete") {
+  TempFolder dir;
+  const auto schema = next_schema();
   {
     auto store = open_store(dir / "index.db");
-    CHECK(store->migrated_from() == 1);
-    auto loaded = store->load();
+    IndexBatch batch = rows(0, 3);
+    batch.meta["term"] = "7";
+    batch.trash_added.push_back({"name", "path", std::string(32, '\1'), 1795234567, 12345});
+    REQUIRE(store->commit(batch));
+  }
+  {
+    auto store = SqliteIndexStore::open(dir / "index.db", schema);
+    REQUIRE(store);
+    CHECK((*store)->migrated_from() == 1);
+    auto loaded = (*store)->load();
     REQUIRE(loaded);
-    CHECK_FALSE(store->rebuilt());
+    CHECK_FALSE((*store)->rebuilt());
     REQUIRE(loaded->rows.size() == 3);
-    CHECK(loaded->rows[0].path == "a.txt");
-    CHECK(loaded->rows[0].local == "local a");
-    CHECK(loaded->rows[2].synced == std::string("\0synced", 7));
+    CHECK(loaded->rows[2].local == row(2).local);
     REQUIRE(loaded->trash.size() == 1);
     CHECK(loaded->trash[0].size == 12345);
-    CHECK(loaded->meta.at("node_id") == "00112233445566778899aabbccddeeff");
     CHECK(loaded->meta.at("term") == "7");
-    CHECK(store->add_history({{1, true, "b", "search", "x", "found"}}));
-    REQUIRE(store->commit(rows(0, 3)));
+    CHECK((*store)->add_history({{1, true, "b", "search", "x", "found"}}));
+    REQUIRE((*store)->commit(rows(3, 6)));
   }
-  auto store = open_store(dir / "index.db");
-  CHECK(store->migrated_from() == 0);
-  CHECK(store->load()->rows.size() == 6);
-  CHECK(store->load_history(0)->size() == 1);
+  {
+    auto store = SqliteIndexStore::open(dir / "index.db", schema);
+    REQUIRE(store);
+    CHECK((*store)->migrated_from() == 0);
+    CHECK((*store)->load()->rows.size() == 6);
+    CHECK((*store)->load_history(0)->size() == 1);
+  }
+  auto older = SqliteIndexStore::open(dir / "index.db");
+  REQUIRE_FALSE(older);
+  CHECK(older.error().detail.find("newer") != std::string::npos);
 }
 
 TEST_CASE("a migration that cannot be done leaves the old index whole") {
   TempFolder dir;
-  // The step makes a table of this name; what fails as SQL is taken for damage and set aside.
-  make_database(dir / "index.db", recorded_schema_1() + "CREATE VIEW history_time AS SELECT 1;");
-  auto store = open_store(dir / "index.db");
-  CHECK(store->rebuilt());
-  CHECK(store->load()->rows.empty());
+  { REQUIRE(open_store(dir / "index.db")->commit(rows(0, 3))); }
+  // The step makes an index of this name; what fails as SQL is taken for damage and set aside.
+  make_database(dir / "index.db", "CREATE VIEW by_id AS SELECT 1;");
+  const auto schema = next_schema();
+  auto opened = SqliteIndexStore::open(dir / "index.db", schema);
+  REQUIRE(opened);
+  CHECK((*opened)->rebuilt());
+  CHECK((*opened)->load()->rows.empty());
   sqlite3* raw = nullptr;
   REQUIRE(sqlite3_open((dir / "index.db.broken-1").c_str(), &raw) == SQLITE_OK);
   int count = 0;
@@ -227,11 +264,12 @@ TEST_CASE("a migration that cannot be done leaves the old index whole") {
 
 TEST_CASE("an index of a newer program keeps every byte, its write-ahead log included") {
   TempFolder dir;
+  { REQUIRE(open_store(dir / "index.db")->commit(rows(0, 3))); }
   sqlite3* raw = nullptr;
   REQUIRE(sqlite3_open((dir / "index.db").c_str(), &raw) == SQLITE_OK);
-  std::string sql = recorded_schema_1() +
-                    "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;"
-                    "UPDATE header SET schema = 99; PRAGMA user_version = 99;";
+  std::string sql =
+      "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;"
+      "UPDATE header SET schema = 99; PRAGMA user_version = 99;";
   REQUIRE(sqlite3_exec(raw, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
   // As that program left them when it was killed.
   fs::create_directory(dir / "copy");

@@ -58,7 +58,9 @@ class Node final : public SessionEvents {
       : random(number * 1000u + boot) {
     options.bind_ip = kLoopback;
     options.port = port;
-    options.node.bytes[0] = number;
+    KeySeed seed{};
+    seed[0] = number;
+    options.signer = SigningKey(seed);
     options.boot.bytes[0] = boot;
     options.group = "test";
     options.key = key;
@@ -69,6 +71,7 @@ class Node final : public SessionEvents {
   }
 
   Address address() const { return {kLoopback, endpoint->port()}; }
+  NodeId id() const { return node_id_of(options.signer.public_key()); }
   bool connected() const { return sessions.size() == 1; }
   SessionId session() const {
     LS_ASSERT(sessions.size() == 1);

@@ -48,11 +48,13 @@ TEST_CASE("a dial ends in one session on each side, with the other's identity") 
   REQUIRE(join(a, b));
   const SessionInfo& at_a = a.sessions.begin()->second;
   const SessionInfo& at_b = b.sessions.begin()->second;
-  CHECK(at_a.node == b.options.node);
+  CHECK(at_a.node == b.id());
+  CHECK(at_a.key == b.options.signer.public_key());
   CHECK(at_a.boot == b.options.boot);
   CHECK(at_a.address == b.address());
   CHECK(at_a.outgoing);
-  CHECK(at_b.node == a.options.node);
+  CHECK(at_b.node == a.id());
+  CHECK(at_b.key == a.options.signer.public_key());
   CHECK(at_b.address == a.address());
   CHECK_FALSE(at_b.outgoing);
   CHECK(a.failed.empty());
@@ -326,6 +328,16 @@ TEST_CASE("a node that started again replaces its old session") {
   CHECK(hub.sessions.size() == 1);
   CHECK(hub.sessions.begin()->second.boot == fresh.options.boot);
   CHECK(carries(hub, fresh));
+}
+
+TEST_CASE("a session with a copy of this node comes up, for both to see which start the other is") {
+  Node original(1, key_of(7), 1);
+  Node copy(1, key_of(7), 2);
+  REQUIRE(join(original, copy));
+  CHECK(original.sessions.begin()->second.node == copy.id());
+  CHECK(original.sessions.begin()->second.boot == copy.options.boot);
+  CHECK(original.id() == copy.id());
+  CHECK(carries(original, copy));
 }
 
 TEST_CASE("three nodes have three sessions") {

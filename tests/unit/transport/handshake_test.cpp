@@ -32,17 +32,22 @@ TEST_CASE("two nodes with one password agree on keys and know each other") {
   REQUIRE(m3.send);
   CHECK(m3.send->size() == kHandshakeConfirmBytes);
   CHECK(p.a.awaits_confirmation());
-  CHECK_FALSE(p.b.established());
+  CHECK_FALSE(p.b.agreed());
   auto m4 = p.b.on_message(*m3.send);
   REQUIRE(m4.send);
-  CHECK(m4.established);
+  CHECK(m4.agreed);
   auto end = p.a.on_message(*m4.send);
-  CHECK(end.established);
+  CHECK(end.agreed);
   CHECK_FALSE(end.send);
   CHECK(p.a.keys() == p.b.keys());
   CHECK(p.a.keys().k_ab != p.a.keys().k_ba);
-  CHECK(p.a.peer_node() == node_config(2).node);
-  CHECK(p.b.peer_node() == node_config(1).node);
+  CHECK_FALSE(p.a.proven());
+  CHECK_FALSE(p.b.on_proof(p.a.proof().bytes));
+  CHECK_FALSE(p.a.on_proof(p.b.proof().bytes));
+  CHECK(p.a.proven());
+  CHECK(p.b.proven());
+  CHECK(p.a.peer_key() == node_config(2).signer.public_key());
+  CHECK(p.b.peer_node() == node_id_of(node_config(1).signer.public_key()));
   CHECK(p.b.peer_boot() == node_config(1).boot);
 }
 
@@ -73,7 +78,7 @@ TEST_CASE("a wrong password is found by the responder at M3, and M4 never comes"
   auto end = p.b.on_message(*m3.send);
   CHECK(end.failure == HandshakeFailure::kWrongPassword);
   CHECK_FALSE(end.send);
-  CHECK_FALSE(end.established);
+  CHECK_FALSE(end.agreed);
   CHECK(p.a.awaits_confirmation());
 }
 
@@ -88,7 +93,7 @@ TEST_CASE("any bit changed on the way in any message ends the handshake") {
   for (int spoiled = 1; spoiled <= 4; ++spoiled) {
     std::size_t size = spoiled <= 2 ? kHandshakeHelloBytes : kHandshakeConfirmBytes;
     // Every byte of the headers, every fourth of the rest: a run costs a millisecond.
-    for (std::size_t at = 0; at < size; at += at < 27 ? 1 : 4) {
+    for (std::size_t at = 0; at < size; at += at < 43 ? 1 : 4) {
       Pair p;
       auto pass = [&](int number, Bytes message) {
         if (number == spoiled) message[at] ^= 0x10;
@@ -103,7 +108,7 @@ TEST_CASE("any bit changed on the way in any message ends the handshake") {
       REQUIRE(spoiled == 4);
       auto end = p.a.on_message(pass(4, *m4.send));
       REQUIRE(end.failure);
-      REQUIRE_FALSE(p.a.established());
+      REQUIRE_FALSE(p.a.agreed());
     }
   }
 }
@@ -121,7 +126,7 @@ TEST_CASE("a message that is cut or too long at any stage is malformed") {
   CHECK(p.b.on_message(m1).failure == HandshakeFailure::kMalformed);
   Pair q;
   auto m2 = q.b.on_message(q.a.start());
-  m2.send->resize(27);
+  m2.send->resize(43);
   CHECK(q.a.on_message(*m2.send).failure == HandshakeFailure::kMalformed);
   Pair r;
   auto m3 = r.a.on_message(*r.b.on_message(r.a.start()).send);
@@ -144,15 +149,92 @@ TEST_CASE("another protocol version is named on both sides, whatever the length 
   CHECK(p.a.peer_version() == kProtocolVersion);
 }
 
-TEST_CASE("our own node id is refused, and both sides learn it and the boot id") {
+// Both have agreed on keys; what comes next are the proofs.
+struct Agreed {
+  explicit Agreed(HandshakeConfig a = node_config(1), HandshakeConfig b = node_config(2))
+      : pair(std::move(a), std::move(b)) {
+    auto m3 = pair.a.on_message(*pair.b.on_message(pair.a.start()).send);
+    pair.a.on_message(*pair.b.on_message(*m3.send).send);
+    REQUIRE(pair.a.agreed());
+    REQUIRE(pair.b.agreed());
+  }
+  Pair pair;
+};
+
+TEST_CASE("who knows the password and names another's key does not get past the proof") {
+  // The liar's messages carry the key of node 1; it has only its own to sign with.
+  Agreed honest;
+  const Signature right = honest.pair.a.proof();
+  Agreed forged;
+  Prng random(77);
+  const SigningKey own = SigningKey::generate(random);
+  CHECK(forged.pair.b.on_proof(own.sign(as_bytes("lansync/2 identity")).bytes) ==
+        HandshakeFailure::kIdentity);
+  CHECK_FALSE(forged.pair.b.proven());
+  // Nor with what the true owner once signed, or the other side has just signed.
+  Prng later(6);
+  Handshake a(HandshakeRole::kInitiator, node_config(1), later);
+  Handshake b(HandshakeRole::kResponder, node_config(2), later);
+  a.on_message(*b.on_message(*a.on_message(*b.on_message(a.start()).send).send).send);
+  REQUIRE(b.agreed());
+  CHECK(b.on_proof(right.bytes) == HandshakeFailure::kIdentity);
+  Agreed copies(node_config(1), [] {
+    HandshakeConfig copy = node_config(1);
+    copy.boot.bytes.fill(77);
+    return copy;
+  }());
+  CHECK(copies.pair.b.on_proof(copies.pair.b.proof().bytes) == HandshakeFailure::kIdentity);
+}
+
+TEST_CASE("any bit changed in a proof, and any other length, is refused") {
+  for (std::size_t bit = 0; bit < 8 * Signature::kSize; bit += 5) {
+    Agreed p;
+    Signature proof = p.pair.a.proof();
+    proof.bytes[bit / 8] ^= static_cast<std::uint8_t>(1 << bit % 8);
+    REQUIRE(p.pair.b.on_proof(proof.bytes) == HandshakeFailure::kIdentity);
+  }
+  for (std::size_t size : {0U, 63U, 65U}) {
+    Agreed p;
+    REQUIRE(p.pair.b.on_proof(Bytes(size)) == HandshakeFailure::kMalformed);
+  }
+}
+
+TEST_CASE("a key that is no good key is refused before anything is computed with it") {
+  PublicKey zeros;
+  PublicKey one;
+  one.bytes[0] = 1;
+  PublicKey above_p;
+  above_p.bytes.fill(0xff);
+  for (const PublicKey& bad : {zeros, one, above_p}) {
+    Pair p;
+    Bytes m1 = p.a.start();
+    std::copy(bad.bytes.begin(), bad.bytes.end(), m1.begin() + 3);
+    auto answer = p.b.on_message(m1);
+    CHECK(answer.failure == HandshakeFailure::kMalformed);
+    CHECK_FALSE(answer.send);
+    Pair q;
+    Bytes m2 = *q.b.on_message(q.a.start()).send;
+    std::copy(bad.bytes.begin(), bad.bytes.end(), m2.begin() + 3);
+    CHECK(q.a.on_message(m2).failure == HandshakeFailure::kMalformed);
+  }
+}
+
+TEST_CASE("our own key under another boot id is a copy, and goes on to prove itself") {
   HandshakeConfig copy = node_config(1);
   copy.boot.bytes.fill(77);
-  Pair p(node_config(1), copy);
+  Agreed p(node_config(1), copy);
+  CHECK_FALSE(p.pair.b.on_proof(p.pair.a.proof().bytes));
+  CHECK_FALSE(p.pair.a.on_proof(p.pair.b.proof().bytes));
+  CHECK(p.pair.a.peer_node() == p.pair.b.peer_node());
+  CHECK(p.pair.a.peer_boot() == copy.boot);
+}
+
+TEST_CASE("our own key and boot id are ourselves: refused, and both sides learn it") {
+  Pair p(node_config(1), node_config(1));
   auto answer = p.b.on_message(p.a.start());
   CHECK(answer.failure == HandshakeFailure::kSelf);
   REQUIRE(answer.send);
   CHECK(p.a.on_message(*answer.send).failure == HandshakeFailure::kSelf);
-  CHECK(p.a.peer_boot() == copy.boot);
 }
 
 TEST_CASE("an M1 reflected to its sender is refused") {

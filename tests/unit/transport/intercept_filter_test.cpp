@@ -80,9 +80,9 @@ TEST_CASE("before authentication only what a handshake needs passes") {
   CHECK(rig.passes(Datagram(0).ack()));
   CHECK(rig.passes(Datagram(0).ping()));
   CHECK(rig.passes(Datagram(0).disconnect()));
-  CHECK(rig.passes(Datagram(0).ack().reliable(0, 1, 124)));
+  CHECK(rig.passes(Datagram(0).ack().reliable(0, 1, 140)));
   // What ENet sends by itself together with M1.
-  CHECK(rig.passes(Datagram(0).command(10, 0xFF, 2).zeros(8).reliable(0, 1, 124)));
+  CHECK(rig.passes(Datagram(0).command(10, 0xFF, 2).zeros(8).reliable(0, 1, 140)));
   CHECK(rig.passes(Datagram(0).command(11, 0xFF, 2).zeros(12)));
   CHECK(rig.passes(Datagram(0).reliable(0, 16, 256)));
   CHECK_FALSE(rig.passes(Datagram(0).reliable(0, 17, 256)));
@@ -248,7 +248,7 @@ TEST_CASE("a dial asks for a cookie, answers it, and lets the peer answer the CO
   CHECK_FALSE(a.passes(Datagram(0).verify_connect()));
   a.filter.expect_answer(kPeer, a.now);
   CHECK(a.passes(Datagram(0).verify_connect()));
-  CHECK(a.passes(Datagram(0).reliable(0, 1, 124)));
+  CHECK(a.passes(Datagram(0).reliable(0, 1, 140)));
   CHECK(a.passes(Datagram(0).reliable(0, 2, 33).reliable(1, 1, 400)));  // M4 and a first record
   for (int i = 0; i < 60; ++i) a.passes(Datagram(0).reliable(1, 1, 1300));
   CHECK_FALSE(a.passes(Datagram(0).reliable(1, 1, 1300)));  // but not without end

@@ -50,8 +50,10 @@ inline PasswordKey key_of(std::uint8_t seed) {
 
 inline HandshakeConfig node_config(std::uint8_t id, std::uint8_t password = 7,
                                    std::uint8_t suites = kAllSuites) {
-  HandshakeConfig config{{}, {}, "lansync", key_of(password), suites, kProtocolVersion};
-  config.node.bytes.fill(id);
+  KeySeed seed{};
+  seed.fill(id);
+  HandshakeConfig config{SigningKey(seed), {},     "lansync",
+                         key_of(password), suites, kProtocolVersion};
   config.boot.bytes.fill(static_cast<std::uint8_t>(id + 100));
   return config;
 }
@@ -72,7 +74,8 @@ inline std::optional<Agreed> agree(RandomSource& random, HandshakeConfig a, Hand
     if (next.failure) return std::nullopt;
     if (next.send) message = *next.send;
   }
-  if (!one.established() || !two.established()) return std::nullopt;
+  if (!one.agreed() || !two.agreed()) return std::nullopt;
+  if (two.on_proof(one.proof().bytes) || one.on_proof(two.proof().bytes)) return std::nullopt;
   return Agreed{one.keys(), two.keys()};
 }
 
