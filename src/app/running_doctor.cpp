@@ -10,6 +10,7 @@
 #include "app/running_node.h"
 #include "platform/child_process.h"
 #include "platform/machine_facts.h"
+#include "transport/enet_tuning.h"
 
 namespace lansync {
 namespace {
@@ -19,6 +20,7 @@ constexpr Duration kToolsLimit = 1500ms;
 constexpr std::uint64_t kGoodBuffer = 1024 * 1024;
 constexpr std::uint64_t kGoodWatches = 65536;
 constexpr std::size_t kNamesShown = 12;
+constexpr std::uint32_t kLeastMtu = kEnetMtu + 4 + 28;  // checksum, UDP's and IP's headers
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
@@ -150,6 +152,36 @@ NetworkFacts RunningNode::network_facts() const {
 
 void RunningNode::update_network(Instant now) { node_->on_network(network_facts(), now); }
 
+// What this machine and the others may see differently: the length of packets, the net mask.
+void RunningNode::add_differences(DoctorFacts& facts) const {
+  std::string told;
+  for (const Interface& interface : interfaces_->interfaces()) {
+    if (interface.is_loopback || interface.name == told) continue;
+    told = interface.name;
+    std::uint32_t mtu = interface_mtu(interface.name);
+    if (mtu == 0 || mtu >= kLeastMtu) continue;
+    facts.findings.push_back(
+        {true,
+         str(interface.name, ": its MTU is ", mtu, ", and packets of this program have up to ",
+             kLeastMtu, " bytes: longer ones are lost"),
+         str("sudo ip link set ", interface.name, " mtu 1500 (or ", kLeastMtu,
+             ", if what is behind it takes no more)")});
+  }
+  for (const auto& [ip, misfit] : beacons_->misfits()) {
+    std::string ours;
+    for (const Interface& interface : interfaces_->interfaces())
+      if (interface.name == misfit.interface)
+        ours += str(ours.empty() ? "" : ", ", ip_to_string(interface.address), '/',
+                    std::popcount(interface.netmask));
+    facts.findings.push_back(
+        {misfit.outside,
+         str(misfit.interface, ": ", ip_to_string(ip),
+             " is on the same wire with another net mask ", "than this machine (", ours, ")",
+             misfit.outside ? ": nothing that is sent from here arrives there" : ""),
+         "give all machines of one LAN the same net mask: ip address shows it"});
+  }
+}
+
 DoctorFacts RunningNode::machine_facts() const {
   DoctorFacts facts;
   facts.port = endpoint_->port();
@@ -193,6 +225,7 @@ DoctorFacts RunningNode::machine_facts() const {
                                   facts.port, ": a firewall has to let that in"),
                               str("ss -ulpn sport = :", options_.port, " shows which")});
   }
+  add_differences(facts);
   facts.watches_used = watcher_ ? watcher_->watch_count() : 0;
   add_limits(facts, read_machine_facts(), watcher_ && !watcher_->degraded());
   return facts;

@@ -9,6 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <functional>
+#include <string_view>
 
 #include "base/log.h"
 
@@ -20,24 +22,31 @@ union ControlBuffer {
   std::array<char, CMSG_SPACE(sizeof(in_pktinfo)) + 64> bytes;
 };
 
-// The interface that a datagram came in on, 0 if the kernel did not say.
-std::uint32_t arrival_interface(msghdr& message) {
+constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
+constexpr std::uint32_t kNotByChance = 3;
+
+struct Arrival {
+  std::uint32_t interface = 0;  // 0 if the kernel did not say
+  std::uint32_t to = 0;         // the address in its header
+};
+Arrival arrival_of(msghdr& message) {
   for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
        part = CMSG_NXTHDR(&message, part)) {
     if (part->cmsg_level != IPPROTO_IP || part->cmsg_type != IP_PKTINFO) continue;
     in_pktinfo info{};
     std::memcpy(&info, CMSG_DATA(part), sizeof info);
-    return static_cast<std::uint32_t>(info.ipi_ifindex);
+    return {static_cast<std::uint32_t>(info.ipi_ifindex), ntohl(info.ipi_addr.s_addr)};
   }
-  return 0;
+  return {};
 }
 
 // 0, or errno.
-int send_on(int fd, const Interface& interface, std::uint16_t port, ByteView datagram) {
+int send_on(int fd, const Interface& interface, std::uint32_t to_ip, std::uint16_t port,
+            ByteView datagram) {
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(port);
-  to.sin_addr.s_addr = htonl(interface.broadcast);
+  to.sin_addr.s_addr = htonl(to_ip);
   iovec part{const_cast<std::uint8_t*>(datagram.data()), datagram.size()};
   ControlBuffer control{};
   msghdr message{};
@@ -95,7 +104,10 @@ void UdpBeaconSocket::broadcast(ByteView datagram) {
       return before.index == at->index && before.broadcast == at->broadcast;
     });
     if (done) continue;
-    int error = send_on(socket_.get(), *at, port_, datagram);
+    int error = send_on(socket_.get(), *at, at->broadcast, port_, datagram);
+    // One of the two is enough.
+    if (!at->is_loopback && send_on(socket_.get(), *at, kLimitedBroadcast, port_, datagram) == 0)
+      error = 0;
     Counters& counters = counters_[at->name];
     if (error == 0) {
       ++counters.sent;
@@ -126,7 +138,8 @@ int UdpBeaconSocket::receive(const Callback& callback) {
     ssize_t size = recvmsg(socket_.get(), &message, MSG_DONTWAIT);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) break;
-    const Interface* interface = by_index(arrival_interface(message));
+    const Arrival arrival = arrival_of(message);
+    const Interface* interface = by_index(arrival.interface);
     if (interface == nullptr) {
       ++dropped_elsewhere_;
       continue;
@@ -134,21 +147,67 @@ int UdpBeaconSocket::receive(const Callback& callback) {
     ByteView bytes(buffer.data(), static_cast<std::size_t>(size));
     Counters& counters = counters_[interface->name];
     counters.unanswered = 0;
+    const Address sender{ntohl(from.sin_addr.s_addr), ntohs(from.sin_port)};
+    const bool limited = arrival.to == kLimitedBroadcast;
+    const bool second = is_second_copy(sender, bytes, limited);
     bool ours = std::any_of(last_sent_.begin(), last_sent_.end(), [&](const Bytes& sent) {
       return std::equal(bytes.begin(), bytes.end(), sent.begin(), sent.end());
     });
     if (ours) {
-      ++counters.echoed;
+      if (!second) ++counters.echoed;
       continue;
     }
+    const bool outside = limited && !in_subnet(interface->index, sender.ip);
+    if (!interface->is_loopback) note_way(sender.ip, interface->name, limited, outside);
+    // Nothing that we send would reach it: it is a matter for `doctor` only.
+    if (outside || second) continue;
     ++counters.heard;
-    callback({ntohl(from.sin_addr.s_addr), ntohs(from.sin_port)}, bytes, interface->index);
+    callback(sender, bytes, interface->index);
   }
   return taken;
 }
 
+bool UdpBeaconSocket::in_subnet(std::uint32_t index, std::uint32_t ip) const {
+  return std::any_of(interfaces_.begin(), interfaces_.end(), [&](const Interface& row) {
+    return row.index == index && ((row.address ^ ip) & row.netmask) == 0;
+  });
+}
+
+// The same bytes from the same sender by the other way. What somebody says twice comes by the same
+// way twice.
+bool UdpBeaconSocket::is_second_copy(const Address& from, ByteView bytes, bool limited) {
+  // A flood costs a second copy here and there.
+  if (last_heard_.size() >= kMaxSenders) last_heard_.clear();
+  const std::size_t hash = std::hash<std::string_view>{}(as_text(bytes));
+  auto [at, fresh] = last_heard_.try_emplace({from, hash}, Last{limited, false});
+  Last& last = at->second;
+  const bool second = !fresh && last.limited != limited && !last.second;
+  if (second)
+    last.second = true;
+  else
+    last = {limited, false};
+  return second;
+}
+
+void UdpBeaconSocket::note_way(std::uint32_t ip, const std::string& interface, bool limited,
+                               bool outside) {
+  if (ways_.size() >= kMaxSenders && !ways_.contains(ip)) ways_.clear();
+  Ways& ways = ways_[ip];
+  ways.interface = interface;
+  ways.outside = outside;
+  ++(limited ? ways.limited : ways.subnet);
+}
+
+std::map<std::uint32_t, UdpBeaconSocket::Misfit> UdpBeaconSocket::misfits() const {
+  std::map<std::uint32_t, Misfit> out;
+  for (const auto& [ip, ways] : ways_) {
+    if (ways.limited < kNotByChance || ways.subnet > 0 || out.size() >= kMaxMisfits) continue;
+    out[ip] = {ways.interface, ways.outside};
+  }
+  return out;
+}
+
 std::vector<std::string> UdpBeaconSocket::deaf() const {
-  constexpr std::uint64_t kNotByChance = 3;
   std::vector<std::string> names;
   for (const Interface& interface : interfaces_) {
     auto at = counters_.find(interface.name);

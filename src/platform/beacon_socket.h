@@ -1,4 +1,6 @@
-// Beacons over UDP broadcast, on the chosen interfaces only. Shared port: all nodes of a host hear
+// Beacons over UDP broadcast, on the chosen interfaces only, each to the subnet's broadcast address
+// and to 255.255.255.255: nodes of one wire whose net masks differ have no other address in common.
+// Sent and counted as one, handed over once. Shared port: all nodes of a host hear
 // each datagram (SO_REUSEADDR), which is why nothing is ever sent to it by unicast.
 //
 // Invariant: a datagram goes out on the interface it is meant for (IP_PKTINFO), whatever the routes
@@ -11,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -40,6 +43,14 @@ class UdpBeaconSocket final : public BeaconSocket {
       std::function<void(const Address& from, ByteView bytes, std::uint32_t interface)>;
   int receive(const Callback& callback);
 
+  // A machine on the wire whose net mask and ours do not fit.
+  struct Misfit {
+    std::string interface;
+    bool outside = false;  // its address is in none of our subnets there: it is not handed over
+  };
+  // By address; at most kMaxMisfits.
+  std::map<std::uint32_t, Misfit> misfits() const;
+
   // For `doctor`.
   struct Counters {
     std::uint64_t sent = 0;
@@ -61,6 +72,24 @@ class UdpBeaconSocket final : public BeaconSocket {
   UdpBeaconSocket(UniqueFd socket, std::vector<Interface> interfaces, std::uint16_t port)
       : socket_(std::move(socket)), interfaces_(std::move(interfaces)), port_(port) {}
   const Interface* by_index(std::uint32_t index) const;
+  bool in_subnet(std::uint32_t index, std::uint32_t ip) const;
+  bool is_second_copy(const Address& from, ByteView bytes, bool limited);
+  void note_way(std::uint32_t ip, const std::string& interface, bool limited, bool outside);
+
+  static constexpr std::size_t kMaxSenders = 1024;
+  static constexpr std::size_t kMaxMisfits = 64;
+  // Of a datagram of some sender: by which of the two ways it came first.
+  struct Last {
+    bool limited = false;
+    bool second = false;  // by the other way too
+  };
+  // How often an address was heard by each way.
+  struct Ways {
+    std::string interface;
+    std::uint32_t subnet = 0;
+    std::uint32_t limited = 0;
+    bool outside = false;
+  };
 
   UniqueFd socket_;
   std::vector<Interface> interfaces_;
@@ -68,6 +97,8 @@ class UdpBeaconSocket final : public BeaconSocket {
   std::deque<Bytes> last_sent_;  // to know our own by
   std::map<std::string, Counters> counters_;
   std::uint64_t dropped_elsewhere_ = 0;
+  std::map<std::pair<Address, std::size_t>, Last> last_heard_;  // by sender and hash
+  std::map<std::uint32_t, Ways> ways_;
 };
 
 }  // namespace lansync

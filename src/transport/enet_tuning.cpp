@@ -29,7 +29,7 @@ constexpr enet_uint32 kConnectRoundTripMs = 100;
 
 // The low half of XXH3: enet_crc32 does 0.46 GB/s and would be the costliest thing per packet. ENet
 // has put the connection's random 32-bit id where the checksum goes, so that this also shows who
-// does not know it (E4). The pieces are gathered first: a datagram is 1400 bytes at most, and the
+// does not know it (E4). The pieces are gathered first: a datagram is 1252 bytes at most, and the
 // one-shot function is several times as fast as the streaming one at that size.
 enet_uint32 ENET_CALLBACK checksum(const ENetBuffer* buffers, size_t count) {
   if (count == 1)
@@ -48,6 +48,9 @@ enet_uint32 ENET_CALLBACK checksum(const ENetBuffer* buffers, size_t count) {
 
 void tune_host(ENetHost* host, std::size_t max_peers) {
   host->checksum = checksum;
+  host->mtu = kEnetMtu;
+  // They took it over when the host was made.
+  for (std::size_t i = 0; i < host->peerCount; ++i) host->peers[i].mtu = kEnetMtu;
   host->maximumPacketSize = kMaxMessageBytes + 64;  // a record is its message and a tag
   host->maximumWaitingData = kMaxWaitingData;
   host->duplicatePeers = max_peers;  // many nodes may share a host; the filter caps an address

@@ -20,6 +20,12 @@ namespace lansync {
 // ENet takes at most 12 bits of peer id; 2048 peers of 456 bytes are 0.9 MB.
 inline constexpr std::size_t kDefaultMaxPeers = 2048;
 
+// A session keeps the MTU that it began with, and what is longer than a hop's is lost without a
+// word: on a switched LAN nobody says so. A datagram has at most 1252 bytes, which with its headers
+// is 1280, the least that IPv6 allows and tunnels, bridges and phones come down to. ENet puts the
+// checksum's 4 bytes on top of what it calls MTU.
+inline constexpr std::uint32_t kEnetMtu = 1252 - 4;
+
 // Checksum, sizes, buffers. `max_peers` as given to enet_host_create.
 void tune_host(_ENetHost* host, std::size_t max_peers);
 

@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "transport/cookie.h"
+#include "transport/enet_tuning.h"
 #include "transport/guess_budget.h"
 
 namespace lansync {
@@ -57,7 +58,7 @@ class InterceptFilter {
   static constexpr Duration kAnswerLife = 10s;    // of expect_answer()
   static constexpr Duration kLinger = 5s;         // after on_closed(): the last ACKs
   static constexpr std::size_t kMaxDials = 1024;  // cookies asked for and not answered
-  static constexpr std::uint32_t kMaxMtu = 1400;
+  static constexpr std::uint32_t kMaxMtu = kEnetMtu;
   static constexpr std::size_t kChecksumBytes = 4;
 
   // `checksum`: host->checksum is set (4 bytes after ENet's header).

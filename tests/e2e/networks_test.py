@@ -278,5 +278,79 @@ def test_no_network():
         check("wlan7" in said_by_doctor(c), f"doctor: {said_by_doctor(c)}")
 
 
+def test_short_packets():
+    """A member whose interface takes 1280 bytes a packet syncs with members that send 1500."""
+    with Lan() as net:
+        a, b, c = net.node("a"), net.node("b"), net.node("c")
+        netns.run("ip", "-n", c.namespace, "link", "set", "lan0", "mtu", "1280")
+        for number in range(400):
+            a.write(f"a-directory-with-a-long-name/and-another/file-number-{number}.txt", f"text {number}")
+        for number in range(400):
+            c.write(f"of-c/a-directory-with-a-long-name/file-number-{number}.txt", f"other {number}")
+        a.write("large.bin", b"0123456789" * 300_000)
+        for node in (a, b, c):
+            node.start(*FAST)
+        found = settled([a, b, c])
+        check_equal(len([name for name in found if not name.endswith("/")]), 801, "files")
+        check("MTU" not in said_by_doctor(c), f"doctor of c: {said_by_doctor(c)}")
+
+
+def test_too_short_packets():
+    """An interface that takes less than our packets is named by its own doctor, with what to do."""
+    with Lan() as net:
+        a = net.node("a")
+        netns.run("ip", "-n", a.namespace, "link", "set", "lan0", "mtu", "1000")
+        a.start(*FAST)
+        said = said_by_doctor(a)
+        check("lan0: its MTU is 1000" in said and "mtu 1500" in said, f"doctor: {said}")
+        check_equal(a.cli("doctor").code, 1, "exit code of doctor")
+
+
+def mask(node, address):
+    """Gives the machine this address, mask and all."""
+    netns.run("ip", "-n", node.namespace, "addr", "flush", "dev", "lan0")
+    netns.run("ip", "-n", node.namespace, "addr", "add", address, "brd", "+", "dev", "lan0")
+
+
+def test_unequal_masks():
+    """10.77.0.1/24 and 10.77.0.2/16 on one wire find each other, and doctor names the masks on both."""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        mask(b, "10.77.0.2/16")
+        for node in (a, b):
+            node.start(*FAST)
+        a.write("x.txt", "x")
+        settled([a, b])
+        for node, other in ((a, "10.77.0.2"), (b, "10.77.0.1")):
+            eventually(lambda: "net mask" in said_by_doctor(node), 15, lambda: f"doctor: {said_by_doctor(node)}", 0.5)
+            check(other in said_by_doctor(node), f"doctor does not say whose: {said_by_doctor(node)}")
+
+
+def test_address_outside_the_mask():
+    """A node whose net mask puts the other outside takes its role alone, and doctor says why nothing arrives."""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        mask(b, "10.77.5.2/16")
+        for node in (a, b):
+            node.start(*FAST)
+        eventually(lambda: a.status()["state"] == "in-sync", 10, lambda: f"a: {a.status()}")
+        eventually(lambda: "nothing that is sent from here arrives" in said_by_doctor(a), 15,
+                   lambda: f"doctor: {said_by_doctor(a)}", 0.5)
+        check("10.77.5.2" in said_by_doctor(a), f"doctor does not say whose: {said_by_doctor(a)}")
+
+
+def test_other_broadcast_address():
+    """Machines with another broadcast address in the same subnet, and with a second address, find each other."""
+    with Lan() as net:
+        a, b, c = net.node("a"), net.node("b"), net.node("c")
+        netns.run("ip", "-n", b.namespace, "addr", "flush", "dev", "lan0")
+        netns.run("ip", "-n", b.namespace, "addr", "add", "10.77.0.2/24", "brd", "10.77.0.0", "dev", "lan0")
+        netns.run("ip", "-n", c.namespace, "addr", "add", "172.20.1.3/28", "dev", "lan0")
+        for node in (a, b, c):
+            node.start(*FAST)
+        a.write("x.txt", "x")
+        settled([a, b, c])
+
+
 if __name__ == "__main__":
     main(__name__)

@@ -25,7 +25,7 @@ struct StreamRecord {
 
 class ReliableStream {
  public:
-  // A sender has 8 MiB (send_queue.h) in fragments of 1400 bytes in flight, at most.
+  // A sender has 8 MiB (send_queue.h) in fragments of 1252 bytes in flight, at most.
   static constexpr std::uint64_t kMaxSpan = 8192;
 
   enum class Taken : std::uint8_t { kNew, kRepeated, kRefused };

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/random.h"
+#include "transport/enet_tuning.h"
 #include "transport/handshake.h"
 
 namespace lansync::test {
@@ -105,7 +106,7 @@ class Datagram {
     out_.raw(Bytes(count));
     return *this;
   }
-  Datagram& connect(std::uint32_t connect_id, std::uint32_t mtu = 1400) {
+  Datagram& connect(std::uint32_t connect_id, std::uint32_t mtu = kEnetMtu) {
     command(2, 0xFF, 1).u32(0).u32(mtu).u32(65536).u32(3).zeros(20).u32(connect_id).u32(0);
     return *this;
   }
