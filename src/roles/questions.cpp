@@ -422,6 +422,9 @@ void Questions::deliver_hashes(const AskPtr& ask, const std::vector<HashRow>& ro
     if (!row.md5.is_zero()) report.md5 = to_hex(row.md5);
     report.state = state_name(row.state);
     report.note = row.reason;
+    // Our own disk was asked: what was read there is ours, and as it should be or not.
+    if (ask->session == kSelfSession && !row.md5.is_zero())
+      report.same = row.state != HashState::kRotten;
     auto at = here.find(row.name);
     if (at != here.end() && at->second->kind == Observation::Kind::kPresent && !row.md5.is_zero()) {
       report.same = at->second->md5 == row.md5;

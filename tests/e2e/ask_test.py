@@ -313,5 +313,40 @@ def test_many_files():
         check_equal(len(names_of(regex)), 50, "rows of a pattern")
 
 
+def test_own_files_are_compared():
+    """`hash verify NAME --peer SELF` reads one's own file anew and compares it, on the hub and on a client."""
+    with Lan() as net:
+        a, b = pair(net)
+        a.write("x.txt", "some text")
+        settled([a, b])
+        for node in (a, b):
+            for name in ("x.txt", "all"):
+                args = ("verify", name) if name != "all" else ("checkall",)
+                said = node.cli("hash", *args, "--peer", node.name, "--json")
+                check_equal(said.code, 0, f"exit code of {said}")
+                rows = said.json if isinstance(said.json, list) else [said.json]
+                check_equal([(row["name"], row["same"]) for row in rows], [("x.txt", True)], f"{node.name} about itself")
+
+
+def test_the_dead_are_not_here():
+    """A node that died without a word is not among those that may be asked."""
+    with Lan() as net:
+        nodes = [net.node(name) for name in "abcd"]
+        nodes[0].start("--role", "server", *FAST)
+        for node in nodes[1:]:
+            node.start(*FAST)
+        settled(nodes)
+        hub, dead = nodes[0], nodes[2]
+        check_failed(hub.cli("index", "longlist"), "here are: b, c, d")
+        dead.kill()
+        time.sleep(4)
+        said = hub.cli("index", "longlist")
+        check_failed(said, "here are: b, d")
+        # With one left nobody needs to be named.
+        nodes[1].kill()
+        time.sleep(4)
+        check_equal(hub.cli("index", "longlist").code, 0, "exit code with one node left")
+
+
 if __name__ == "__main__":
     main(__name__)

@@ -30,7 +30,7 @@ class Rig : public QueryHost, public QuestionHost {
 
   // ---- the node that is asked
   void answer(SessionId session, const Message& message) override {
-    REQUIRE(session == kSession);
+    REQUIRE(session == over);
     Message sent = message;
     if (bend) bend(sent);
     answers.push_back(sent);
@@ -45,13 +45,13 @@ class Rig : public QueryHost, public QuestionHost {
   }
 
   // ---- the node that asks
-  SessionId usable_session(const NodeId&) const override { return connected ? kSession : 0; }
+  SessionId usable_session(const NodeId&) const override { return connected ? over : 0; }
   Status reach(const NodeId&) override {
     if (!reach_works) return Error{ErrorCode::kIo, "bob is not here"};
     return {};
   }
   void ask(SessionId session, const Message& message) override {
-    REQUIRE(session == kSession);
+    REQUIRE(session == over);
     asked_messages.push_back(message);
   }
   Instant last_heard(SessionId) const override { return heard; }
@@ -82,13 +82,13 @@ class Rig : public QueryHost, public QuestionHost {
       if (!asked_messages.empty()) {
         Message message = std::move(asked_messages.front());
         asked_messages.pop_front();
-        if (!deaf) REQUIRE(queries.on_message(kSession, message, clock.at));
+        if (!deaf) REQUIRE(queries.on_message(over, message, clock.at));
         moved = true;
       }
       if (!answers.empty()) {
         Message message = std::move(answers.front());
         answers.pop_front();
-        fine = questions.on_message(kSession, message, clock.at) && fine;
+        fine = questions.on_message(over, message, clock.at) && fine;
         moved = true;
       }
       queries.pump(clock.at);
@@ -138,6 +138,7 @@ class Rig : public QueryHost, public QuestionHost {
   }
   std::string error() const { return end && !*end ? end->error().detail : ""; }
 
+  SessionId over = kSession;
   MemoryFileSystem files;
   sim::SimIndexStore store;
   ManualExecutor executor;
@@ -482,6 +483,22 @@ TEST_CASE("a repair without another node says so and leaves the file alone") {
   CHECK(rig.hashes[0].state == "rotten");
   CHECK(rig.hashes[0].note.find("no other node") != std::string::npos);
   CHECK(*rig.files.contents("rotten") == Bytes{'t', 'e', 'x', 't'});
+}
+
+TEST_CASE("a file of one's own that is read anew is compared, not said to be missing") {
+  Rig rig;
+  rig.over = kSelfSession;
+  rig.add("good", "as it should be");
+  rig.add("rotten", "text");
+  auto entry = std::make_shared<Entry>(*rig.replica.index().find("rotten")->local);
+  entry->content = content_id_of(as_bytes("what it was"));
+  rig.replica.index().set_local("rotten", entry, *rig.files.stat("rotten"));
+  rig.hash("");
+  rig.run();
+  REQUIRE(rig.hashes.size() == 2);
+  CHECK(rig.hashes[0].same == std::optional<bool>(true));
+  CHECK(rig.hashes[1].state == "rotten");
+  CHECK(rig.hashes[1].same == std::optional<bool>(false));
 }
 
 TEST_CASE("a hash of another file than the one that was asked for is a lie") {
