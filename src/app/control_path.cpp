@@ -65,8 +65,14 @@ int bind_at(const std::string& path) {
 }
 
 // Beside others' files: a directory of our own with a name that nobody can guess.
+// $XDG_RUNTIME_DIR is somebody else's after `sudo -E`, and could be renamed under the socket; /tmp
+// is sticky.
 Result<std::string> make_private_dir(const RuntimeDir& runtime_dir) {
-  std::string base = runtime_dir && !runtime_dir->empty() ? *runtime_dir : "/tmp";
+  std::string base = "/tmp";
+  struct stat info {};
+  if (runtime_dir && runtime_dir->starts_with('/') && ::stat(runtime_dir->c_str(), &info) == 0 &&
+      info.st_uid == ::geteuid() && (info.st_mode & 022) == 0)
+    base = *runtime_dir;
   std::string name = base + "/lansync-XXXXXX";
   if (!::mkdtemp(name.data())) return system_error("cannot make a directory in " + printable(base));
   return name;

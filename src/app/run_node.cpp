@@ -1,8 +1,12 @@
 #include "app/run_node.h"
 
 #include <malloc.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <iostream>
 
 #include "app/environment.h"
@@ -29,14 +33,34 @@ void tune_allocator() {
   mallopt(M_ARENA_MAX, 2);
 }
 
+// A core file holds the group's password, the node's key and those of all sessions, and is often
+// sent away by the machine's crash reporter. What is lost: another program of the same user cannot
+// attach a debugger either, root still can. LANSYNC_DUMPABLE=1 is for whoever debugs lansync.
+void forbid_core_files(const Environment& environment) {
+  if (!environment.variable("LANSYNC_DUMPABLE")) (void)::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+// It was read. The tools that `doctor` asks are our children, and need not inherit it.
+void forget_password_variable() {
+  if (char* value = std::getenv("LANSYNC_PASSWORD")) {
+    std::fill(value, value + std::strlen(value), '\0');
+    ::unsetenv("LANSYNC_PASSWORD");
+  }
+}
+
 }  // namespace
 
 int run_node(const RunOptions& options) {
   tune_allocator();
   Environment environment = process_environment();
+  forbid_core_files(environment);
+  forget_password_variable();
   auto log = SpdlogLog::create(options.log_level, options.log_file);
   if (!log) return fail(log.error());
-  for (const std::string& warning : options.warnings) (*log)->warn(warning);
+  // The first screen says them on stderr; a log file would not have them.
+  if (!options.log_file.empty()) {
+    for (const std::string& warning : options.warnings) (*log)->warn(warning);
+  }
   auto running = RunningNode::open(options, environment, **log);
   if (!running) return fail(running.error());
   std::cerr << first_screen(options) << std::flush;

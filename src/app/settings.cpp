@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <utility>
 
 #include "app/units.h"
+#include "platform/private_file.h"
 
 namespace lansync {
 namespace {
@@ -197,18 +196,6 @@ Status apply_all(const SettingTexts& texts, const std::string& prefix, const std
   return {};
 }
 
-Result<std::string> read_small_file(const std::string& path, std::uint64_t max_bytes) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return Error{ErrorCode::kNotFound, str("cannot read ", printable(path))};
-  std::string text(max_bytes + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad()) return Error{ErrorCode::kIo, str("cannot read ", printable(path))};
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > max_bytes)
-    return wrong(str(printable(path), " is longer than ", max_bytes, " bytes"));
-  return text;
-}
-
 Status check_password(const std::string& password, const std::string& from) {
   auto characters =
       static_cast<std::size_t>(std::count_if(password.begin(), password.end(), [](char c) {
@@ -220,6 +207,35 @@ Status check_password(const std::string& password, const std::string& from) {
   if (password.size() > kMaxPasswordBytes)
     return wrong(str("the password in ", from, " is longer than ", kMaxPasswordBytes, " bytes"));
   return {};
+}
+
+// It would go to all members like any other file of the folder.
+bool synced(const std::string& file, const std::string& dir) {
+  return lies_below(file, dir) && !lies_below(file, dir + "/.lansync");
+}
+
+Status check_outputs(const RunOptions& options) {
+  if (!options.keylog.empty() && synced(options.keylog, options.dir))
+    return wrong(str("keylog: ", printable(options.keylog),
+                     " is in the folder, and would be synced: name a file outside it"));
+  if (options.log_file.empty()) return {};
+  // Each line would be a change to sync, and what is synced makes a line.
+  if (synced(options.log_file, options.dir))
+    return wrong(str("log-file: ", printable(options.log_file),
+                     " is in the folder, and would be synced: name a file outside it, or ",
+                     printable(options.dir), "/.lansync/node.log"));
+  Status usable = check_log_file(options.log_file);
+  return usable ? usable : wrong(str("log-file: ", usable.error().detail));
+}
+
+// Who could write it could have this node log its keys or dial somebody.
+Result<std::string> read_config(const std::string& file, const std::string& dir) {
+  struct stat folder {};
+  std::optional<uid_t> owner;
+  if (::stat(dir.c_str(), &folder) == 0) owner = folder.st_uid;
+  Result<GuardedText> read = read_guarded_file(file, kMaxConfigBytes, owner);
+  if (!read) return read.error();
+  return std::move(read->text);
 }
 
 // The command line, then the environment, then the config file.
@@ -238,17 +254,22 @@ Status take_password(const SettingTexts& command_line, const SettingTexts& confi
   } else {
     return {};
   }
-  Result<std::string> text = read_small_file(file, kMaxPasswordBytes + 2);
-  if (!text) return wrong(str("password-file: ", text.error().detail));
+  Result<GuardedText> read = read_guarded_file(file, kMaxPasswordBytes + 2);
+  if (!read) return wrong(str("password-file: ", read.error().detail));
+  std::string& text = read->text;
   // An editor ends the last line; that is not part of the password.
-  if (text->ends_with('\n')) text->pop_back();
-  if (text->ends_with('\r')) text->pop_back();
-  out.password = *text;
+  if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
+  out.password = std::move(text);
   out.password_from = str("the file ", printable(file));
-  struct stat info {};
-  if (::stat(file.c_str(), &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & 077) != 0)
-    out.warnings.push_back(
-        str("others on this machine can read the password in ", printable(file), ": chmod 600 it"));
+  if (read->others_read || read->others_write)
+    out.warnings.push_back(str("others on this machine can ",
+                               read->others_write ? "change" : "read", " the password in ",
+                               printable(file), ": chmod 600 it"));
+  if (synced(file, out.dir))
+    out.warnings.push_back(str("the password in ", printable(file),
+                               " is synced with the folder: keep it outside, so that `lansync "
+                               "invite --new-password` can shut a lost machine out"));
   return check_password(out.password, out.password_from);
 }
 
@@ -308,7 +329,7 @@ Result<RunOptions> resolve_run_options(const std::string& dir, const SettingText
   std::string file = dir + "/.lansync/config.toml";
   struct stat info {};
   if (::stat(file.c_str(), &info) == 0) {
-    Result<std::string> text = read_small_file(file, kMaxConfigBytes);
+    Result<std::string> text = read_config(file, dir);
     if (!text) return text.error();
     Result<SettingTexts> parsed = parse_config(*text, printable(file));
     if (!parsed) return parsed.error();
@@ -317,6 +338,7 @@ Result<RunOptions> resolve_run_options(const std::string& dir, const SettingText
   }
   LS_TRY(apply_all(command_line, "--", environment.current_directory, out));
   LS_TRY(take_password(command_line, config, environment, out));
+  LS_TRY(check_outputs(out));
   if (out.settle_max < out.settle) {
     // `--settle 2m` alone is clear enough; both given and crossed is not.
     bool given = command_line.count("settle-max") != 0 || config.count("settle-max") != 0;

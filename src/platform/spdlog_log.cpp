@@ -4,6 +4,9 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
+#include <sys/stat.h>
+
+#include <cstdio>
 
 #include "platform/posix.h"
 
@@ -52,7 +55,15 @@ Result<std::unique_ptr<SpdlogLog>> SpdlogLog::create(LogLevel level, const std::
   try {
     spdlog::sink_ptr sink;
     if (impl->to_file) {
-      sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(file, kMaxFileBytes, kOldFiles);
+      // Also the file after a full one: names of files are nobody else's business.
+      spdlog::file_event_handlers handlers;
+      handlers.after_open = [](const spdlog::filename_t&, std::FILE* opened) {
+        struct stat info {};
+        bool fresh = ::fstat(::fileno(opened), &info) == 0 && info.st_size == 0;
+        if (fresh) (void)::fchmod(::fileno(opened), 0600);
+      };
+      sink = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(file, kMaxFileBytes, kOldFiles,
+                                                                    false, handlers);
     } else {
       sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
     }

@@ -218,6 +218,27 @@ TEST_CASE("where no socket can be made, the folder names one in a private direct
   CHECK_FALSE(std::filesystem::exists(folder.path() + "/.lansync/control.path"));
 }
 
+TEST_CASE("a runtime directory that others can write is no place for the socket") {
+  TempFolder folder;
+  TempFolder runtime;
+  REQUIRE(::chmod(runtime.path().c_str(), 0777) == 0);
+  Result<ControlListener> listener = listen_control(folder.path(), runtime.path(), true);
+  REQUIRE(listener);
+  CHECK_FALSE(listener->path.starts_with(runtime.path()));
+  struct stat info {};
+  REQUIRE(::stat(listener->private_dir.c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0700);
+  close_control(*listener);
+  if (::geteuid() != 0) return;
+  // As $XDG_RUNTIME_DIR is after `sudo -E`.
+  REQUIRE(::chmod(runtime.path().c_str(), 0700) == 0);
+  REQUIRE(::chown(runtime.path().c_str(), 12345, 12345) == 0);
+  listener = listen_control(folder.path(), runtime.path(), true);
+  REQUIRE(listener);
+  CHECK_FALSE(listener->path.starts_with(runtime.path()));
+  close_control(*listener);
+}
+
 TEST_CASE("garbage is answered with an error and harms nobody") {
   TempFolder folder;
   ControlServer::Limits limits;

@@ -291,7 +291,7 @@ TEST_CASE("the command line wins over the config file") {
   folder.write(".lansync/config.toml",
                "group = \"family\"\nport = 5000\non-demand = true\nsettle = \"9s\"\n"
                "interface = [\"eth1\", \"eth2\"]\npeer = \"bob\"\nlimit = 1000\n"
-               "log-file = \"node.log\"\nmax-deletes = 7\n");
+               "log-file = \".lansync/node.log\"\nmax-deletes = 7\n");
   RunOptions options = run_options({folder.path()});
   CHECK(options.group == "family");
   CHECK(options.port == 5000);
@@ -301,7 +301,7 @@ TEST_CASE("the command line wins over the config file") {
   CHECK(options.interfaces == std::vector<std::string>{"eth1", "eth2"});
   CHECK(options.peers == std::vector<std::string>{"bob"});
   CHECK(options.limit == 1000u);
-  CHECK(options.log_file == folder.path() + "/node.log");
+  CHECK(options.log_file == folder.path() + "/.lansync/node.log");
   CHECK(options.max_deletes.files == 7);
   CHECK(options.max_deletes.percent == 0);
   options = run_options(
@@ -355,6 +355,37 @@ TEST_CASE("a password comes from a file or a variable, and is long enough") {
   folder.write(".lansync/config.toml", "password-file = \"good\"\n");
   CHECK(run_options({folder.path()}).password == "correct horse");
   CHECK(run_options({folder.path()}, variable).password == "from the variable");
+}
+
+TEST_CASE("what would be synced is no place for a log, and none for a password without a word") {
+  TempFolder folder;
+  folder.write("photos/x", "x");
+  for (const char* option : {"--keylog", "--log-file"}) {
+    check_refused({folder.path(), option, folder.path() + "/file"}, "would be synced");
+    check_refused({folder.path(), option, folder.path() + "/photos/file"}, "would be synced");
+    run_options({folder.path(), option, folder.path() + "/.lansync/file"});
+    run_options({folder.path(), option, folder.path() + "-elsewhere"});
+  }
+  folder.write("password", "correct horse\n");
+  ::chmod((folder.path() + "/password").c_str(), 0600);
+  std::vector<std::string> warnings =
+      run_options({folder.path(), "--password-file", folder.path() + "/password"}).warnings;
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].find("is synced with the folder") != std::string::npos);
+}
+
+TEST_CASE("settings and passwords that everybody on the machine may change are refused") {
+  TempFolder folder;
+  folder.write(".lansync/config.toml", "group = \"family\"\n");
+  std::string config = folder.path() + "/.lansync/config.toml";
+  ::chmod(config.c_str(), 0644);
+  CHECK(run_options({folder.path()}).group == "family");
+  ::chmod(config.c_str(), 0666);
+  check_refused({folder.path()}, "chmod 600");
+  ::chmod(config.c_str(), 0600);
+  folder.write("password", "correct horse\n");
+  ::chmod((folder.path() + "/password").c_str(), 0666);
+  check_refused({"/data", "--password-file", folder.path() + "/password"}, "chmod 600");
 }
 
 TEST_CASE("the first screen names folder and group, and how to close an open one") {
