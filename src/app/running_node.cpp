@@ -16,6 +16,7 @@
 #include "platform/lane_carrier.h"
 #include "platform/machine_facts.h"
 #include "platform/network_facts.h"
+#include "platform/private_file.h"
 #include "platform/tcp_carrier.h"
 #include "transport/password.h"
 
@@ -23,6 +24,7 @@ namespace lansync {
 namespace {
 
 constexpr int kPortTries = 50;
+constexpr std::string_view kKeylogMark = "LANSYNC";  // what each line of a key log begins with
 // Of one large file that comes in two jobs run at once (writing, hashing); a third for the rest.
 constexpr std::size_t kWorkers = 3;
 constexpr Duration kWatchRetry = 1min;
@@ -138,19 +140,12 @@ Result<std::unique_ptr<EnetEndpoint>> RunningNode::open_endpoint(const Identity&
     endpoint.on_socket = [this](int fd) { bind_sessions(fd); };
   }
   if (!options_.keylog.empty()) {
-    int fd = ::open(options_.keylog.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0) {
-      return Error{ErrorCode::kIo,
-                   str("cannot write the key log ", options_.keylog, ": ", std::strerror(errno))};
-    }
-    std::shared_ptr<int> file(new int(fd), [](int* held) {
-      ::close(*held);
-      delete held;
-    });
-    log_.warn("--keylog is on: whoever reads that file can read this node's traffic");
+    auto opened = open_secret_log(options_.keylog, kKeylogMark);
+    if (!opened) return Error{opened.error().code, str("keylog: ", opened.error().detail)};
+    auto file = std::make_shared<UniqueFd>(std::move(*opened));
     endpoint.on_keylog = [file](const std::string& line) {
       std::string text = line + '\n';
-      if (::write(*file, text.data(), text.size()) < 0) return;
+      if (::write(file->get(), text.data(), text.size()) < 0) return;
     };
   }
   // Default busy: the next pair whose three sockets are free. Given and busy: an error.
@@ -283,7 +278,9 @@ Result<std::unique_ptr<ReadFile>> RunningNode::open_outside(const std::string& p
   return open_outside_file(path);
 }
 
-std::vector<Network> RunningNode::networks() { return read_networks(interfaces_->interfaces()); }
+std::vector<Network> RunningNode::networks() {
+  return network_reader_.read(interfaces_->interfaces(), clock_.now());
+}
 
 // ---- the loop
 // ---------------------------------------------------------------------------------------
@@ -327,6 +324,7 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
   if (turn.stalled || turn.suspended) {
     log_.info(str(turn.suspended ? "this machine slept for " : "this node stood still for ",
                   to_string(turn.slept_through)));
+    network_reader_.restart();
     node_->on_stall(turn.now, turn.slept_through);
   }
   if (turn.now >= next_deaf_check_) {
@@ -392,7 +390,12 @@ int RunningNode::run(TerminalView* view) {
   }
   if (watched) {
     watched = loop_->watch_fd(interfaces_->fd(), [this] {
-      if (!interfaces_->on_readable()) return;
+      bool changed = interfaces_->on_readable();
+      if (interfaces_->take_link_lost()) {
+        network_reader_.restart();
+        node_->on_link_lost(loop_->now());
+      }
+      if (!changed) return;
       beacons_->set_interfaces(interfaces_->interfaces());
       if (bind_device_) bind_sessions(endpoint_->socket_fd());
       update_network(loop_->now());

@@ -21,6 +21,7 @@
 #include "platform/inotify_watcher.h"
 #include "platform/interfaces.h"
 #include "platform/magic_types.h"
+#include "platform/network_facts.h"
 #include "platform/os_random.h"
 #include "platform/sqlite_index_store.h"
 #include "platform/system_clock.h"
@@ -63,6 +64,7 @@ class RunningNode final : public NodeHost {
   void update_network(Instant now);
   NetworkFacts network_facts() const;
   DoctorFacts machine_facts() const;
+  void add_differences(DoctorFacts& facts) const;
   void on_watch_event(const WatchEvent& event);
   Instant on_turn(const Turn& turn, TerminalView* view);
 
@@ -76,6 +78,7 @@ class RunningNode final : public NodeHost {
   std::unique_ptr<SqliteIndexStore> store_;
   LoadedIndex loaded_;
   std::unique_ptr<InterfaceMonitor> interfaces_;
+  NetworkReader network_reader_;
   std::unique_ptr<UdpBeaconSocket> beacons_;
   std::unique_ptr<InotifyWatcher> watcher_;
   std::unique_ptr<WorkerPool> workers_;

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "base/time.h"
+
 namespace lansync {
 
 using MacAddress = std::array<std::uint8_t, 6>;
@@ -16,6 +18,9 @@ struct Network {
   std::uint32_t netmask = 0;
   std::uint32_t gateway = 0;  // 0: none
   MacAddress gateway_mac{};   // zero: not known (yet)
+  // Since the gateway last showed that it has that address. What the system remembers may be of the
+  // place where the machine was before.
+  Duration gateway_age{};
   bool operator==(const Network&) const = default;
 
   bool contains(std::uint32_t ip) const { return (ip & netmask) == (address & netmask); }

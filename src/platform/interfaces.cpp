@@ -6,11 +6,13 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <tuple>
 
 namespace lansync {
@@ -54,6 +56,16 @@ std::vector<Interface> choose_interfaces(const std::vector<SystemInterface>& all
     return std::tie(a.index, a.address) < std::tie(b.index, b.address);
   });
   return chosen;
+}
+
+std::uint32_t interface_mtu(const std::string& name) {
+  UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  if (!fd.valid() || name.size() >= sizeof request.ifr_name) return 0;
+  name.copy(request.ifr_name, name.size());
+  return ioctl(fd.get(), SIOCGIFMTU, &request) == 0 && request.ifr_mtu > 0
+             ? static_cast<std::uint32_t>(request.ifr_mtu)
+             : 0;
 }
 
 Result<std::vector<SystemInterface>> list_interfaces() {
@@ -103,10 +115,14 @@ bool InterfaceMonitor::on_readable() {
   // The messages (RTM_NEWADDR, DELADDR, NEWLINK, DELLINK) only say that something changed; what
   // holds now is asked for. Bounded, so that a flapping link does not keep the loop here: what is
   // left makes the descriptor readable again.
-  std::array<char, 8192> ignored;
+  std::array<std::uint8_t, 8192> messages;
   bool any = false;
   for (int i = 0; i < 64; ++i) {
-    ssize_t size = recv(netlink_.get(), ignored.data(), ignored.size(), MSG_DONTWAIT);
+    ssize_t size = recv(netlink_.get(), messages.data(), messages.size(), MSG_DONTWAIT);
+    // What was dropped for want of room may have said it.
+    link_lost_ |= size < 0
+                      ? errno == ENOBUFS
+                      : tells_link_lost(ByteView(messages).first(static_cast<std::size_t>(size)));
     if (size > 0 || (size < 0 && (errno == ENOBUFS || errno == EINTR))) {
       any = true;
       continue;
@@ -114,6 +130,24 @@ bool InterfaceMonitor::on_readable() {
     break;
   }
   return any && refresh();
+}
+
+bool tells_link_lost(ByteView messages) {
+  nlmsghdr head{};
+  while (messages.size() >= sizeof head) {
+    std::memcpy(&head, messages.data(), sizeof head);
+    if (head.nlmsg_len < sizeof head || head.nlmsg_len > messages.size()) return false;
+    ByteView body = messages.first(head.nlmsg_len).subspan(sizeof head);
+    if (head.nlmsg_type == RTM_DELADDR || head.nlmsg_type == RTM_DELLINK) return true;
+    ifinfomsg link{};
+    if (head.nlmsg_type == RTM_NEWLINK && body.size() >= sizeof link) {
+      std::memcpy(&link, body.data(), sizeof link);
+      if ((link.ifi_flags & IFF_RUNNING) == 0) return true;
+    }
+    messages = messages.subspan(
+        std::min<std::size_t>(messages.size(), NLMSG_ALIGN(std::size_t{head.nlmsg_len})));
+  }
+  return false;
 }
 
 bool InterfaceMonitor::refresh() {

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "platform/posix.h"
 
@@ -44,6 +46,9 @@ bool is_virtual_name(std::string_view name);
 std::vector<Interface> choose_interfaces(const std::vector<SystemInterface>& all,
                                          const std::vector<std::string>& wanted);
 
+// Bytes of a packet that the interface takes, its IP header included; 0 if it does not say.
+std::uint32_t interface_mtu(const std::string& name);
+
 // Every IPv4 address of every interface.
 Result<std::vector<SystemInterface>> list_interfaces();
 
@@ -57,6 +62,9 @@ class InterfaceMonitor {
   // notifications (a queue that overflowed) is no matter: the list is read anew each time.
   bool on_readable();
   const std::vector<Interface>& interfaces() const { return chosen_; }
+  // True once after an interface was without a link or an address, be it for a moment that the list
+  // does not show: what is on its other end now need not be what was there before.
+  bool take_link_lost() { return std::exchange(link_lost_, false); }
   // Named on the command line and not there (or not up) now.
   std::vector<std::string> missing() const;
 
@@ -68,6 +76,10 @@ class InterfaceMonitor {
   UniqueFd netlink_;
   std::vector<std::string> wanted_;
   std::vector<Interface> chosen_;
+  bool link_lost_ = false;
 };
+
+// Whether messages of the kernel (RTM_NEWLINK ...) say so.
+bool tells_link_lost(ByteView messages);
 
 }  // namespace lansync

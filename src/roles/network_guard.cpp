@@ -15,7 +15,12 @@ namespace {
 // run too.
 constexpr std::string_view kVersionLine = "1\n";
 
+constexpr std::uint32_t kOneAddress = 0xffffffff;
+
 bool is_loopback(std::uint32_t ip) { return ip >> 24 == 127; }
+
+// 169.254.0.0/16 is on every cable on which nobody gave an address: it says nothing about a place.
+bool is_link_local(std::uint32_t ip) { return ip >> 16 == 0xa9fe; }
 
 std::string mac_text(const MacAddress& mac) {
   return mac == MacAddress{} ? "-" : to_hex(std::span<const std::uint8_t>(mac));
@@ -39,10 +44,9 @@ std::string network_name(const Network& network) {
 
 }  // namespace
 
-NetworkGuard::NetworkGuard(bool open, const std::string& networks, const std::string& members)
-    : open_(open), first_run_(networks.empty()), changed_(networks.empty()) {
+NetworkGuard::NetworkGuard(bool open, const std::string& networks)
+    : open_(open), first_run_(networks.empty()), fresh_(networks.empty()) {
   load_networks(networks);
-  load_members(members);
 }
 
 void NetworkGuard::load_networks(const std::string& text) {
@@ -58,6 +62,8 @@ void NetworkGuard::load_networks(const std::string& text) {
         !take_number(line, known.gateway))
       continue;
     if (line != "-" && !from_hex(line, known.mac)) continue;
+    // A gateway without its hardware address tells no place from another.
+    if (known.gateway != 0 && known.mac == MacAddress{}) continue;
     known_.push_back(known);
   }
 }
@@ -76,103 +82,140 @@ std::string NetworkGuard::networks_text() const {
   return text;
 }
 
-void NetworkGuard::load_members(const std::string& text) {
-  constexpr std::size_t kHex = 2 * NodeId::kSize;
-  std::string_view rest = text;
-  while (rest.size() >= kHex && member_order_.size() < kMaxMembers) {
-    NodeId node;
-    if (from_hex(rest.substr(0, kHex), node.bytes) && members_.insert(node).second)
-      member_order_.push_back(node);
-    rest.remove_prefix(kHex);
-  }
-}
-
-std::string NetworkGuard::members_text() const {
-  std::string text;
-  for (const NodeId& node : member_order_) text += to_hex(node);
-  return text;
-}
-
 // ---- networks ----------------------------------------------------------------------------------
 
-// A gateway's hardware address is known only after something was sent to it; until then the rest
-// decides. What was not known is noted, so that later another router at the same address is told
-// apart.
-bool NetworkGuard::recall(const Network& network) {
-  for (Known& known : known_) {
-    if (known.subnet != (network.address & network.netmask) || known.netmask != network.netmask ||
-        known.gateway != network.gateway)
-      continue;
-    bool unknown = known.mac == MacAddress{} || network.gateway_mac == MacAddress{};
-    if (!unknown && known.mac != network.gateway_mac) continue;
-    if (known.mac == MacAddress{} && network.gateway_mac != MacAddress{}) {
-      known.mac = network.gateway_mac;
-      changed_ = true;
-    }
-    return true;
-  }
-  return false;
+NetworkGuard::Known NetworkGuard::fact_of(const Network& network) {
+  return {network.address & network.netmask, network.netmask, network.gateway,
+          network.gateway == 0 ? MacAddress{} : network.gateway_mac};
 }
 
-void NetworkGuard::learn(Here& here) {
-  if (here.home) return;
-  here.home = true;
-  const Network& network = here.network;
-  known_.push_back(
-      {network.address & network.netmask, network.netmask, network.gateway, network.gateway_mac});
+bool NetworkGuard::is_known(const Known& fact) const {
+  return std::find(known_.begin(), known_.end(), fact) != known_.end();
+}
+
+NetworkGuard::Standing NetworkGuard::standing(const Here& here, Instant now) const {
+  const bool asking = now - here.since < kAsk;
+  // DHCP sets the address before the route: without one it may be any network of that subnet.
+  if (here.network.gateway == 0) return asking ? Standing::kAsking : Standing::kResolved;
+  bool answered = here.network.gateway_mac != MacAddress{} && here.answered &&
+                  *here.answered >= here.since && now - *here.answered < kForget;
+  if (answered) return Standing::kResolved;
+  return asking ? Standing::kAsking : Standing::kUnknown;
+}
+
+NetworkGuard::Here NetworkGuard::stay(const Network& network, const std::vector<Here>& before,
+                                      Instant now) const {
+  Here here;
+  here.network = network;
+  here.since = now;
+  const MacAddress& mac = network.gateway_mac;
+  for (const Here& old : before) {
+    const Network& was = old.network;
+    if (was.interface != network.interface || was.address != network.address ||
+        was.netmask != network.netmask)
+      continue;
+    bool same_mac =
+        was.gateway_mac == mac || was.gateway_mac == MacAddress{} || mac == MacAddress{};
+    if (was.gateway == network.gateway && same_mac) {
+      here = old;
+      here.network = network;
+      if (mac == MacAddress{}) here.network.gateway_mac = was.gateway_mac;
+    } else if (was.gateway == 0) {
+      here.first = old.first;
+      here.bare = old.bare;
+    }
+  }
+  if (mac != MacAddress{}) {
+    Instant answered = now - network.gateway_age;
+    here.answered = std::max(here.answered.value_or(answered), answered);
+  }
+  return here;
+}
+
+void NetworkGuard::add_known(const Known& fact) {
+  if (is_known(fact)) return;
+  known_.push_back(fact);
   if (known_.size() > kMaxNetworks) known_.erase(known_.begin());
   changed_ = true;
 }
 
+// For good if it can be told from others, else for this stay.
+void NetworkGuard::learn(Here& here, Instant now) {
+  here.granted = true;
+  if (standing(here, now) != Standing::kResolved || is_link_local(here.network.address)) return;
+  const Known fact = fact_of(here.network);
+  if (here.network.gateway != 0 && here.bare) {
+    // It was taken for a network without a gateway when its route was not there yet.
+    Known bare{fact.subnet, fact.netmask, 0, {}};
+    changed_ |= std::erase(known_, bare) > 0;
+  }
+  here.bare = here.network.gateway == 0;
+  add_known(fact);
+  here.known = true;
+}
+
 // A second interface that comes up in a first run is of the same place; once none of the networks
-// that were learned is here any more, the machine was carried away.
-bool NetworkGuard::learning(Instant now) {
-  if (!first_run_ || here_.empty()) return false;
+// on which it was begun is here any more, the machine was carried away.
+void NetworkGuard::follow_first_run(Instant now) {
+  if (fresh_ && now - *first_look_ >= kAsk) {
+    fresh_ = false;
+    changed_ = true;
+  }
+  if (!first_run_ || here_.empty()) return;
   if (!first_network_) first_network_ = now;
-  bool carried = !known_.empty() &&
-                 std::none_of(here_.begin(), here_.end(), [](const Here& h) { return h.home; });
-  if (carried || now - *first_network_ >= kFirstRun) first_run_ = false;
-  return first_run_;
+  bool still = std::any_of(here_.begin(), here_.end(),
+                           [](const Here& here) { return here.first || here.known; });
+  bool asking = std::any_of(here_.begin(), here_.end(), [&](const Here& here) {
+    return standing(here, now) == Standing::kAsking;
+  });
+  first_here_ = still || !begun_somewhere_;
+  first_run_ = (first_here_ || asking) && now - *first_network_ < kFirstRun;
+  if (!first_here_) return;
+  for (Here& here : here_) {
+    // What comes up in the moment in which the time is over is late.
+    if (!first_run_ && !here.first) continue;
+    here.first = true;
+    begun_somewhere_ |= now - here.since >= kAsk;
+    learn(here, now);
+    begun_somewhere_ |= here.known;
+  }
 }
 
 void NetworkGuard::set_networks(const std::vector<Network>& networks, Instant now) {
+  if (!first_look_) first_look_ = now;
   std::vector<Here> before = std::exchange(here_, {});
   for (const Network& network : networks) {
     if (is_loopback(network.address) || network.netmask == 0) continue;
-    Here here;
-    here.network = network;
-    here.home = recall(network);
-    // What was here and still is: only its gateway, or the gateway's hardware address, became known
-    // (DHCP sets the address before the route).
-    for (const Here& old : before) {
-      const Network& was = old.network;
-      bool same_gateway = was.gateway == network.gateway || was.gateway == 0;
-      bool same_mac = was.gateway_mac == network.gateway_mac || was.gateway_mac == MacAddress{};
-      if (was.interface != network.interface || was.netmask != network.netmask ||
-          !was.contains(network.address) || !same_gateway || !same_mac)
-        continue;
-      here.trusted |= old.trusted;
-      if (old.home) learn(here);
-    }
+    Here here = stay(network, before, now);
+    here.known = standing(here, now) == Standing::kResolved && is_known(fact_of(here.network));
+    if (here.since == now) far_granted_.clear();
     here_.push_back(here);
   }
-  if (learning(now)) {
-    for (Here& here : here_) learn(here);
-  }
+  follow_first_run(now);
   review();
 }
 
-const NetworkGuard::Here* NetworkGuard::here_of(std::uint32_t ip) const {
-  const Here* best = nullptr;
-  for (const Here& here : here_) {
-    if (!here.network.contains(ip)) continue;
-    if (best == nullptr || here.network.netmask > best->network.netmask) best = &here;
+void NetworkGuard::doubt(Instant now) {
+  for (Here& here : here_) {
+    here.since = now;
+    here.known = here.granted = here.first = false;
   }
-  return best;
+  far_granted_.clear();
 }
 
-NetworkGuard::Here* NetworkGuard::here_of(std::uint32_t ip) {
-  return const_cast<Here*>(std::as_const(*this).here_of(ip));
+Duration NetworkGuard::look_again(Instant now) const {
+  constexpr Duration kSoon = 100ms;
+  constexpr Duration kRetry = 2s;
+  constexpr Duration kIdle = 30s;  // a machine that was carried with its interface up
+  Duration next = kIdle;
+  if (fresh_ && first_look_) next = kAsk;
+  for (const Here& here : here_) {
+    Standing is = standing(here, now);
+    if (is == Standing::kAsking) return kSoon;
+    // People switch their router on after their machine.
+    if (is == Standing::kUnknown && now - here.since < kForget) next = std::min(next, kRetry);
+  }
+  return next;
 }
 
 bool NetworkGuard::is_own(std::uint32_t ip) const {
@@ -181,70 +224,69 @@ bool NetworkGuard::is_own(std::uint32_t ip) const {
          });
 }
 
-// Who comes from beyond all our subnets comes over one of them, and which one is not known.
-bool NetworkGuard::strange_at(std::uint32_t ip) const {
-  if (is_own(ip)) return false;
-  if (const Here* here = here_of(ip)) return !here->home && !here->trusted;
+std::uint32_t NetworkGuard::own_address() const {
+  return here_.empty() ? 0x7f000001 : here_.front().network.address;
+}
+
+// Whoever is on the wire can take an address of any subnet that we have on it.
+bool NetworkGuard::wire_trusted(const std::string& interface) const {
+  return std::all_of(here_.begin(), here_.end(), [&](const Here& here) {
+    return here.network.interface != interface || here.trusted();
+  });
+}
+
+// Beyond all our subnets: over which of our networks it comes is not known, and what lies behind a
+// known gateway is as wide as the Internet.
+bool NetworkGuard::far_trusted(std::uint32_t ip) const {
+  if (far_granted_.contains(ip)) return true;
+  bool at_home = !here_.empty() && std::all_of(here_.begin(), here_.end(),
+                                               [](const Here& here) { return here.trusted(); });
+  if (at_home && typed_.contains(ip)) return true;
+  return std::any_of(here_.begin(), here_.end(), [&](const Here& here) {
+    const Network& network = here.network;
+    return here.known && network.gateway != 0 &&
+           is_known({ip, kOneAddress, network.gateway, network.gateway_mac});
+  });
+}
+
+bool NetworkGuard::is_near(std::uint32_t ip) const {
   return std::any_of(here_.begin(), here_.end(),
-                     [](const Here& here) { return !here.home && !here.trusted; });
+                     [ip](const Here& here) { return here.network.contains(ip); });
+}
+
+bool NetworkGuard::strange_at(std::uint32_t ip) const {
+  if ((first_run_ && first_here_) || is_own(ip)) return false;
+  if (!is_near(ip)) return !far_trusted(ip);
+  return std::any_of(here_.begin(), here_.end(), [&](const Here& here) {
+    return here.network.contains(ip) && !wire_trusted(here.network.interface);
+  });
 }
 
 // ---- nodes -------------------------------------------------------------------------------------
 
-bool NetworkGuard::admits(const NodeId& node, std::uint32_t ip, const std::string& name,
-                          bool proven, Instant now) {
+bool NetworkGuard::admits(const NodeId& node, std::uint32_t ip, const std::string& name, bool met,
+                          Instant now) {
   if (!open_) return true;
-  if (proven || is_member(node)) {
-    Here* here = here_of(ip);
-    if (here != nullptr && !here->home && !here->trusted) {
-      here->trusted = true;
-      review();
-    }
+  if (met || !strange_at(ip)) {
+    strangers_.erase(node);
     return true;
   }
-  if (!strange_at(ip)) return true;
   if (strangers_.empty()) strangers_since_ = now;
   if (strangers_.size() >= kMaxStrangers && !strangers_.contains(node)) return false;
   Stranger& stranger = strangers_[node];
   if (!name.empty()) stranger.name = name;
   stranger.ip = ip;
+  stranger.near = is_near(ip);
   stranger.last_heard = now;
   return false;
 }
 
-void NetworkGuard::add_member(const NodeId& node) {
-  if (!members_.insert(node).second) return;
-  member_order_.push_back(node);
-  changed_ = true;
-}
-
-void NetworkGuard::on_member(const NodeId& node, std::uint32_t ip) {
-  if (!open_) return;
-  add_member(node);
-  if (member_order_.size() > kMaxMembers) {
-    members_.erase(member_order_.front());
-    member_order_.erase(member_order_.begin());
-  }
-  if (Here* here = here_of(ip)) {
-    learn(*here);
-    review();
-  }
-}
-
-// What is told fills the list and never turns it over: those met in person stay.
-void NetworkGuard::on_told(const std::vector<NodeId>& members) {
-  if (!open_) return;
-  for (const NodeId& node : members) {
-    if (members_.size() >= kMaxMembers) return;
-    add_member(node);
-  }
-}
-
-// Who is a stranger no more is let in.
+// Who is a stranger no more is let in; who was heard where we are no more is forgotten.
 void NetworkGuard::review() {
-  auto gone = std::erase_if(strangers_, [this](const auto& item) {
-    return is_member(item.first) || !strange_at(item.second.ip);
-  });
+  std::erase_if(strangers_,
+                [this](const auto& item) { return item.second.near && !is_near(item.second.ip); });
+  auto gone =
+      std::erase_if(strangers_, [this](const auto& item) { return !strange_at(item.second.ip); });
   if (gone > 0) allows_again_ = true;
 }
 
@@ -260,29 +302,60 @@ Instant NetworkGuard::deadline() const {
   return next;
 }
 
-std::string NetworkGuard::reason() const {
+Instant NetworkGuard::held_at() const {
+  if (!blocks()) return kNever;
+  Instant at = strangers_since_ + kGrace;
+  // While the gateway is being asked nobody knows yet where this is.
+  for (const Here& here : here_)
+    if (!here.trusted()) at = std::max(at, here.since + kAsk);
+  return at;
+}
+
+// ---- for people --------------------------------------------------------------------------------
+
+std::string NetworkGuard::describe(std::uint32_t ip, Instant now) const {
+  for (const Here& here : here_) {
+    if (!here.network.contains(ip)) continue;
+    std::string name = network_name(here.network);
+    if (standing(here, now) != Standing::kUnknown)
+      return str("this folder has not been on ", name, " before");
+    return str("whether this is a network of this folder's, ", name,
+               ", cannot be told: that router does not answer");
+  }
+  return str(ip_to_string(ip), " is on none of this machine's networks");
+}
+
+std::string NetworkGuard::reason(Instant now) const {
   if (!blocks()) return {};
   const auto& [node, first] = *strangers_.begin();
-  const Here* here = here_of(first.ip);
-  std::string where = here ? network_name(here->network) : "this network";
   std::string who = first.name.empty() ? "somebody" : printable(first.name, 64);
   who += str(" (", ip_to_string(first.ip), ")");
   if (strangers_.size() > 1) who += str(" and ", strangers_.size() - 1, " more");
-  return str("this folder has not been on ", where, " before, and its group is open: ", who,
-             ", heard there, may be a stranger; nothing is sent or taken. `lansync confirm` joins "
-             "them; to keep strangers out: `lansync genpass > FILE` and start each node of the "
-             "group with `--password-file FILE`");
+  return str(describe(first.ip, now), ", and its group is open: ", who,
+             ", heard there, may be a stranger; nothing is sent to it or taken from it. `lansync "
+             "confirm network` lets in whoever is there; to keep strangers out: `lansync genpass > "
+             "FILE` and start each node of the group with `--password-file FILE`");
 }
 
-void NetworkGuard::confirm() {
-  for (Here& here : here_) {
-    bool meant = std::any_of(strangers_.begin(), strangers_.end(), [&](const auto& item) {
-      const Here* at = here_of(item.second.ip);
-      return at == nullptr || at == &here;
-    });
-    if (meant) learn(here);
+std::vector<std::string> NetworkGuard::confirm(Instant now) {
+  std::vector<std::string> names;
+  for (const auto& [node, stranger] : strangers_) {
+    std::string name = stranger.name.empty() ? "somebody" : stranger.name;
+    names.push_back(str(printable(name, 64), " (", ip_to_string(stranger.ip), ")"));
+    std::set<std::string> wires;
+    for (const Here& here : here_)
+      if (here.network.contains(stranger.ip)) wires.insert(here.network.interface);
+    for (Here& here : here_) {
+      if (wires.contains(here.network.interface)) {
+        learn(here, now);
+      } else if (wires.empty() && here.known && here.network.gateway != 0) {
+        add_known({stranger.ip, kOneAddress, here.network.gateway, here.network.gateway_mac});
+      }
+    }
+    if (wires.empty()) far_granted_.insert(stranger.ip);
   }
   review();
+  return names;
 }
 
 }  // namespace lansync

@@ -373,7 +373,7 @@ void Node::update_self(Instant now) {
   if (election_->seeking()) self.flags |= Beacon::kSeek;
   if (rank.has_data) self.flags |= Beacon::kHasData;
   if (election_->seeking() && hub_lost_) self.flags |= Beacon::kHubLost;
-  if (guard_ && guard_->blocks()) {
+  if (guard_ && kept_apart()) {
     // Members have to hear us; strangers would dial a hub or wait for a candidate in vain.
     self.role = Role::kNone;
     self.manual = ManualRole::kClient;
@@ -413,7 +413,7 @@ DemandView Node::demand_view() const {
 }
 
 bool Node::in_sync() const {
-  if (!replica_->in_sync() || election_->seeking() || guard_->blocks()) return false;
+  if (!replica_->in_sync() || election_->seeking() || kept_apart()) return false;
   return hub_->acting() ? hub_->idle() : client_->idle();
 }
 
@@ -508,7 +508,7 @@ void Node::on_watch_overflow(Instant now) {
 
 void Node::on_stall(Instant now, Duration slept) {
   now_ = now;
-  look_at_networks(now);
+  if (slept >= kAway) on_link_lost(now);
   election_->on_stall(now, slept);
   if (slept < kAway) return;
   run_elections(now);

@@ -139,6 +139,8 @@ class Node final : public SessionEvents,
   // So many directories have no watch, for want of inotify watches. 0: all have.
   void set_unwatched(std::size_t directories, Instant now);
   void on_stall(Instant now, Duration slept);
+  // An interface was without a link for a moment: it may be on another network now.
+  void on_link_lost(Instant now);
   // Before start() too. What is sent goes out on the new interfaces from here on.
   void on_network(const NetworkFacts& network, Instant now);
   // Goodbye. Then turn() until stopped() (or the caller's patience ends).
@@ -375,6 +377,7 @@ class Node final : public SessionEvents,
   void look_at_networks(Instant now);
   void hear(const Neighbour& neighbour, Instant now);
   void guard_step(Instant now);
+  bool kept_apart() const;
   void meet(const Peer& peer);
 
   NodeConfig config_;

@@ -51,7 +51,8 @@ Result<NodeId> Node::pick_peer(const std::string& name) const {
   }
   std::vector<NodeId> others;
   for (const auto& [id, peer] : sessions_) {
-    if (peer.hello) others.push_back(peer.info.node);
+    // One that died without a word is no answer to "who is here".
+    if (peer.hello && !silent(id)) others.push_back(peer.info.node);
   }
   std::sort(others.begin(), others.end());
   others.erase(std::unique(others.begin(), others.end()), others.end());
@@ -212,8 +213,7 @@ Instant Node::last_heard(SessionId session) const {
 Address Node::address_of(SessionId session) const {
   auto at = sessions_.find(session);
   if (at != sessions_.end()) return at->second.info.address;
-  std::vector<Network> networks = parts_.host.networks();
-  return {networks.empty() ? 0x7f000001 : networks.front().address, config_.port};
+  return {guard_->own_address(), config_.port};
 }
 
 void Node::lied(SessionId session, const std::string& what) {

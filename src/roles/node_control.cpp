@@ -92,7 +92,7 @@ NodeState Node::state_and_reason(std::string& reason) const {
     return NodeState::kError;
   }
   if (guard_->held(now_)) {
-    reason = guard_->reason();
+    reason = guard_->reason(now_);
     return NodeState::kHeld;
   }
   if (std::uint64_t held = replica_->held_deletes(); held > 0) {
@@ -267,15 +267,18 @@ std::vector<PlanReport> Node::plan() {
 Result<ActionReport> Node::confirm() {
   // One question at a time: who lets strangers in has not yet let deletes out.
   if (guard_->blocks()) {
-    guard_->confirm();
+    std::vector<std::string> names = guard_->confirm(now_);
     guard_step(now_);
     update_self(now_);
+    std::string who;
+    for (const std::string& name : names) who += str(who.empty() ? "" : ", ", name);
     std::uint64_t deletes = replica_->held_deletes();
-    return ActionReport{
-        deletes == 0 ? std::string("this network counts as home from now on")
-                     : str("this network counts as home from now on; ", deletes,
-                           " deletes are still held: `lansync confirm` once more lets them go"),
-        1};
+    std::string more = deletes == 0 ? std::string()
+                                    : str("; ", deletes,
+                                          " deletes are still held: `lansync confirm` once more "
+                                          "lets them go");
+    return ActionReport{str("let in: ", who, ", and whoever else comes on this network", more),
+                        names.size()};
   }
   std::uint64_t held = replica_->held_deletes();
   bool pull = replica_->room_held();

@@ -7,8 +7,6 @@
 namespace lansync {
 namespace {
 
-// An idle machine that was carried elsewhere with its interface up has another gateway.
-constexpr Duration kLookAtNetworks = 30s;
 constexpr Duration kSameHostTold = 10min;
 // Of a refusal by somebody who is not heard (--peer): it is dialled each 30 s.
 constexpr Duration kRefusalLife = 100s;
@@ -202,20 +200,22 @@ std::string Node::same_host_notice() const {
 
 void Node::start_guard(Instant now) {
   Index& index = replica_->index();
-  guard_ =
-      std::make_unique<NetworkGuard>(config_.open, index.meta("networks"), index.meta("members"));
+  guard_ = std::make_unique<NetworkGuard>(config_.open, index.meta("networks"));
+  std::set<std::uint32_t> typed;
+  for (const Address& peer : config_.peers) typed.insert(peer.ip);
+  guard_->set_typed(std::move(typed));
   look_at_networks(now);
 }
 
 void Node::look_at_networks(Instant now) {
   guard_->set_networks(parts_.host.networks(), now);
-  next_networks_ = now + kLookAtNetworks;
+  next_networks_ = now + guard_->look_again(now);
 }
 
 void Node::hear(const Neighbour& neighbour, Instant now) {
   const Beacon& beacon = neighbour.beacon;
-  if (!guard_->admits(beacon.node, neighbour.address.ip, beacon.name, beacon.tag_valid, now))
-    return;
+  const bool met = met_keys_.met(beacon.node);
+  if (!guard_->admits(beacon.node, neighbour.address.ip, beacon.name, met, now)) return;
   PeerFacts facts;
   facts.rank = {beacon.manual, beacon.full_replica, (beacon.flags & Beacon::kHasData) != 0,
                 beacon.term,   beacon.index_seq,    beacon.disk_log2,
@@ -235,16 +235,29 @@ void Node::guard_step(Instant now) {
   guard_->tick(now);
   if (guard_->held(now) != told_held_) {
     told_held_ = !told_held_;
-    parts_.log.warn(told_held_ ? str("held: ", guard_->reason())
+    parts_.log.warn(told_held_ ? str("held: ", guard_->reason(now))
                                : std::string("not held any more: no stranger is kept out"));
   }
   if (guard_->take_changed()) {
     replica_->index().set_meta("networks", guard_->networks_text());
-    replica_->index().set_meta("members", guard_->members_text());
   }
   if (!guard_->allows_again()) return;
   for (const auto& [node, neighbour] : discovery_->neighbours()) hear(neighbour, now);
   discovery_->restart_burst(now);
+}
+
+// Strangers about, and nobody else to work with.
+bool Node::kept_apart() const {
+  return guard_->blocks() && std::none_of(sessions_.begin(), sessions_.end(), [](const auto& item) {
+           return item.second.hello.has_value();
+         });
+}
+
+void Node::on_link_lost(Instant now) {
+  if (!guard_) return;
+  now_ = now;
+  guard_->doubt(now);
+  look_at_networks(now);
 }
 
 // A session whose other end said who it is.
@@ -252,7 +265,6 @@ void Node::meet(const Peer& peer) {
   const NodeId& node = peer.info.node;
   met_keys_.meet(peer.info.key);
   store_met_keys();
-  guard_->on_member(node, peer.info.address.ip);
   lost_.erase(node);
   // The same machine under a new id is nobody's twin.
   std::erase_if(lost_, [&](const auto& item) {

@@ -34,11 +34,17 @@ void Node::on_session_up(const SessionInfo& session) {
     transport_->close(session.id);
     return;
   }
-  dials_.erase(session.address);
+  NodeId expected = session.node;
+  if (auto at = dials_.find(session.address); at != dials_.end()) {
+    if (!at->second.is_zero()) expected = at->second;
+    dials_.erase(at);
+  }
   if (is_own_key(session)) return;
-  const Neighbour* heard = discovery_->find(session.node);
-  bool proven = heard != nullptr && heard->beacon.tag_valid;
-  if (!guard_->admits(session.node, session.address.ip, {}, proven, now_)) {
+  const bool met = met_keys_.met(session.node);
+  if (!guard_->admits(session.node, session.address.ip, {}, met, now_)) {
+    // Whoever was dialled is not who its beacon said it is: the election tries the next.
+    if (session.outgoing)
+      election_->on_dial_failed(expected, session.address, DialFailure::kBusy, now_);
     transport_->close(session.id);
     return;
   }
@@ -272,9 +278,6 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
       if (row.node != node_) known[row.node] = row;
     }
     if (election_->hub() == node) {
-      std::vector<NodeId> told;
-      for (const auto& [member, row] : known) told.push_back(member);
-      guard_->on_told(told);
       roster_ = std::move(known);
     }
     election_->on_roster(node, roster->term, roster->number, rows, now_);

@@ -291,7 +291,7 @@ def test_short_packets():
         for node in (a, b, c):
             node.start(*FAST)
         found = settled([a, b, c])
-        check_equal(len([name for name in found if not name.endswith("/")]), 801, "files")
+        check_equal(len(found), 805, "files and directories")
         check("MTU" not in said_by_doctor(c), f"doctor of c: {said_by_doctor(c)}")
 
 
@@ -303,7 +303,6 @@ def test_too_short_packets():
         a.start(*FAST)
         said = said_by_doctor(a)
         check("lan0: its MTU is 1000" in said and "mtu 1500" in said, f"doctor: {said}")
-        check_equal(a.cli("doctor").code, 1, "exit code of doctor")
 
 
 def mask(node, address):

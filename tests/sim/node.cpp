@@ -184,6 +184,17 @@ void SimNode::tell_network(bool plugged) {
   });
 }
 
+// One router for all, which answers at once.
+std::vector<lansync::Network> SimNode::networks() {
+  lansync::Network network;
+  network.interface = "sim0";
+  network.address = ip_;
+  network.netmask = 0xffff0000;
+  network.gateway = (ip_ & network.netmask) | 0xfffe;
+  network.gateway_mac.fill(2);
+  return {network};
+}
+
 void SimNode::restore(const Backup& backup) {
   LS_ASSERT(!running());
   trace_.line(name_, "is restored from a backup");

@@ -125,6 +125,7 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   // As by SIGTERM: goodbye first; running() goes false within 1.5 s.
   void stop() override;
   void doctor(std::function<void(DoctorFacts)> done) override { done({}); }
+  std::vector<lansync::Network> networks() override;
 
  private:
   struct Running {
