@@ -337,11 +337,18 @@ std::string NetworkGuard::reason(Instant now) const {
              "FILE` and start each node of the group with `--password-file FILE`");
 }
 
-std::vector<std::string> NetworkGuard::confirm(Instant now) {
+std::vector<std::string> NetworkGuard::names() const {
   std::vector<std::string> names;
   for (const auto& [node, stranger] : strangers_) {
     std::string name = stranger.name.empty() ? "somebody" : stranger.name;
     names.push_back(str(printable(name, 64), " (", ip_to_string(stranger.ip), ")"));
+  }
+  return names;
+}
+
+std::vector<std::string> NetworkGuard::confirm(Instant now) {
+  std::vector<std::string> let_in = names();
+  for (const auto& [node, stranger] : strangers_) {
     std::set<std::string> wires;
     for (const Here& here : here_)
       if (here.network.contains(stranger.ip)) wires.insert(here.network.interface);
@@ -355,7 +362,7 @@ std::vector<std::string> NetworkGuard::confirm(Instant now) {
     if (wires.empty()) far_granted_.insert(stranger.ip);
   }
   review();
-  return names;
+  return let_in;
 }
 
 }  // namespace lansync

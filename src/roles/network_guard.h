@@ -71,6 +71,8 @@ class NetworkGuard {
   Instant held_at() const;
   // Which network, who was heard, how to go on.
   std::string reason(Instant now) const;
+  // Those who are kept out, as people are shown them.
+  std::vector<std::string> names() const;
   // A person says that this is the right network. Whom it lets in, as people are shown them.
   // Requires blocks().
   std::vector<std::string> confirm(Instant now);

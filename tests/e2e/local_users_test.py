@@ -1,5 +1,6 @@
 """Other users of the machine read no secret, and what they prepared is neither written nor believed."""
 import os
+import re
 import stat
 import subprocess
 import threading
@@ -287,6 +288,27 @@ def test_another_socket_answers():
         finally:
             liar.kill()
             liar.wait()
+
+
+def test_security_page():
+    """Every test that docs/security.md names is there."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "../../docs/security.md"), encoding="utf-8") as file:
+        page = file.read()
+    named = 0
+    for row in page.splitlines():
+        for part in re.split(r";|, (?=\w+/)", row):
+            files = re.findall(r"(?:unit|e2e)/[\w/]+\.(?:py|cpp)", part)
+            texts = ""
+            for name in files:
+                path = os.path.join(here, "..", name)
+                check(os.path.exists(path), f"{name} is not there")
+                with open(path, encoding="utf-8") as file:
+                    texts += re.sub(r'"\s*\n\s*"', "", file.read())
+            for title in re.findall(r'"([^"]+)"', part) if files else []:
+                check(title in texts, f"no test in {files} has {title!r}")
+                named += 1
+    check(named > 20, f"only {named} were found")
 
 
 if __name__ == "__main__":
