@@ -251,7 +251,6 @@ TEST_CASE("deletes that sync itself carries out are never held as a person's") {
   for (int i = 0; i < 200; ++i) a.write("d/" + std::to_string(i), std::to_string(i));
   world.start_all();
   REQUIRE(world.converge(30s));
-  b.options().max_deletes = default_max_deletes();
   a.erase("d");
   world.run_for(20s);
   CHECK(a.node().status().held_deletes == 0);

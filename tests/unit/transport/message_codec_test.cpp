@@ -60,7 +60,7 @@ Hello random_hello(Prng& random) {
   m.disk_log2 = static_cast<std::uint8_t>(random.below(64));
   m.term = random.next();
   m.sync_term = random.next();
-  m.seq = random_number(random);
+  m.seq = random_number(random) >> 2;
   m.members = static_cast<std::uint32_t>(random.below(2000));
   m.port = static_cast<std::uint16_t>(random.next());
   m.hub = random.id<NodeId>();
