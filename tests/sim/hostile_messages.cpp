@@ -218,6 +218,8 @@ void HostileMessages::fill(Bye& m) {
   m.successor = node();
 }
 
+void HostileMessages::fill(Clone& m) { m.live = flip(); }
+
 void HostileMessages::fill(Ping& m) { m.seq = number_below(kMaxSeq); }
 
 void HostileMessages::fill(HubHeard& m) {

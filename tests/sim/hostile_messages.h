@@ -60,6 +60,7 @@ class HostileMessages {
   void fill(Claim& m);
   void fill(Roster& m);
   void fill(Bye& m);
+  void fill(Clone& m);
   void fill(Ping& m);
   void fill(HubHeard& m);
   void fill(Mark& m);

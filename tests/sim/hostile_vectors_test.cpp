@@ -216,40 +216,6 @@ TEST_CASE("a count that is none drops its sender, and nothing of its message is 
   }
 }
 
-TEST_CASE("a vector that is too long drops its sender, and the longest one costs its path alone") {
-  for (As as : {As::kMember, As::kHub}) {
-    for (std::size_t parts : {512, 513, 1023, 1024, 1025}) {
-      INFO(name_of(as) << ", " << parts);
-      Against story(72, as);
-      const bool taken = parts <= 512;
-      Parts all = entry_of(story.victim, "f")->version.parts();
-      Parts more = strangers(parts - all.size());
-      all.insert(all.end(), more.begin(), more.end());
-      std::sort(all.begin(), all.end());
-      story.give_vector("f", all);
-      CHECK(story.mallory->connected(story.victim) == taken);
-      CHECK((entry_of(story.victim, "f")->mode == 0600) == taken);
-      story.victim.write("f", "edited after it");
-      story.world.run_for(5s);
-      const auto& problems = story.victim.node().replica().problems();
-      CHECK((problems.contains("f") && problems.at("f") == kTooManyAuthors) == taken);
-      CHECK(story.mallory->connected(story.victim) == taken);
-      story.restart();
-      story.world.run_for(60s);
-      CHECK(story.victim.node().replica().problems().contains("f") == taken);
-      CHECK(story.victim.text("f") == "edited after it");
-      // The group's version is the one that was edited here: nobody has its bytes any more.
-      story.go_on(taken);
-      if (!taken) CHECK(story.world.node("b").text("f") == "edited after it");
-      CHECK(story.victim.in_sync());
-      // A name of its own, as the problem says, and nothing is in the way.
-      story.victim.rename("f", "f of my own");
-      CHECK(story.world.run_until(
-          [&] { return story.world.node("b").text("f of my own") == "edited after it"; }, 60s));
-    }
-  }
-}
-
 TEST_CASE("a deleted directory whose vector is full costs what is put there, and nothing else") {
   Against story(73, As::kMember);
   story.give("d", made(EntryKind::kTombstone, strangers(512)));
