@@ -1,7 +1,6 @@
 #include "sync/delete_guard.h"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 #include <utility>
 
@@ -19,25 +18,8 @@ enum : std::uint8_t { kCounts = 1, kPushed = 2, kHasContent = 4 };
 
 }  // namespace
 
-std::optional<MaxDeletes> parse_max_deletes(std::string_view text) {
-  bool percent = !text.empty() && text.back() == '%';
-  if (percent) text.remove_suffix(1);
-  std::uint64_t number = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  MaxDeletes limit;
-  if (!percent) {
-    limit.count = number;
-  } else if (number < 100) {
-    limit.percent = static_cast<std::uint32_t>(number);
-  }
-  return limit;
-}
-
 bool DeleteGuard::over(const Run& run) const {
-  if (!limit_.count && !limit_.percent) return false;
-  if (limit_.count && run.count <= *limit_.count) return false;
-  return !limit_.percent || run.count * 100 > *limit_.percent * run.files_at_start;
+  return limit_.exceeded_by(run.count, run.files_at_start);
 }
 
 DeleteGuard::Run& DeleteGuard::current_run(Instant now, std::uint64_t files_total) {

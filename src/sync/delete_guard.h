@@ -22,20 +22,9 @@
 #include "base/bytes.h"
 #include "base/entry.h"
 #include "base/time.h"
+#include "sync/max_deletes.h"
 
 namespace lansync {
-
-// Over the limit = over every bound that is set. Neither set = never held.
-struct MaxDeletes {
-  std::optional<std::uint64_t> count;
-  std::optional<std::uint32_t> percent;
-  bool operator==(const MaxDeletes&) const = default;
-};
-inline constexpr std::uint64_t kDefaultMaxDeletes = 50;
-inline constexpr std::uint32_t kDefaultMaxDeletePercent = 50;
-inline MaxDeletes default_max_deletes() { return {kDefaultMaxDeletes, kDefaultMaxDeletePercent}; }
-// "N" or "P%" (100% and more: never held); nullopt for anything else.
-std::optional<MaxDeletes> parse_max_deletes(std::string_view text);
 
 class DeleteGuard {
  public:

@@ -137,6 +137,8 @@ void Replica::remote_known(Instant) {
   remote_known_ = true;
   room_.restart();
   retry_.clear();
+  // Another hub may not ask for the deletes that wait here.
+  for (const auto& [path, since] : incoming_counted_) plan_.insert(path);
   for (const auto& [path, record] : index_.paths()) {
     // Equal and agreed already: with 100,000 files in sync nothing is planned.
     bool held_here = record.local || (record.absent() && !index_.wants(record));

@@ -380,6 +380,8 @@ class Replica final : public ContentLocator {
   bool waits_for_children(const Operation& operation) const;
   void carry_out(const Operation& operation, Instant now);
   void judge_deletes(const std::vector<Operation>& operations, Instant now);
+  void forget_incoming(const std::vector<std::string>& paths, const Plan& planned);
+  void forget_incoming(const std::string& path);
   void agree(const Operation& operation);
   std::vector<SourceId> sources_for(const std::string& path) const;
   std::vector<SourceId> sources_of(const ContentId& content, const std::string& path) const;

@@ -29,6 +29,7 @@ void Replica::plan(Instant now) {
     }
     const PathRecord* record = index_.find(*at);
     if (record && not_taken(*at, *record)) {
+      forget_incoming(*at);
       drop_interest(*at);
       awaiting_room_.erase(*at);
       retry_.erase(*at);
@@ -56,6 +57,7 @@ void Replica::plan(Instant now) {
     awaiting_room_.erase(path);
   }
   for (const Blocked& blocked : planned.blocked) blocked_.insert(blocked.operation.path);
+  forget_incoming(paths, planned);
   judge_deletes(planned.operations, now);
   for (const Operation& operation : planned.operations) {
     // A missing parent that the planner added may be in work; and a directory's delete goes out
@@ -82,6 +84,28 @@ bool Replica::waits_for_children(const Operation& operation) const {
     if (busy_.contains(at->first)) return true;
   }
   return false;
+}
+
+// Only what is to be deleted here counts, for as long as it is: what was rejected, taken back or
+// made again is no delete, and the next delete of that path is another one.
+void Replica::forget_incoming(const std::vector<std::string>& paths, const Plan& planned) {
+  if (incoming_counted_.empty()) return;
+  std::set<std::string> deletes;
+  for (const Operation& operation : planned.operations) {
+    if (operation.kind == OperationKind::kDelete) deletes.insert(operation.path);
+  }
+  for (const Blocked& blocked : planned.blocked) {
+    if (blocked.operation.kind == OperationKind::kDelete) deletes.insert(blocked.operation.path);
+  }
+  for (const std::string& path : paths) {
+    if (!deletes.contains(path)) forget_incoming(path);
+  }
+}
+
+void Replica::forget_incoming(const std::string& path) {
+  if (incoming_counted_.erase(path) == 0) return;
+  if (!incoming_guard_.on_restored(path)) return;
+  for (const auto& [held, since] : incoming_counted_) plan_.insert(held);
 }
 
 // Unconfirmed deletes of others count together before the first is applied.
