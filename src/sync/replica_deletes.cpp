@@ -4,6 +4,7 @@
 #include "base/rel_path.h"
 #include "sync/index_view.h"
 #include "sync/replica.h"
+#include "sync/settlement.h"
 
 namespace lansync {
 namespace {
