@@ -67,6 +67,7 @@ _lansync() {
     history) COMPREPLY=($(compgen -W "--since --json -C --help" -- "$cur")) ;;
     index|IndexGet) COMPREPLY=($(compgen -W "longlist shortlist regex --directories --peer --json -C --help" -- "$cur")) ;;
     hash|FileHash) COMPREPLY=($(compgen -W "verify checkall --repair --peer --json -C --help" -- "$cur")) ;;
+    confirm) COMPREPLY=($(compgen -W "deletes network room absence strays --yes -y --json -C --help" -- "$cur")) ;;
     uploads) COMPREPLY=($(compgen -W "allow deny --json -C --help" -- "$cur")) ;;
     search) COMPREPLY=($(compgen -W "--regex --json -C --help" -- "$cur")) ;;
     download|FileDownload)

@@ -34,7 +34,7 @@ for pair in 'run:keep a folder in sync, in the foreground' \
     'trash:what sync deleted or replaced; bring it back' \
     'plan:what a sync would do now' \
     'confirm:let held things through' \
-    'reject:undo held deletes' \
+    'reject:undo a run of deletes' \
     'pause:stop syncing' \
     'resume:go on syncing' \
     'rescan:look at the whole folder now' \
@@ -91,3 +91,5 @@ complete -c lansync -n '__fish_seen_subcommand_from uploads' -a 'allow deny'
 complete -c lansync -n '__fish_seen_subcommand_from search' -l regex -x -d 'a pattern'
 complete -c lansync -n '__fish_seen_subcommand_from put' -l copies -x -d 'wanted copies'
 complete -c lansync -n '__fish_seen_subcommand_from copies' -l no-wait -d 'do not wait'
+complete -c lansync -n '__fish_seen_subcommand_from confirm' -a 'deletes network room absence strays' -d 'what is held'
+complete -c lansync -n '__fish_seen_subcommand_from confirm' -s y -l yes -d 'do not ask'

@@ -9,6 +9,7 @@
 #include "app/download_command.h"
 #include "app/fetch_progress.h"
 #include "app/genpass.h"
+#include "app/hold_commands.h"
 #include "app/render.h"
 #include "base/role.h"
 
@@ -179,6 +180,8 @@ int run_command(const CommandLine& command, RandomSource& random, const CommandS
   if (name == "wait") return run_wait(command, streams);
   if (name == "trash") return run_trash(command, streams);
   if (name == "get" || name == "drop") return run_on_names(command, streams);
+  if (name == "confirm") return run_confirm(command, streams);
+  if (name == "reject") return run_reject(command, streams);
   if (name == "version") return run_version(command, streams);
   if (name == "genpass") return run_genpass(command, random, streams);
   if (name == "peers") return run_question<std::vector<PeerReport>>(command, streams, render_peers);

@@ -16,6 +16,8 @@ struct CommandStreams {
   std::ostream& error;
   bool terminal = false;  // `out` is one: --watch clears it
   std::function<bool()> keep_watching;
+  // Asks whoever sits at the terminal and gives the line; none: nobody sits there.
+  std::function<std::string(const std::string& question)> ask = {};
 };
 
 int run_command(const CommandLine& command, RandomSource& random, const CommandStreams& streams);

@@ -47,5 +47,13 @@ int main(int argc, char** argv) {
                            std::this_thread::sleep_for(std::chrono::seconds(1));
                            return static_cast<bool>(std::cout);
                          }};
+  if (isatty(STDIN_FILENO) != 0 && streams.terminal) {
+    streams.ask = [](const std::string& question) {
+      std::cout << question << std::flush;
+      std::string line;
+      std::getline(std::cin, line);
+      return line;
+    };
+  }
   return run_command(*parsed.command, random, streams);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "app/hold_commands.h"
 #include "app/report_json.h"
 #include "app/units.h"
 #include "base/log.h"
@@ -70,9 +71,13 @@ std::string absent_text(const StatusReport& report) {
 }
 
 void append_attention(const StatusReport& report, Rows& rows) {
-  if (report.held_deletes != 0)
-    rows.push_back({"held", str(counted(report.held_deletes, "deletes"),
-                                ": `lansync confirm` lets them go, `lansync reject` undoes them")});
+  for (const HoldReport& hold : report.held) {
+    std::string line = hold_line(hold);
+    if (hold.kind == HoldKind::kDeletes)
+      line += str(": `lansync confirm ", printable(hold.run, 32), "` lets them go, `lansync reject ",
+                  printable(hold.run, 32), "` undoes them");
+    rows.push_back({"held", line});
+  }
   if (report.conflicts != 0)
     rows.push_back(
         {"conflicts", str(counted(report.conflicts, "conflict copies"), ": `lansync conflicts`")});

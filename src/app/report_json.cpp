@@ -72,6 +72,20 @@ Json transfer_json(const TransferReport& transfer) {
           {"rate", transfer.rate}};
 }
 
+const char* outcome_text(RejectOutcome outcome) {
+  static constexpr std::array kNames{"back", "left", "missing"};
+  return kNames[static_cast<std::size_t>(outcome)];
+}
+
+std::vector<std::string> texts_of(const Json& json, const char* key) {
+  std::vector<std::string> out;
+  const Json& list = part_of(json, key);
+  if (!list.is_array()) return out;
+  for (const Json& item : list)
+    if (item.is_string()) out.push_back(item.get<std::string>());
+  return out;
+}
+
 // Name and place of each counter: one list for writing and reading.
 struct CounterField {
   const char* name;
@@ -123,6 +137,7 @@ Json to_json_document(const StatusReport& report) {
                     {"on_demand", report.on_demand}};
   json["pending"] = {{"files", report.pending_files}, {"bytes", report.pending_bytes}};
   json["held_deletes"] = report.held_deletes;
+  json["held"] = to_json_document(report.held);
   json["conflicts"] = report.conflicts;
   json["under_replicated"] = report.under_replicated;
   json["peers"] = Json::array();
@@ -165,6 +180,26 @@ Json to_json_document(const PlanReport& report) {
 
 Json to_json_document(const ActionReport& report) {
   return {{"message", report.message}, {"count", report.count}};
+}
+
+Json to_json_document(const HoldReport& report) {
+  return {{"kind", to_string(report.kind)},
+          {"run", report.run},
+          {"number", report.number},
+          {"names", report.names},
+          {"author", report.author},
+          {"since", report.since ? Json(to_iso8601(*report.since)) : Json(nullptr)},
+          {"says", report.says}};
+}
+
+Json to_json_document(const RejectReport& report) {
+  std::uint64_t back = 0;
+  Json files = Json::array();
+  for (const RejectRow& row : report.rows) {
+    back += row.outcome == RejectOutcome::kBack ? 1 : 0;
+    files.push_back({{"name", row.name}, {"outcome", outcome_text(row.outcome)}});
+  }
+  return {{"runs", report.runs}, {"count", back}, {"files", std::move(files)}};
 }
 
 Json to_json_document(const DownloadReport& report) {
@@ -290,6 +325,7 @@ void from_json_document(const Json& json, StatusReport& out) {
   out.pending_files = number_of(pending, "files");
   out.pending_bytes = number_of(pending, "bytes");
   out.held_deletes = number_of(json, "held_deletes");
+  from_json_document(part_of(json, "held"), out.held);
   out.conflicts = number_of(json, "conflicts");
   out.under_replicated = number_of(json, "under_replicated");
   from_json_document(part_of(json, "peers"), out.peers);
@@ -337,6 +373,31 @@ void from_json_document(const Json& json, PlanReport& out) {
 
 void from_json_document(const Json& json, ActionReport& out) {
   out = {text_of(json, "message"), number_of(json, "count")};
+}
+
+void from_json_document(const Json& json, HoldReport& out) {
+  const std::string kind = text_of(json, "kind");
+  for (int i = 0; i <= static_cast<int>(HoldKind::kName); ++i)
+    if (kind == to_string(static_cast<HoldKind>(i))) out.kind = static_cast<HoldKind>(i);
+  out.run = text_of(json, "run");
+  out.number = number_of(json, "number");
+  out.names = texts_of(json, "names");
+  out.author = text_of(json, "author");
+  if (part_of(json, "since").is_string()) out.since = time_of(json, "since");
+  out.says = text_of(json, "says");
+}
+
+void from_json_document(const Json& json, RejectReport& out) {
+  out.runs = texts_of(json, "runs");
+  const Json& files = part_of(json, "files");
+  if (!files.is_array()) return;
+  for (const Json& file : files) {
+    RejectRow& row = out.rows.emplace_back();
+    row.name = text_of(file, "name");
+    const std::string outcome = text_of(file, "outcome");
+    for (RejectOutcome one : {RejectOutcome::kBack, RejectOutcome::kLeft, RejectOutcome::kMissing})
+      if (outcome == outcome_text(one)) row.outcome = one;
+  }
 }
 
 void from_json_document(const Json& json, DownloadReport& out) {

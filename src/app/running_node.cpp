@@ -205,10 +205,7 @@ Status RunningNode::open_node() {
   config.settle_max = options_.settle_max;
   config.rescan = options_.rescan;
   config.on_demand = options_.on_demand;
-  config.max_deletes.count = options_.max_deletes.files;
-  config.max_deletes.percent = options_.max_deletes.percent;
-  if (options_.max_deletes.percent == 0) config.max_deletes.percent.reset();
-  if (options_.max_deletes.files == 0) config.max_deletes.count.reset();
+  config.max_deletes = options_.max_deletes;
   config.max_file_size = options_.max_file_size.value_or(0);
   config.uploads = options_.uploads == UploadPolicy::kAllow  ? UploadAnswer::kAllow
                    : options_.uploads == UploadPolicy::kDeny ? UploadAnswer::kDeny

@@ -92,16 +92,10 @@ Status take_port(std::string_view text, RunOptions& out) {
   return {};
 }
 
-Status take_max_deletes(std::string_view text, DeleteLimit& out) {
-  if (text.ends_with('%')) {
-    auto percent = parse_whole<std::uint32_t>(text.substr(0, text.size() - 1));
-    if (!percent || *percent > 100) return wrong("takes a number of files or 0% to 100%");
-    out = DeleteLimit{0, *percent};
-    return {};
-  }
-  auto files = parse_whole<std::uint64_t>(text);
-  if (!files) return wrong("takes a number of files or 0% to 100%");
-  out = DeleteLimit{*files, 0};
+Status take_max_deletes(std::string_view text, MaxDeletes& out) {
+  auto limit = parse_max_deletes(text);
+  if (!limit) return wrong("takes a number of files or 0% to 100%");
+  out = *limit;
   return {};
 }
 

@@ -88,7 +88,9 @@ void Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   downloads_ = std::make_unique<Downloads>(*this, *replica_, parts_.log);
   undo_ = std::make_unique<Undo>(*replica_, *outbox_, *this, parts_.clock);
   start_asking();
+  start_holds();
   fetcher_->load_partials();
+  decisions_->load(loaded.meta);
   replica_->start(loaded, fresh_, now);
   Index& index = replica_->index();
   for (const auto& [key, value] : identity_meta_) index.set_meta(key, value);
@@ -156,6 +158,7 @@ void Node::pump(Instant now) {
   poll_carriers();
   fetcher_->tick(now);
   replica_->pump(now);
+  step_holds(now);
   hub_->pump();
   client_->pump(now);
   demand_->set_view(demand_view());
@@ -190,7 +193,7 @@ Instant Node::deadline() const {
   next = std::min({next, next_networks_, guard_->deadline(), ask_deadline()});
   if (!told_held_) next = std::min(next, guard_->held_at());
   next = std::min({next, demand_->deadline(), downloads_->deadline()});
-  next = std::min(next, undo_->deadline());
+  next = std::min({next, undo_->deadline(), mender_->deadline(), holds_->deadline()});
   if (!sessions_.empty()) next = std::min({next, next_ping_, next_coming_ask_});
   if (synced_untold()) next = std::min(next, tell_synced_at_);
   if (limited_) next = std::min(next, allowance_at_ + 5ms);
@@ -310,6 +313,7 @@ void Node::become_hub(const BecomeHubAction& action, Instant now) {
     if (seq >= kMaxSeq / 2) seq = 0;
     replica_->expect_first_pull(false);
     hub_->start(action.term, seq, now);
+    mender_->wake(now);
     parts_.log.info(
         str("role ", to_string(action.role), ", term ", action.term, ": ", election_->why_role()));
   }
@@ -556,6 +560,7 @@ std::set<NodeId> Node::reached() const {
 
 void Node::on_settled(const std::string& path) {
   hub_->on_settled(path);
+  mender_->on_settled(path, now_);
   demand_->on_settled(path);
 }
 
@@ -586,6 +591,7 @@ void Node::housekeeping(Instant now) {
   next_housekeeping_ = now + kHousekeeping;
   replica_->prune_trash();
   replica_->drop_old_tombstones();
+  decisions_->prune();
   std::erase_if(refusals_, [&](const auto& item) { return now - item.second.at > 10min; });
   std::erase_if(lost_, [&](const auto& item) { return now - item.second.second > 24h; });
 }

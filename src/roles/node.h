@@ -24,6 +24,7 @@
 #include "roles/demand.h"
 #include "roles/downloads.h"
 #include "roles/election.h"
+#include "roles/held_things.h"
 #include "roles/hub.h"
 #include "roles/identity.h"
 #include "roles/journal.h"
@@ -34,12 +35,15 @@
 #include "roles/peer_names.h"
 #include "roles/queries.h"
 #include "roles/questions.h"
+#include "roles/run_decisions.h"
+#include "roles/run_mender.h"
 #include "roles/source_finder.h"
 #include "roles/undo.h"
 #include "roles/uploads.h"
 #include "sync/fetcher.h"
 #include "sync/provider.h"
 #include "sync/replica.h"
+#include "transport/ed25519.h"
 #include "transport/session.h"
 
 namespace lansync {
@@ -116,6 +120,7 @@ class Node final : public SessionEvents,
                    public QueryHost,
                    public QuestionHost,
                    public UploadHost,
+                   public RunKeys,
                    public ContentLocator {
  public:
   Node(const NodeConfig& config, const Identity& identity, const BootId& boot,
@@ -181,6 +186,11 @@ class Node final : public SessionEvents,
   void forget_carrier(const ContentId& content) override;
   void downloaded(SessionId session, const std::string& peer, const std::string& name,
                   const std::string& arguments, const std::string& result) override;
+  // ---- RunKeys (node_holds.cpp)
+  PublicKey own_public_key() const override;
+  Signature sign(ByteView message) const override;
+  bool has_met(const PublicKey& key) const override;
+  bool is_hub_session(SessionId session) const override;
   // ---- UndoLinks
   NodeId self() const override { return node_; }
   bool acts_as_hub() const override { return hub_->acting(); }
@@ -194,8 +204,10 @@ class Node final : public SessionEvents,
   std::vector<ConflictReport> conflicts() override;
   std::vector<PlanReport> plan() override;
   Token doctor(Callback<DoctorFacts> done) override;
-  Result<ActionReport> confirm() override;
-  Result<ActionReport> reject() override;
+  std::vector<HoldReport> holds() override;
+  void note_shown() override;
+  Token confirm(HoldKind kind, const std::string& run, Callback<ActionReport> done) override;
+  Token reject(const std::string& run, Callback<RejectReport> done) override;
   Result<ActionReport> pause() override;
   Result<ActionReport> resume() override;
   Result<ActionReport> rescan() override;
@@ -359,7 +371,11 @@ class Node final : public SessionEvents,
   void store_met_keys();
   void check_waits(Instant now);
   void housekeeping(Instant now);
-  NodeState state_and_reason(std::string& reason) const;
+  NodeState state_and_reason(const std::vector<HoldReport>& held, std::string& reason) const;
+  void start_holds();
+  void step_holds(Instant now);
+  std::string held_reason(const std::vector<HoldReport>& held) const;
+  Result<ActionReport> confirm_network();
   std::string lonely_reason() const;
   void add_findings(DoctorFacts& facts) const;
   std::set<NodeId> reached() const;
@@ -425,6 +441,9 @@ class Node final : public SessionEvents,
   std::unique_ptr<Downloads> downloads_;
   std::map<ContentId, CarrierChoice> carrier_of_;  // chosen for a download
   std::unique_ptr<Undo> undo_;
+  std::unique_ptr<RunDecisions> decisions_;
+  std::unique_ptr<RunMender> mender_;
+  std::unique_ptr<HeldThings> holds_;
   std::unique_ptr<ContentTypes> types_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Queries> queries_;

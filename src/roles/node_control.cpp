@@ -86,23 +86,13 @@ std::vector<SessionId> Node::undo_peers() const {
   return out;
 }
 
-NodeState Node::state_and_reason(std::string& reason) const {
+NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::string& reason) const {
   if (!replica_->root_error().empty()) {
     reason = replica_->root_error();
     return NodeState::kError;
   }
-  if (guard_->held(now_)) {
-    reason = guard_->reason(now_);
-    return NodeState::kHeld;
-  }
-  if (std::uint64_t held = replica_->held_deletes(); held > 0) {
-    reason = str(held,
-                 " deletes are held: `lansync confirm` lets them go, `lansync reject` brings the "
-                 "files back");
-    return NodeState::kHeld;
-  }
-  if (replica_->room_held()) {
-    reason = replica_->room().reason();
+  if (!held.empty()) {
+    reason = held_reason(held);
     return NodeState::kHeld;
   }
   if (replica_->paused()) {
@@ -180,7 +170,8 @@ StatusReport Node::status() {
   report.why_role = election_->why_role();
   if (auto hub = election_->hub()) report.hub = HubReport{*hub, name_of(*hub)};
   report.term = election_->term();
-  report.state = state_and_reason(report.reason);
+  report.held = holds();
+  report.state = state_and_reason(report.held, report.reason);
   report.folder = config_.folder;
   const Index::Totals& totals = replica_->index().totals();
   report.files = totals.files;
@@ -255,49 +246,13 @@ std::vector<PlanReport> Node::plan() {
   for (const Operation& operation : replica_->preview()) {
     if (operation.kind == OperationKind::kNone || operation.kind == OperationKind::kAgree) continue;
     PlanReport report = describe_operation(operation, replica_->index().find(operation.path));
-    if (replica_->is_held(operation.path)) {
+    if (replica_->waits_for_word(operation.path)) {
       report.action = "held";
       report.why = "one of many deletes: confirm or reject";
     }
     out.push_back(std::move(report));
   }
   return out;
-}
-
-Result<ActionReport> Node::confirm() {
-  // One question at a time: who lets strangers in has not yet let deletes out.
-  if (guard_->blocks()) {
-    std::vector<std::string> names = guard_->confirm(now_);
-    guard_step(now_);
-    update_self(now_);
-    std::string who;
-    for (const std::string& name : names) who += str(who.empty() ? "" : ", ", name);
-    std::uint64_t deletes = replica_->held_deletes();
-    std::string more = deletes == 0 ? std::string()
-                                    : str("; ", deletes,
-                                          " deletes are still held: `lansync confirm` once more "
-                                          "lets them go");
-    return ActionReport{str("let in: ", who, ", and whoever else comes on this network", more),
-                        names.size()};
-  }
-  std::uint64_t held = replica_->held_deletes();
-  bool pull = replica_->room_held();
-  if (held == 0 && !pull) return Error{ErrorCode::kNotFound, "nothing is held"};
-  replica_->confirm(now_);
-  if (pull) return ActionReport{"the first sync begins, and takes what fits", held};
-  return ActionReport{str(held, " deletes go out"), held};
-}
-
-Result<ActionReport> Node::reject() {
-  std::uint64_t held = replica_->held_deletes();
-  if (held == 0) {
-    return Error{ErrorCode::kNotFound,
-                 guard_->blocks()
-                     ? "no deletes are held; strangers stay out until `lansync confirm`"
-                     : "nothing is held"};
-  }
-  replica_->reject(now_);
-  return ActionReport{str(held, " files come back where they are missing"), held};
 }
 
 Result<ActionReport> Node::pause() {
@@ -367,6 +322,7 @@ void Node::cancel(Token token) {
   demand_->cancel(token);
   downloads_->cancel(token);
   questions_->cancel(token);
+  holds_->cancel(token);
   uploads_->cancel(token);
   std::erase_if(waits_, [&](const Wait& wait) { return wait.token == token; });
 }

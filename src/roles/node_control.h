@@ -72,6 +72,27 @@ struct HubReport {
   std::string name;
 };
 
+// What waits for a person's word (CONTRACT, confirm). The one list of kinds.
+enum class HoldKind : std::uint8_t {
+  kDeletes,  // a run of deletes
+  kNetwork,  // strangers on a network that is new to an open group
+  kRoom,     // a first pull that would not fit
+  kAbsence,  // files of a node that was away for over a year, which the hub does not know
+  kStrays,   // files on a store whose index was lost, equal to none of the group
+  kName,     // a damaged copy on a store
+};
+const char* to_string(HoldKind kind);
+
+struct HoldReport {
+  HoldKind kind = HoldKind::kDeletes;
+  std::string run;  // deletes: as `confirm` and `reject` take it
+  std::uint64_t number = 0;
+  std::vector<std::string> names;  // the first few
+  std::string author;
+  std::optional<WallTime> since;
+  std::string says;  // one line
+};
+
 struct StatusReport {
   NodeId id;
   std::string name;
@@ -94,6 +115,7 @@ struct StatusReport {
   std::uint64_t pending_files = 0;
   std::uint64_t pending_bytes = 0;
   std::uint64_t held_deletes = 0;
+  std::vector<HoldReport> held;
   std::uint64_t conflicts = 0;
   std::uint64_t under_replicated = 0;
   std::vector<PeerReport> peers;  // the other nodes; those turned away are in peers() alone
@@ -134,6 +156,21 @@ struct PlanReport {
 struct ActionReport {
   std::string message;      // one line: "120 deletes go out"
   std::uint64_t count = 0;  // how many things it touched
+};
+
+// What became of the files of a run of deletes that was undone.
+enum class RejectOutcome : std::uint8_t {
+  kBack,
+  kLeft,     // it lived again before, and was left alone
+  kMissing,  // nobody who is connected has it: it comes when its holder does
+};
+struct RejectRow {
+  std::string name;
+  RejectOutcome outcome = RejectOutcome::kBack;
+};
+struct RejectReport {
+  std::vector<std::string> runs;
+  std::vector<RejectRow> rows;  // by name
 };
 
 struct InterfaceFacts {
@@ -197,9 +234,15 @@ class NodeControl : public AskControl {
   virtual std::vector<ConflictReport> conflicts() = 0;
   virtual std::vector<PlanReport> plan() = 0;
 
-  // Errors are for the person who asked: "nothing is held".
-  virtual Result<ActionReport> confirm() = 0;
-  virtual Result<ActionReport> reject() = 0;
+  // What waits for a person's word; and that a person has seen it: what joins later is not meant by
+  // a word that follows.
+  virtual std::vector<HoldReport> holds() = 0;
+  virtual void note_shown() = 0;
+  // Lets go what is held of this kind; of deletes those of one run, or of all (""). Errors are for
+  // the person who asked: "no deletes are held".
+  virtual Token confirm(HoldKind kind, const std::string& run, Callback<ActionReport> done) = 0;
+  // Undoes a run of deletes, or all that are held (""); answers when the files are back.
+  virtual Token reject(const std::string& run, Callback<RejectReport> done) = 0;
   virtual Result<ActionReport> pause() = 0;
   virtual Result<ActionReport> resume() = 0;
   virtual Result<ActionReport> rescan() = 0;

@@ -77,6 +77,7 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
   hub_->on_member_down(id);
   demand_->on_session_down(id, now_);
   undo_->on_session_down(id);
+  decisions_->on_session_down(id);
   if (client_->hub() == id) client_->leave();
   if (peer.hello) {
     RosterRow row{peer.info.node, peer.info.boot, peer.hello->name, peer.info.address,
@@ -213,6 +214,10 @@ void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
     uploads_->on_session_up(id, peer.info.node, now_);
   }
   if (!peer.greeted) send_hello(id, true);
+  if (first) {
+    decisions_->on_session_up(id);
+    mender_->wake(now_);
+  }
   if (hello.beacon_key && client_->hub() == id) use_beacon_key(*hello.beacon_key, true);
   election_->on_facts(facts_of(peer), now_);
 }
@@ -321,6 +326,11 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
     undo_->on_restore(id, *restore);
     return true;
   }
+  if (const auto* known = std::get_if<RunsKnown>(&message)) {
+    decisions_->on_known(id, *known);
+    return true;
+  }
+  if (const auto* word = std::get_if<RunWord>(&message)) return decisions_->on_word(id, *word);
   return on_question(id, message) || on_hub_message(id, message);
 }
 

@@ -38,6 +38,29 @@ std::vector<FoundTrash> Undo::own_rows(const std::string& path) const {
   return rows;
 }
 
+// What this run deleted, and nothing older of the same name.
+std::vector<FoundTrash> Undo::own_rows_of_run(RunId run) const {
+  std::map<std::string, FoundTrash> newest;
+  for (const auto& [name, item] : replica_.index().trash()) {
+    const PathRecord* record = replica_.index().find(item.path);
+    if (!record) continue;
+    const EntryPtr& gone = record->remote ? record->remote : record->local;
+    if (!gone || !gone->is_tombstone() || gone->run != run) continue;
+    const bool empty_file = gone->was == EntryKind::kFile && gone->content.is_zero();
+    const bool same = empty_file ? item.size == 0 : item.content == gone->content;
+    // A link has no content id in a trash.
+    if (!same && !(gone->was == EntryKind::kSymlink && item.content.is_zero())) continue;
+    const FoundTrash row{name, item.path, item.time_ns, item.size, links_.self()};
+    auto [at, fresh] = newest.try_emplace(item.path, row);
+    if (!fresh && at->second.time_ns < row.time_ns) at->second = row;
+  }
+  std::vector<FoundTrash> rows;
+  for (auto& [path, row] : newest) {
+    if (rows.size() < kMaxRows) rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
 TrashReport Undo::report_of(const FoundTrash& row) const {
   return {row.name, row.path, WallTime{row.time_ns}, row.size, links_.shown_name(row.node)};
 }
@@ -45,8 +68,7 @@ TrashReport Undo::report_of(const FoundTrash& row) const {
 // ---- asking the others
 // ---------------------------------------------------------------------------------------
 
-void Undo::gather(const std::string& path, SessionId except,
-                  std::function<void(std::vector<FoundTrash>, std::string)> done) {
+void Undo::gather(const std::string& path, RunId run, SessionId except, Found done) {
   Gathering gathering;
   for (SessionId session : links_.undo_peers()) {
     if (session != except) gathering.waiting.insert(session);
@@ -56,18 +78,19 @@ void Undo::gather(const std::string& path, SessionId except,
   gathering.until = clock_.now() + kListPatience;
   gathering.done = std::move(done);
   // A member's hub asks the others for it.
-  TrashGet question{token, path, !links_.acts_as_hub()};
+  TrashGet question{token, path, !links_.acts_as_hub(), run};
   for (SessionId session : gathering.waiting) outbox_.send(session, question);
   gatherings_.emplace(token, std::move(gathering));
 }
 
 void Undo::on_get(SessionId session, const TrashGet& message) {
-  std::vector<FoundTrash> own = own_rows(message.path);
+  std::vector<FoundTrash> own =
+      message.run != 0 ? own_rows_of_run(message.run) : own_rows(message.path);
   if (!message.all || !links_.acts_as_hub() || gatherings_.size() >= kMaxAsked) {
     answer(session, message.token, own, {});
     return;
   }
-  gather(message.path, session,
+  gather(message.path, message.run, session,
          [this, session, token = message.token, own = std::move(own)](std::vector<FoundTrash> rows,
                                                                       const std::string&) {
            rows.insert(rows.begin(), own.begin(), own.end());
@@ -158,7 +181,7 @@ Instant Undo::deadline() const {
 // ---------------------------------------------------------------------------------------
 
 void Undo::list(std::optional<WallTime> since, Callback<Rows> done) {
-  gather({}, 0, [this, since, done](std::vector<FoundTrash> rows, const std::string&) {
+  gather({}, 0, 0, [this, since, done](std::vector<FoundTrash> rows, const std::string&) {
     std::vector<FoundTrash> own = own_rows({});
     rows.insert(rows.end(), own.begin(), own.end());
     Rows out;
@@ -176,7 +199,7 @@ void Undo::list(std::optional<WallTime> since, Callback<Rows> done) {
 // ---------------------------------------------------------------------------------------
 
 void Undo::restore(const TrashRestore& what, Callback<Rows> done) {
-  gather(what.path, 0, [this, what, done](std::vector<FoundTrash> rows, const std::string&) {
+  gather(what.path, 0, 0, [this, what, done](std::vector<FoundTrash> rows, const std::string&) {
     std::vector<FoundTrash> own = own_rows(what.path);
     rows.insert(rows.begin(), own.begin(), own.end());
     choose(what, rows, done);
@@ -231,24 +254,42 @@ void Undo::bring_back(const std::vector<FoundTrash>& chosen, Callback<Rows> done
     for (const FoundTrash& row : sum->rows) arrival.rows.push_back(report_of(row));
     arrivals_.push_back(std::move(arrival));
   };
-  for (const auto& [node, list] : names) {
-    if (node == links_.self()) {
-      restore_own(list, part);
-      continue;
-    }
-    SessionId session = links_.session_with(node);
-    std::vector<SessionId> peers = links_.undo_peers();
-    if (session == 0 && !links_.acts_as_hub() && !peers.empty()) session = peers.front();
-    if (session == 0) {
-      part({}, str(links_.shown_name(node), ", whose trash has it, left"));
-    } else {
-      ask_restore(session, node, list, part);
-    }
-  }
+  for (const auto& [node, list] : names) restore_at(node, list, false, part);
+}
+
+void Undo::restore_at(const NodeId& node, const std::vector<std::string>& names, bool missing_only,
+                      const Found& done) {
+  if (node == links_.self()) return restore_own(names, missing_only, done);
+  SessionId session = links_.session_with(node);
+  std::vector<SessionId> peers = links_.undo_peers();
+  if (session == 0 && !links_.acts_as_hub() && !peers.empty()) session = peers.front();
+  if (session == 0) return done({}, str(links_.shown_name(node), ", whose trash has it, left"));
+  ask_restore(session, node, names, missing_only, done);
+}
+
+void Undo::find_of_run(RunId run, Found done) {
+  gather({}, run, 0, [this, run, done = std::move(done)](std::vector<FoundTrash> rows,
+                                                         const std::string& error) {
+    std::vector<FoundTrash> own = own_rows_of_run(run);
+    rows.insert(rows.begin(), own.begin(), own.end());
+    done(std::move(rows), error);
+  });
+}
+
+void Undo::bring_back_missing(const std::vector<FoundTrash>& rows, std::function<void()> done) {
+  std::map<NodeId, std::vector<std::string>> names;
+  for (const FoundTrash& row : rows) names[row.node].push_back(row.name);
+  if (names.empty()) return done();
+  auto left = std::make_shared<std::size_t>(names.size());
+  const Found part = [left, done = std::move(done)](const std::vector<FoundTrash>&,
+                                                    const std::string&) {
+    if (--*left == 0) done();
+  };
+  for (const auto& [node, list] : names) restore_at(node, list, true, part);
 }
 
 void Undo::ask_restore(SessionId session, const NodeId& node, const std::vector<std::string>& names,
-                       std::function<void(std::vector<FoundTrash>, std::string)> done) {
+                       bool missing_only, Found done) {
   auto sum = std::make_shared<Sum>();
   auto part = [sum, done = std::move(done)](std::vector<FoundTrash> rows,
                                             const std::string& error) {
@@ -260,7 +301,7 @@ void Undo::ask_restore(SessionId session, const NodeId& node, const std::vector<
   in_batches(
       names, [](const std::string& name) { return name.size() + 8; },
       [&](std::vector<std::string> batch) {
-        messages.push_back({next_token_++, node, std::move(batch)});
+        messages.push_back({next_token_++, node, std::move(batch), missing_only});
       });
   sum->left = messages.size();
   for (RestoreTrash& message : messages) {
@@ -279,18 +320,18 @@ void Undo::on_restore(SessionId session, const RestoreTrash& message) {
     answer(session, token, rows, error);
   };
   if (gatherings_.size() >= kMaxAsked) return reply({}, "busy, try again");
-  if (message.node == links_.self()) return restore_own(message.names, reply);
+  if (message.node == links_.self())
+    return restore_own(message.names, message.missing_only, reply);
   SessionId owner = links_.acts_as_hub() ? links_.session_with(message.node) : 0;
   if (owner == 0 || owner == session) return reply({}, "the node whose trash has it is not here");
-  ask_restore(owner, message.node, message.names, reply);
+  ask_restore(owner, message.node, message.names, message.missing_only, reply);
 }
 
-void Undo::restore_own(const std::vector<std::string>& names,
-                       std::function<void(std::vector<FoundTrash>, std::string)> done) {
+void Undo::restore_own(const std::vector<std::string>& names, bool missing_only, Found done) {
   if (names.empty()) return done({}, {});
   auto sum = std::make_shared<Sum>();
   sum->left = names.size();
-  auto finish = std::make_shared<std::function<void(std::vector<FoundTrash>, std::string)>>(done);
+  auto finish = std::make_shared<Found>(std::move(done));
   for (const std::string& name : names) {
     FoundTrash row;
     row.name = name;
@@ -300,7 +341,7 @@ void Undo::restore_own(const std::vector<std::string>& names,
       row.time_ns = at->second.time_ns;
       row.size = at->second.size;
     }
-    replica_.restore_trash(name, [sum, finish, row](Status status) {
+    replica_.restore_trash(name, missing_only, [sum, finish, row](Status status) {
       if (status) {
         sum->rows.push_back(row);
       } else {

@@ -10,7 +10,6 @@ namespace lansync {
 namespace {
 
 constexpr std::uint8_t kFormat = 1;
-constexpr std::uint8_t kConfirmedFlag = 1;
 // A symlink's target and a node's name: what a disk or a peer could otherwise make as long as it
 // likes. 4095 is PATH_MAX without its NUL.
 constexpr std::size_t kMaxTargetBytes = 4095;
@@ -62,7 +61,8 @@ ContentId entry_digest(const std::string& path, const Entry& entry) {
   ByteWriter out;
   out.text(path);
   out.u8(static_cast<std::uint8_t>(entry.kind));
-  out.u8(entry.confirmed ? kConfirmedFlag : 0);
+  out.u8(static_cast<std::uint8_t>(entry.was));
+  out.u64(entry.run);
   out.u16(entry.mode);
   out.u64(entry.size);
   out.i64(entry.mtime_ns);
@@ -77,7 +77,8 @@ std::string encode_entry(const Entry& entry) {
   ByteWriter out;
   out.u8(kFormat);
   out.u8(static_cast<std::uint8_t>(entry.kind));
-  out.u8(entry.confirmed ? kConfirmedFlag : 0);
+  out.u8(static_cast<std::uint8_t>(entry.was));
+  out.u64(entry.run);
   out.u16(entry.mode);
   // All kinds have all fields: 80 bytes more for a directory buy a decoder without cases, and an
   // encoding that keeps whatever an Entry holds.
@@ -98,11 +99,12 @@ EntryPtr decode_entry(std::string_view bytes) {
   if (in.u8() != kFormat) return nullptr;
   auto entry = std::make_shared<Entry>();
   std::uint8_t kind = in.u8();
-  std::uint8_t flags = in.u8();
+  std::uint8_t was = in.u8();
+  entry->run = in.u64();
   entry->mode = in.u16();
-  if (!known_kind(kind) || (flags & ~kConfirmedFlag) != 0 || entry->mode > 0777) return nullptr;
+  if (!known_kind(kind) || !known_kind(was) || entry->mode > 0777) return nullptr;
   entry->kind = static_cast<EntryKind>(kind);
-  entry->confirmed = (flags & kConfirmedFlag) != 0;
+  entry->was = static_cast<EntryKind>(was);
   entry->size = in.u64();
   entry->mtime_ns = in.i64();
   entry->content = in.id<ContentId>();

@@ -130,13 +130,15 @@ void Index::count(const PathRecord& record, int sign) {
 }
 
 void Index::index_content(const std::string& path, const PathRecord& record) {
-  if (!record.live() || !record.local->is_file()) return;
-  by_content_.insert({content_key(record.local->content), &path});
+  if (!record.live() || !(record.local->is_file() || record.local->is_symlink())) return;
+  Places& places = record.local->is_symlink() ? links_by_target_ : by_content_;
+  places.insert({content_key(record.local->content), &path});
 }
 
 void Index::unindex_content(const std::string& path, const PathRecord& record) {
-  if (!record.live() || !record.local->is_file()) return;
-  std::size_t erased = by_content_.erase({content_key(record.local->content), &path});
+  if (!record.live() || !(record.local->is_file() || record.local->is_symlink())) return;
+  Places& places = record.local->is_symlink() ? links_by_target_ : by_content_;
+  std::size_t erased = places.erase({content_key(record.local->content), &path});
   LS_ASSERT(erased == 1);
 }
 
@@ -210,6 +212,12 @@ std::optional<std::string> Index::find_content(const ContentId& content,
     if (find(*at->name)->local->content == content) return *at->name;
   }
   return std::nullopt;
+}
+
+bool Index::has_link(const ContentId& target) const {
+  const std::string none;
+  auto at = links_by_target_.lower_bound({content_key(target), &none});
+  return at != links_by_target_.end() && at->key == content_key(target);
 }
 
 std::optional<std::string> Index::find_trash(const ContentId& content) const {

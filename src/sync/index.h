@@ -85,6 +85,8 @@ class Index {
 
   // A path whose local file has that content; `hint` first if it does.
   std::optional<std::string> find_content(const ContentId& content, const std::string& hint) const;
+  // A link to that target is somewhere on this disk.
+  bool has_link(const ContentId& target) const;
   std::optional<std::string> find_trash(const ContentId& content) const;
 
   void add_trash(const std::string& name, const TrashItem& item);
@@ -93,6 +95,7 @@ class Index {
 
   std::string meta(const std::string& key) const;
   void set_meta(const std::string& key, const std::string& value);
+  const std::map<std::string, std::string>& all_meta() const { return meta_; }
 
   // What changed since the last take, as one batch; the caller commits it.
   IndexBatch take_batch();
@@ -136,6 +139,7 @@ class Index {
 
   Paths paths_;
   Places by_content_;
+  Places links_by_target_;
   std::map<std::string, TrashItem> trash_;
   Places trash_by_content_;
   std::map<std::string, std::string> meta_;

@@ -21,8 +21,9 @@ Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, E
       log_(log),
       rules_(std::make_shared<const IgnoreRules>()),
       timer_(QuietTimer::Options{options.settle, options.settle_max}),
-      guard_(options.max_deletes),
-      incoming_guard_(options.max_deletes),
+      guard_(options.max_deletes, DeleteGuard::Side::kOwn, [this] { return random_.next() | 1; }),
+      incoming_guard_(options.max_deletes, DeleteGuard::Side::kOthers,
+                      [this] { return random_.next() | 1; }),
       room_(options.reserve_bytes) {
   index_.set_wants_all(!options.on_demand);
 }
@@ -45,24 +46,10 @@ void Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
   index_.set_meta("edit_runs", counter_.runs_text());
   index_.set_meta("edit_shared", std::to_string(counter_.shared()));
   paused_ = index_.meta("paused") == "1";
-  std::string held = index_.meta("held_deletes");
-  if (held.empty() || !guard_.restore(held)) count_unpushed_deletes(now);
+  start_guards(now);
   trash_counter_ = random_.below(1'000'000);
   reserve_counts();
   begin_scan(now);
-}
-
-// A run is written down once it is held. One that was killed before, with part of its deletes in
-// the index, counts again: else that part and the rest would be two runs, each below the limit.
-void Replica::count_unpushed_deletes(Instant now) {
-  std::vector<std::pair<std::string, EntryPtr>> deleted;
-  for (const auto& [path, record] : index_.paths()) {
-    const bool own = record.local && record.local->is_tombstone() && !record.local->confirmed;
-    if (own && record.synced && !record.synced->is_tombstone())
-      deleted.emplace_back(path, record.synced);
-  }
-  const std::uint64_t total = index_.totals().files + deleted.size();
-  for (const auto& [path, was] : deleted) guard_.on_delete(path, *was, now, total);
 }
 
 void Replica::use_counts(std::uint64_t n) {
@@ -137,6 +124,8 @@ void Replica::remote_known(Instant) {
   remote_known_ = true;
   room_.restart();
   retry_.clear();
+  // Another hub may not ask for the deletes that wait here.
+  plan_incoming();
   for (const auto& [path, record] : index_.paths()) {
     // Equal and agreed already: with 100,000 files in sync nothing is planned.
     bool held_here = record.local || (record.absent() && !index_.wants(record));
@@ -168,11 +157,11 @@ void Replica::set_agreed(const std::string& path, const EntryPtr& entry) {
   const PathRecord* record = index_.find(path);
   to_push_.erase(path);
   if (record && record->local && record->local->version == entry->version) {
-    index_.set_synced(path, record->local);
+    set_synced(path, record->local);
     guard_.on_pushed(path);
   } else {
     // The disk went on meanwhile: what was agreed is the base of the next push.
-    index_.set_synced(path, entry);
+    set_synced(path, entry);
   }
   plan_.insert(path);
 }
@@ -239,6 +228,7 @@ void Replica::pump(Instant now) {
   }
   if ((now >= next_scan_ || scan_again_) && !scan_running_) begin_scan(now);
   check_root(now);
+  step_gone(now);
   glance(now);
   start_examine(now);
   run_retries(now);
@@ -253,11 +243,13 @@ void Replica::pump(Instant now) {
   prune_ready(now);
   run_repairs();
   run_receives();
+  step_confirming();
   start_commit(now);
 }
 
 Instant Replica::deadline() const {
-  if (more_to_plan_ || !ended_repairs_.empty() || !ended_receives_.empty()) return Instant{};
+  if (more_to_plan_ || !ended_repairs_.empty() || !ended_receives_.empty() || gone_waits())
+    return Instant{};
   Instant next = std::min(timer_.deadline(), next_scan_);
   if (remote_known_) next = std::min(next, room_.deadline());
   for (const auto& [path, at] : retry_) next = std::min(next, at);
@@ -270,7 +262,7 @@ Instant Replica::deadline() const {
 bool Replica::local_quiet() const {
   return hints_.empty() && glances_running_ == 0 && due_.empty() && examines_running_ == 0 &&
          deferred_.empty() && timer_.size() == 0 && !scan_running_ && !scan_again_ &&
-         initial_scan_done_;
+         initial_scan_done_ && !deletes_wait() && gone_.burying.empty();
 }
 
 bool Replica::caught_up() const {
@@ -290,7 +282,10 @@ std::vector<std::string> Replica::push_order() const {
   for (const std::string& path : to_push_) {
     const PathRecord* record = index_.find(path);
     if (!record || !record->local || kept_from_others(path)) continue;
-    (record->local->is_tombstone() ? deleted : live).push_back(path);
+    const bool gone = record->local->is_tombstone();
+    // It was to go out before its run was over the limit.
+    if (gone && is_held(path)) continue;
+    (gone ? deleted : live).push_back(path);
   }
   live.insert(live.end(), deleted.rbegin(), deleted.rend());
   return live;
@@ -299,71 +294,6 @@ std::vector<std::string> Replica::push_order() const {
 void Replica::refuse_push(const std::string& path, const std::string& reason) {
   to_push_.erase(path);
   note_problem(path, reason);
-}
-
-std::uint64_t Replica::held_deletes() const {
-  return guard_.held_count() + incoming_guard_.held_count();
-}
-
-void Replica::confirm(Instant) {
-  for (const std::string& path : guard_.confirm()) {
-    const PathRecord* record = index_.find(path);
-    if (!record || !record->local) continue;
-    if (record->live()) {
-      // Heard of, and its timer still runs: the tombstone that comes of it is confirmed.
-      confirmed_.insert(path);
-      continue;
-    }
-    // It has not left this node, so the version can still say that a person meant it.
-    Entry entry = *record->local;
-    entry.confirmed = true;
-    index_.set_local(path, std::make_shared<const Entry>(std::move(entry)), FileStat{});
-    plan_.insert(path);
-  }
-  for (const std::string& path : incoming_guard_.confirm()) plan_.insert(path);
-  if (room_.held()) {
-    room_.confirm();
-    plan_.merge(awaiting_room_);
-  }
-  if (long_away_) {
-    long_away_ = false;
-    for (const auto& [path, record] : index_.paths()) plan_.insert(path);
-  }
-}
-
-void Replica::reject(Instant) {
-  for (const std::string& path : guard_.reject()) {
-    const PathRecord* record = index_.find(path);
-    if (!record || !record->local) continue;
-    // Not deleted, only absent: the hub's version is fetched like any other. So also where the
-    // delete was only heard of yet; if the file is there after all, it is met when it is to be
-    // written.
-    timer_.forget(path);
-    hints_.erase(path);
-    due_.erase(path);
-    EntryPtr before = record->synced;
-    index_.set_local(path, nullptr, FileStat{});
-    index_.set_synced(path, nullptr);
-    if (!index_.find(path) && before) index_.set_remote(path, before);
-    // Nor is it absent because nobody asked for it: a person wants it back.
-    if (before && before->is_file() && !index_.wants_all()) ask_for(path);
-    plan_.insert(path);
-  }
-  for (const std::string& path : incoming_guard_.reject()) {
-    const PathRecord* record = index_.find(path);
-    if (!record || !record->live() || !record->remote) continue;
-    // Keeping what the others deleted is an edit that has seen the delete: it comes back
-    // everywhere.
-    Entry entry = *record->local;
-    FileStat stat = record->stat;
-    entry.version = VersionVector::merged(entry.version, record->remote->version);
-    if (entry.version.parts().size() >= kMaxVectorSize) {
-      note_problem(path, kTooManyAuthors);
-      continue;
-    }
-    index_.set_local(path, std::make_shared<const Entry>(entry), stat);
-    make_version(path, std::move(entry), stat);
-  }
 }
 
 std::optional<LocatedContent> Replica::locate(const ContentId& content, const std::string& hint) {
@@ -406,8 +336,8 @@ std::vector<Operation> Replica::preview() const {
 void Replica::commit_then(std::function<void()> done) { after_commit_.push_back(std::move(done)); }
 
 void Replica::start_commit(Instant now) {
-  std::string held = guard_.holding() ? guard_.serialize() : std::string();
-  index_.set_meta("held_deletes", held);
+  if (guard_.take_changed()) index_.set_meta("delete_runs", guard_.serialize());
+  if (incoming_guard_.take_changed()) index_.set_meta("held_runs", incoming_guard_.serialize());
   if (index_.dirty()) index_.set_meta("edit_count", std::to_string(counter_.last()));
   if (commit_running_) return;
   if (!index_.dirty() && after_commit_.empty() && settled_.empty()) return;

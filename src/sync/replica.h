@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,6 +24,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "sync/applier.h"
+#include "sync/confirmed_runs.h"
 #include "sync/delete_guard.h"
 #include "sync/edit_counter.h"
 #include "sync/examiner.h"
@@ -148,9 +150,48 @@ class Replica final : public ContentLocator {
   // ---- guards
   // ----------------------------------------------------------------------------------------
   std::uint64_t held_deletes() const;
-  bool is_held(const std::string& path) const { return guard_.holds(path); }
-  void confirm(Instant now);
-  void reject(Instant now);
+  // Its tombstone goes nowhere: the group still has the version before it.
+  bool is_held(const std::string& path) const;
+  // The same, or a delete of others that waits here.
+  bool waits_for_word(const std::string& path) const {
+    return is_held(path) || (incoming_counted_.contains(path) && incoming_guard_.holds(path));
+  }
+  // The deletes of one run that wait here; `theirs`: of others, that would have to be applied.
+  struct HeldDeletes {
+    HeldRun run;
+    std::string author;
+    bool theirs = false;
+  };
+  std::vector<HeldDeletes> held_runs() const;
+  // A person lets go what is held of a run and had come when `mark` was given. Those of which no
+  // tombstone is made yet are looked at first; then take_confirmed() has them, to be signed, and
+  // let_go() lets them go.
+  // Gives how many files and links these are.
+  std::uint64_t confirm_deletes(const HeldDeletes& what);
+  bool confirming(RunId run) const;
+  struct Confirmed {
+    RunId run = 0;
+    std::vector<DeleteLeaf> leaves;  // in order
+  };
+  std::vector<Confirmed> take_confirmed();
+  // Somebody's word on these has been found to be his.
+  void let_go(RunId run, std::vector<DeleteLeaf> leaves);
+  // Somebody takes the run back: what of it is held here is none any more. What had gone out comes
+  // back as new versions, which is for roles to do (gone_in).
+  void take_run_back(RunId run);
+  void forget_confirmed(RunId run) { confirmed_runs_.forget(run); }
+  void forget_rejected(RunId run) { rejected_runs_.erase(run); }
+  void confirm_room();
+  void confirm_long_away();
+  // The group's tombstones of these runs.
+  std::vector<std::pair<std::string, EntryPtr>> gone_in(const std::set<RunId>& runs) const;
+  // What of a run is known here: tombstones of the group, and what is held.
+  std::set<std::string> paths_of_run(RunId run) const;
+  // Those of a held run that live again.
+  std::vector<std::string> returned(RunId run) const { return guard_.returned(run); }
+  // Makes them anew, where they are missing; new versions come of it.
+  void make_directories_again(std::vector<std::pair<std::string, std::uint16_t>> directories,
+                              std::function<void()> done);
   // Before a hub's word is known: is what comes of it this folder's first pull?
   void expect_first_pull(bool first) { room_.expect(first); }
   bool room_held() const { return room_.held(); }
@@ -170,7 +211,6 @@ class Replica final : public ContentLocator {
   // Another node is in sync with this one: it knows every edit made up to now.
   void note_shared();
   // The hub settles conflicts with counts of its own: the next `n` are used.
-  void count_unpushed_deletes(Instant now);
   void use_counts(std::uint64_t n);
   // A new node id: counts start anew; vectors and synced tree stay (DESIGN, Identity).
   void change_identity(const NodeId& node);
@@ -268,8 +308,10 @@ class Replica final : public ContentLocator {
   const std::map<std::string, std::string>& problems() const { return problems_; }
   void note_problem(const std::string& path, const std::string& reason);
   void clear_problem(const std::string& path);
-  // Restores what is in the trash under that name; the file comes back as a local edit.
-  void restore_trash(const std::string& trash_name, std::function<void(Status)> done);
+  // Restores what is in the trash under that name; the file comes back as a local edit. What stands
+  // in its place goes to the trash, or (`missing_only`) is left alone, and the restore fails.
+  void restore_trash(const std::string& trash_name, bool missing_only,
+                     std::function<void(Status)> done);
   // Drops what is older than 30 days or beyond a tenth of the disk, oldest first; never the last
   // copy.
   void prune_trash();
@@ -315,8 +357,20 @@ class Replica final : public ContentLocator {
     std::optional<FileStat> now;
   };
   void on_glance(const std::vector<Glance>& glances);
+  // replica_deletes.cpp
+  void start_guards(Instant now);
   void note_delete(const std::string& path, Instant now);
-  void plan_freed_deletes();
+  void hear_delete(const std::string& path, Instant now);
+  bool bury(const std::string& directory);
+  void step_gone(Instant now);
+  bool gone_waits() const;
+  bool deletes_wait() const { return !gone_.missing.empty() || !gone_.counting.empty(); }
+  void apply_change(DeleteGuard::Change change);
+  void give_up_delete(const std::string& path);
+  bool undo_delete(const std::string& path);
+  bool keep_deleted(const std::string& path);
+  void step_confirming();
+  void set_synced(const std::string& path, const EntryPtr& entry);
   void forget_ignored(const std::string& path);
   void start_due(Instant now);
   void start_examine(Instant now);
@@ -380,6 +434,10 @@ class Replica final : public ContentLocator {
   bool waits_for_children(const Operation& operation) const;
   void carry_out(const Operation& operation, Instant now);
   void judge_deletes(const std::vector<Operation>& operations, Instant now);
+  void forget_incoming(const std::vector<std::string>& paths, const Plan& planned, Instant now);
+  bool may_be_renamed_to(const Operation& operation) const;
+  void apply_incoming(const DeleteGuard::Change& change);
+  void plan_incoming();
   void agree(const Operation& operation);
   std::vector<SourceId> sources_for(const std::string& path) const;
   std::vector<SourceId> sources_of(const ContentId& content, const std::string& path) const;
@@ -395,6 +453,7 @@ class Replica final : public ContentLocator {
   void on_applied(const std::vector<DiskChange>& changes, const std::vector<DiskOutcome>& outcomes);
   void on_change_failed(const DiskChange& change, const DiskOutcome& outcome);
   void on_change_done(const DiskChange& change, const DiskOutcome& outcome);
+  void plan_parent_of_deleted(const std::string& path);
   void keep_directory(const std::string& path);
   void start_commit(Instant now);
   void drop_interest(const std::string& path);
@@ -423,7 +482,22 @@ class Replica final : public ContentLocator {
   std::string rules_text_;
   QuietTimer timer_;
   DeleteGuard guard_;
-  std::set<std::string> confirmed_;  // deletes that a person let go before they were found
+  ConfirmedRuns confirmed_runs_;
+  std::set<RunId> rejected_runs_;  // what is not deleted here yet stays
+  // What a person let go, until each of it has a tombstone.
+  struct Confirming {
+    Confirmed confirmed;
+    std::set<std::string> waiting;
+  };
+  std::vector<Confirming> confirming_;
+  // What is gone in large numbers is gone through in portions: found missing by a scan; children of
+  // directories that are gone, to be counted and then to get their tombstones (after this one).
+  struct Gone {
+    std::deque<std::string> missing;
+    std::map<std::string, std::string> counting;
+    std::set<std::string> burying;
+  };
+  Gone gone_;
   std::map<std::string, std::vector<TimedEvent>> hints_;  // to be glanced at
   std::set<std::string> due_;                             // to be examined
   // Read within a tick of their last change: an equal stat proves nothing, they are read again.

@@ -42,13 +42,14 @@ bool runs_before(const DiskChange& a, const DiskChange& b) {
 }
 
 Status put_back(FileSystem& files, const std::string& name, const std::string& path,
-                const std::string& aside, bool& displaced) {
+                const std::string& aside, bool missing_only, bool& displaced) {
   // The directories that it was in may be gone as well.
   for (std::size_t slash = path.find('/'); slash != std::string::npos;
        slash = path.find('/', slash + 1)) {
     (void)files.make_directory(path.substr(0, slash), 0755);
   }
   auto now = files.stat(path);
+  if (now && missing_only) return Error{ErrorCode::kExists, "it is there again"};
   if (now && (now->kind == FileKind::kFile || now->kind == FileKind::kSymlink)) {
     if (Status moved = files.move_to_trash(path, *now, aside); !moved) return moved;
     displaced = true;
@@ -89,6 +90,7 @@ void Replica::on_applied(const std::vector<DiskChange>& changes,
     busy_.erase(changes[i].path);
     deleting_.erase(changes[i].path);
     plan_.insert(changes[i].path);
+    plan_parent_of_deleted(changes[i].path);
     if (outcomes[i].status) {
       on_change_done(changes[i], outcomes[i]);
     } else {
@@ -98,6 +100,14 @@ void Replica::on_applied(const std::vector<DiskChange>& changes,
   }
   plan_.merge(blocked_);
   blocked_.clear();
+}
+
+// A directory that others deleted as well may have waited for this.
+void Replica::plan_parent_of_deleted(const std::string& path) {
+  const std::string parent(parent_path(path));
+  const PathRecord* record = parent.empty() ? nullptr : index_.find(parent);
+  if (record && record->live() && record->remote && record->remote->is_tombstone())
+    plan_.insert(parent);
 }
 
 void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcome) {
@@ -121,9 +131,13 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
   bool gone =
       change.kind == DiskChange::Kind::kTrash || change.kind == DiskChange::Kind::kRemoveDirectory;
   index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
-  index_.set_synced(change.path, change.entry);
+  set_synced(change.path, change.entry);
   end_repair(change.path, {});
-  if (gone) guard_.on_pushed(change.path);
+  if (gone) {
+    guard_.on_pushed(change.path);
+  } else {
+    apply_change(guard_.on_restored(change.path));
+  }
   incoming_guard_.on_pushed(change.path);
   incoming_counted_.erase(change.path);
   if (change.path == IgnoreRules::kFileName) scan_again_ = true;
@@ -224,7 +238,8 @@ void Replica::run_retries(Instant now) {
 // ------------------------------------------------------------------------------------------
 
 // What stands at its place goes to the trash itself first, so that a person may go back and forth.
-void Replica::restore_trash(const std::string& name, std::function<void(Status)> done) {
+void Replica::restore_trash(const std::string& name, bool missing_only,
+                            std::function<void(Status)> done) {
   auto at = index_.trash().find(name);
   if (at == index_.trash().end()) {
     done(Error{ErrorCode::kNotFound, "nothing of that name is in the trash"});
@@ -252,8 +267,8 @@ void Replica::restore_trash(const std::string& name, std::function<void(Status)>
   std::string aside = trash_name(path);
   executor_.submit(
       JobClass::kDisk,
-      [this, name, path, aside, outcome] {
-        outcome->status = put_back(files_, name, path, aside, outcome->displaced);
+      [this, name, path, aside, missing_only, outcome] {
+        outcome->status = put_back(files_, name, path, aside, missing_only, outcome->displaced);
       },
       [this, name, path, aside, item, outcome, done] {
         busy_.erase(path);

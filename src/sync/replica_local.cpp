@@ -122,20 +122,6 @@ void Replica::on_hint(const ChangeHint& hint, Instant now) {
   }
 }
 
-// Counts a delete when it is heard of, not when its timer has run: a `rm -rf` of ten thousand files
-// must be seen whole before the first fifty of it go out.
-void Replica::note_delete(const std::string& path, Instant now) {
-  const PathRecord* record = index_.find(path);
-  std::vector<std::string> below;
-  if (record->local->is_directory()) below = index_.live_below(path);
-  std::uint64_t total = index_.totals().files;
-  if (!confirmed_.contains(path)) guard_.on_delete(path, *record->local, now, total);
-  for (const std::string& child : below) {
-    if (confirmed_.contains(child) || deleting_.contains(child)) continue;
-    guard_.on_delete(child, *index_.find(child)->local, now, total);
-  }
-}
-
 void Replica::glance(Instant) {
   if (hints_.empty() || glances_running_ > 0) return;
   auto batch = std::make_shared<std::vector<Glance>>();
@@ -177,7 +163,7 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
     as_known = as_known && !racy_.contains(glance.path);
     if (as_known && !timer_.waiting(glance.path)) {
       // Our own write, or one that was undone; or a path that came and went (an editor's probe).
-      if (live && guard_.on_restored(glance.path)) plan_freed_deletes();
+      if (live) apply_change(guard_.on_restored(glance.path));
       if (!glance.now) clear_problem(glance.path);
       continue;
     }
@@ -245,11 +231,11 @@ void Replica::on_scan(ScanResult result, Instant now) {
     if (seen != result.paths.end() && seen->path == path) continue;
     if (!unknown_region(path)) missing.push_back(path);
   }
-  for (const std::string& path : missing) {
+  for (std::string& path : missing) {
     if (rules_->ignored(path, index_.find(path)->local->is_directory())) {
       forget_ignored(path);
     } else {
-      on_hint({path, FileEvent::kDelete}, now);
+      gone_.missing.push_back(std::move(path));
     }
   }
   initial_walk_done_ = true;
@@ -378,7 +364,8 @@ void Replica::judge(const Observation& seen, Instant now) {
   plan_.insert(seen.path);
   switch (seen.kind) {
     case Observation::Kind::kUnchanged:
-      if (guard_.on_restored(seen.path)) plan_freed_deletes();
+      gone_.burying.erase(seen.path);
+      apply_change(guard_.on_restored(seen.path));
       clear_problem(seen.path);
       break;
     case Observation::Kind::kAbsent:
@@ -409,10 +396,10 @@ void Replica::on_present(const Observation& seen, Instant now) {
     if (record && record->live()) forget_ignored(seen.path);
     return;
   }
-  confirmed_.erase(seen.path);
-  if (guard_.on_restored(seen.path)) plan_freed_deletes();
+  gone_.burying.erase(seen.path);
   if (options_.max_file_size != 0 && seen.stat.kind == FileKind::kFile &&
       seen.stat.size > options_.max_file_size) {
+    apply_change(guard_.on_restored(seen.path));
     note_problem(seen.path, "is larger than --max-file-size and is not synced");
     return;
   }
@@ -448,20 +435,27 @@ void Replica::on_present(const Observation& seen, Instant now) {
   // The very file whose content was absent: a copy that a person brought, or one that was to be
   // dropped when the power failed. No edit.
   if (record && !record->local && record->synced && same_on_disk(entry, *record->synced)) {
+    apply_change(guard_.on_restored(seen.path));
     index_.set_local(seen.path, record->synced, stat);
     return;
   }
+  const bool was_directory = record && record->live() && record->local->is_directory();
   if (record && record->live()) {
     // A directory whose children changed has another mtime and ctime; that is no edit of it.
     if (same_on_disk(entry, *record->local)) {
+      apply_change(guard_.on_restored(seen.path));
       index_.set_stat(seen.path, stat);
       return;
     }
-    if (record->local->is_directory() && !entry.is_directory()) {
-      for (const std::string& child : index_.live_below(seen.path)) make_tombstone(child);
+    if (was_directory && !entry.is_directory()) {
+      note_delete(seen.path, now);
+      apply_change(guard_.on_restored(seen.path));
+      if (!bury(seen.path)) return;
     }
   }
-  if (guard_.on_reappear(entry.content, now)) plan_freed_deletes();
+  apply_change(was_directory && entry.is_directory()
+                   ? guard_.on_restored(seen.path)
+                   : guard_.on_present(seen.path, entry, now));
   make_version(seen.path, std::move(entry), stat);
   if (seen.path == IgnoreRules::kFileName) scan_again_ = true;
 }
@@ -504,12 +498,8 @@ void Replica::on_absent(const std::string& path, Instant now) {
   racy_.erase(path);
   if (!record || !record->live()) return;
   if (unknown_region(path)) return;
-  bool directory = record->local->is_directory();
-  std::vector<std::string> below;
-  if (directory) below = index_.live_below(path);
   note_delete(path, now);
-  for (auto child = below.rbegin(); child != below.rend(); ++child) make_tombstone(*child);
-  make_tombstone(path);
+  if (!record->local->is_directory() || bury(path)) make_tombstone(path);
 }
 
 void Replica::make_tombstone(const std::string& path) {
@@ -517,8 +507,11 @@ void Replica::make_tombstone(const std::string& path) {
   if (!record || !record->live()) return;
   Entry entry;
   entry.kind = EntryKind::kTombstone;
-  entry.mode = 0;
-  entry.confirmed = confirmed_.erase(path) > 0;
+  const Entry& was = *record->local;
+  entry.was = was.kind;
+  entry.mode = was.mode;
+  if (was.is_symlink() || (was.is_file() && was.size > 0)) entry.content = was.content;
+  entry.run = guard_.run_of(path);
   // A delete of which no version can be made is none: the file comes back.
   EntryPtr made = versioned(path, std::move(entry));
   if (!made) note_problem(path, kTooManyAuthors);
@@ -541,14 +534,6 @@ void Replica::reserve_counts() {
   std::uint64_t mark = counter_.last() + kCountReserve;
   index_.set_meta("edit_reserved", std::to_string(mark));
   commit_then([this, mark] { edit_reserved_ = std::max(edit_reserved_, mark); });
-}
-
-// A held run turned out to be renames: its deletes may go.
-void Replica::plan_freed_deletes() {
-  for (const auto& [path, record] : index_.paths()) {
-    bool deleted = record.local && record.local->is_tombstone();
-    if (deleted && !index_.in_agreement(record)) plan_.insert(path);
-  }
 }
 
 // What the last scan could not enter stays named until a scan can.

@@ -29,6 +29,7 @@ void Replica::plan(Instant now) {
     }
     const PathRecord* record = index_.find(*at);
     if (record && not_taken(*at, *record)) {
+      if (incoming_counted_.erase(*at) > 0) apply_incoming(incoming_guard_.on_restored(*at));
       drop_interest(*at);
       awaiting_room_.erase(*at);
       retry_.erase(*at);
@@ -55,7 +56,13 @@ void Replica::plan(Instant now) {
     drop_interest(path);
     awaiting_room_.erase(path);
   }
-  for (const Blocked& blocked : planned.blocked) blocked_.insert(blocked.operation.path);
+  for (const Blocked& blocked : planned.blocked) {
+    // What is held in a directory may stay for days: its end plans the directory again.
+    if (incoming_counted_.contains(blocked.because) && incoming_guard_.holds(blocked.because))
+      continue;
+    blocked_.insert(blocked.operation.path);
+  }
+  forget_incoming(paths, planned, now);
   judge_deletes(planned.operations, now);
   for (const Operation& operation : planned.operations) {
     // A missing parent that the planner added may be in work; and a directory's delete goes out
@@ -84,33 +91,6 @@ bool Replica::waits_for_children(const Operation& operation) const {
   return false;
 }
 
-// Unconfirmed deletes of others count together before the first is applied.
-void Replica::judge_deletes(const std::vector<Operation>& operations, Instant now) {
-  bool freed = false;
-  for (const Operation& operation : operations) {
-    // Once a path: one that waits for its content is planned again and again.
-    if (operation.kind != OperationKind::kFetch || waits_for_.contains(operation.path) ||
-        ready_.contains(operation.entry->content)) {
-      continue;
-    }
-    // A rename needs an old name, here or in the trash by now. Content that is new here must not
-    // excuse the delete of that very file within the next minute.
-    const ContentId& content = operation.entry->content;
-    if (!index_.find_content(content, operation.path) && !index_.find_trash(content)) continue;
-    freed = incoming_guard_.on_reappear(content, now) || freed;
-  }
-  if (freed) {
-    for (const auto& [path, since] : incoming_counted_) plan_.insert(path);
-  }
-  for (const Operation& operation : operations) {
-    if (operation.kind != OperationKind::kDelete || operation.entry->confirmed) continue;
-    const PathRecord* record = index_.find(operation.path);
-    if (!record || !record->live()) continue;
-    if (!incoming_counted_.try_emplace(operation.path, now).second) continue;
-    incoming_guard_.on_delete(operation.path, *record->local, now, index_.totals().files);
-  }
-}
-
 void Replica::carry_out(const Operation& operation, Instant now) {
   const std::string& path = operation.path;
   if (operation.kind != OperationKind::kPush) to_push_.erase(path);
@@ -124,8 +104,14 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       note_absent(path, operation.entry);
       break;
     case OperationKind::kPush:
-      // A held delete stays where it was found; so does one whose file may be back in a moment.
-      if (guard_.holds(path)) break;
+      if (operation.entry->is_tombstone() && rejected_runs_.contains(operation.entry->run) &&
+          undo_delete(path))
+        break;
+      // A held delete stays where it was found, if it is one.
+      if (operation.entry->is_tombstone() && is_held(path)) {
+        give_up_delete(path);
+        break;
+      }
       if (kept_from_others(path)) {
         to_push_.erase(path);
         note_problem(path, kTooManyAuthors);
@@ -169,7 +155,8 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       queue_change(operation, DiskChange::Kind::kSetMetadata, {});
       break;
     case OperationKind::kDelete: {
-      if (!operation.entry->confirmed && incoming_guard_.holds(path)) break;
+      if (rejected_runs_.contains(run_label(*operation.entry)) && keep_deleted(path)) break;
+      if (incoming_guard_.holds(path)) break;
       // A run of deletes comes in many messages: the first waits for the others to be counted.
       if (auto at = incoming_counted_.find(path);
           at != incoming_counted_.end() && now < at->second + kDeleteGathering) {
@@ -193,9 +180,13 @@ void Replica::agree(const Operation& operation) {
   if (record->local != operation.entry) {
     index_.set_local(operation.path, operation.entry, record->stat);
   }
-  index_.set_synced(operation.path, operation.entry);
+  set_synced(operation.path, operation.entry);
   // The group deleted it, too: there is nothing left to hold.
-  if (operation.entry->is_tombstone()) guard_.on_pushed(operation.path);
+  if (operation.entry->is_tombstone()) {
+    guard_.on_pushed(operation.path);
+  } else {
+    apply_change(guard_.on_restored(operation.path));
+  }
   settled_.push_back(operation.path);
 }
 

@@ -88,7 +88,6 @@ class Settler {
   EntryPtr merged_vectors() {
     auto entry = std::make_shared<Entry>(*mine_);
     entry->version = merged_;
-    entry->confirmed = mine_->confirmed || pushed_.entry.confirmed;
     return entry;
   }
 
@@ -196,7 +195,6 @@ ShortId copy_author(const std::string& path, const ContentId& content) {
 // Null: no vector that others take would cover what stands there.
 EntryPtr copy_entry(const std::string& path, const Entry& loser, const EntryPtr& before) {
   auto entry = std::make_shared<Entry>(loser);
-  entry->confirmed = false;
   const VersionVector version = before ? before->version : VersionVector();
   ShortId author = copy_author(path, loser.content);
   const std::uint64_t count = std::min(version.count_of(author) + 1, kCountLimit - 1);

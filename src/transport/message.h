@@ -35,6 +35,10 @@ inline constexpr std::size_t kMaxWhere = 64;    // contents asked for at once
 inline constexpr std::size_t kMaxHolders = 16;  // told of one content
 inline constexpr std::size_t kMaxPartRanges = 128;
 inline constexpr std::size_t kMaxComing = 64;       // contents told of at once
+inline constexpr std::size_t kMaxRunsKnown = 1024;
+inline constexpr std::size_t kRunLeafBytes = 16;
+inline constexpr std::size_t kMaxRunLeafBytes = 4096 * kRunLeafBytes;
+inline constexpr std::uint64_t kMaxRunDeletes = std::uint64_t{1} << 22;
 inline constexpr std::size_t kMaxTrashName = 4352;  // a path, and the stamp before it
 // A hub's sequence counts what it published in its reign; a reign begins below 2^62 (Node).
 inline constexpr std::uint64_t kMaxSeq = ~std::uint64_t{0} >> 1;
@@ -282,6 +286,7 @@ struct TrashGet {
   std::uint64_t token = 0;
   std::string path;  // empty: everything
   bool all = false;
+  RunId run = 0;  // not 0: of that run of deletes only, just what its tombstones name
 };
 struct FoundTrash {
   std::string name;  // in that node's trash
@@ -302,6 +307,32 @@ struct RestoreTrash {
   std::uint64_t token = 0;
   NodeId node;
   std::vector<std::string> names;
+  bool missing_only = false;  // what stands in its place is left alone
+};
+
+// A person's word on a run of deletes, signed with the key of the node where it was given: these
+// deletes may go, or the run is undone (DESIGN, Deletes).
+enum class RunDecision : std::uint8_t { kConfirmed = 1, kRejected = 2 };
+struct RunRecord {
+  RunDecision word = RunDecision::kConfirmed;
+  RunId run = 0;
+  std::uint64_t number = 0;  // of its leaves; rejected: of its deletes, for people
+  ContentId digest;          // over the leaves, in order; rejected: zeros
+  WallTime time;
+  PublicKey key;
+  Signature signature;
+  bool operator==(const RunRecord&) const = default;
+};
+// "These words I know", each by the first 8 bytes of its signature. Both sides say so when they
+// meet, and send what the other lacks.
+struct RunsKnown {
+  std::vector<std::uint64_t> words;
+};
+// One of them. Its leaves, 16 bytes each and in order, come in as many messages as they need.
+struct RunWord {
+  RunRecord record;
+  std::uint64_t offset = 0;  // of the first leaf here
+  Bytes leaves;
 };
 
 using AnyMessage =
@@ -309,7 +340,7 @@ using AnyMessage =
                  Verdict, Request, Download, Hole, Done, Carrier, Where, Holders, Coming,
                  IndexQuery, IndexPage, FileHash, FileHashes, Search, Found, NotFound, Working,
                  Failed, Cancel, FileUpload, FileUploadAllow, FileUploadDeny, FileDownloaded,
-                 TrashGet, TrashRows, RestoreTrash>;
+                 TrashGet, TrashRows, RestoreTrash, RunsKnown, RunWord>;
 
 // One of them. A type of its own whose copying is compiled once (message_codec.cpp): instantiated
 // in each file that keeps messages, that alone took 2 s a file.
@@ -327,7 +358,7 @@ struct Message : AnyMessage {
 // update, push, accept, have, conflict, refuse, request, download, hole, done, carrier, where,
 // holders, coming, index_query, index_page, file_hash, file_hashes, search, found, not_found,
 // working, failed, cancel, file_upload, file_upload_allow, file_upload_deny, trash_get, trash,
-// trash_restore.
+// trash_restore, runs, run.
 std::string_view message_type(const Message& message);
 
 // Names, reasons and program versions of our own that are too long are cut, so that a long host

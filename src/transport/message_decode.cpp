@@ -45,7 +45,8 @@ enum EntryField : std::size_t {
   kHash,
   kMd5,
   kTarget,
-  kConfirmed,
+  kWas,
+  kRun,
   kVersion,
   kAuthor,
   kHost,
@@ -54,9 +55,9 @@ enum EntryField : std::size_t {
   kCopy,
   kReason,
 };
-constexpr std::array<std::string_view, 16> kEntryNames = {
-    "name",      "kind",    "size",   "mtime", "mode", "hash", "md5",  "target",
-    "confirmed", "version", "author", "host",  "time", "base", "copy", "reason"};
+constexpr std::array<std::string_view, 17> kEntryNames = {
+    "name", "kind",    "size",   "mtime", "mode", "hash", "md5",  "target", "was",
+    "run",  "version", "author", "host",  "time", "base", "copy", "reason"};
 constexpr std::size_t kPlainEntryFields = kBase;
 constexpr Names kPlainEntry = Names(kEntryNames).first(kPlainEntryFields);
 
@@ -79,7 +80,7 @@ VersionVector read_version(Fields& in, Fault& fault) {
   return VersionVector(std::move(parts));
 }
 
-// Which of size ... confirmed a kind has. What it does not have must not be there.
+// Which of size ... run a kind has. What it does not have must not be there.
 bool read_fields_of_kind(Fields& in, Entry& entry, Fault& fault) {
   constexpr auto bit = [](EntryField field) { return 1u << field; };
   unsigned allowed = 0;
@@ -105,14 +106,18 @@ bool read_fields_of_kind(Fields& in, Entry& entry, Fault& fault) {
         fault.set("a symlink target that cannot be one");
       break;
     case EntryKind::kTombstone:
-      allowed = bit(kConfirmed);
-      entry.mode = 0;
-      if (in.has(kConfirmed)) entry.confirmed = in.flag(kConfirmed);
+      allowed = bit(kMode) | bit(kHash) | bit(kWas) | bit(kRun);
+      entry.mode = in.number<std::uint16_t>(kMode, 0777);
+      if (in.has(kHash)) entry.content = in.id<ContentId>(kHash);
+      entry.was = static_cast<EntryKind>(
+          in.number(kWas, static_cast<std::uint8_t>(EntryKind::kTombstone)));
+      if (static_cast<std::uint8_t>(entry.was) == 0) fault.set("an unknown kind");
+      if (in.has(kRun)) entry.run = in.number<std::uint64_t>(kRun);
       break;
     case EntryKind::kSetting:
       break;
   }
-  for (EntryField field : {kSize, kMtime, kMode, kHash, kMd5, kTarget, kConfirmed}) {
+  for (EntryField field : {kSize, kMtime, kMode, kHash, kMd5, kTarget, kWas, kRun}) {
     if (in.has(field) && (allowed & bit(field)) == 0)
       fault.set("a field that its kind does not have: ", kEntryNames[field]);
   }

@@ -371,10 +371,11 @@ class Encoder {
   }
 
   void operator()(const TrashGet& m) {
-    begin("trash_get", 3);
+    begin("trash_get", m.run == 0 ? 3 : 4);
     number("token", m.token);
     text("path", m.path);
     flag("all", m.all);
+    if (m.run != 0) number("run", m.run);
   }
 
   void operator()(const TrashRows& m) {
@@ -394,11 +395,33 @@ class Encoder {
   }
 
   void operator()(const RestoreTrash& m) {
-    begin("trash_restore", 3);
+    begin("trash_restore", 4);
     number("token", m.token);
     bytes("node", m.node.bytes);
     list("names", m.names.size(), kMaxEntriesPerMessage);
     for (const std::string& name : m.names) raw_text(name);
+    flag("missing", m.missing_only);
+  }
+
+  void operator()(const RunsKnown& m) {
+    begin("runs", 1);
+    list("known", m.words.size(), kMaxRunsKnown);
+    for (std::uint64_t word : m.words) pack_.pack_uint64(word);
+  }
+
+  void operator()(const RunWord& m) {
+    const RunRecord& record = m.record;
+    begin("run", 9);
+    number("word", static_cast<std::uint8_t>(record.word));
+    number("run", record.run);
+    number("number", record.number);
+    bytes("digest", record.digest.bytes);
+    signed_number("time", record.time.ns);
+    bytes("key", record.key.bytes);
+    bytes("signature", record.signature.bytes);
+    number("offset", m.offset);
+    LS_ASSERT(m.leaves.size() <= kMaxRunLeafBytes);
+    bytes("leaves", m.leaves);
   }
 
  private:
@@ -488,7 +511,7 @@ class Encoder {
         of_kind = 2;
         break;
       case EntryKind::kTombstone:
-        of_kind = e->confirmed ? 1 : 0;
+        of_kind = 2 + (e->content.is_zero() ? 0 : 1) + (e->run == 0 ? 0 : 1);
         break;
       case EntryKind::kSetting:
         of_kind = 1;
@@ -527,7 +550,10 @@ class Encoder {
         text("target", e.target);
         break;
       case EntryKind::kTombstone:
-        if (e.confirmed) flag("confirmed", true);
+        number("mode", e.mode);
+        if (!e.content.is_zero()) bytes("hash", e.content.bytes);
+        number("was", static_cast<std::uint8_t>(e.was));
+        if (e.run != 0) number("run", e.run);
         break;
       case EntryKind::kSetting:
         number("size", e.size);

@@ -163,5 +163,110 @@ def test_reject_after_others_applied():
                     "files")
 
 
+def test_the_same_run_twice():
+    """A receiver that rejected a run of deletes holds the same deletes again when they are made again."""
+    with Lan() as net:
+        a, b = nodes = [net.node(name) for name in "ab"]
+        a.start(*FAST, "--max-deletes", "100%")
+        b.start(*FAST)
+        want = filled(nodes, 200, 10)
+        for _ in range(2):
+            for n in range(10):
+                a.remove(f"d{n}")
+            held(b)
+            eventually(lambda: b.status()["held_deletes"] == 200, 15, lambda: f"held: {b.status()['held_deletes']}")
+            time.sleep(1)
+            check_equal(len(b.files()), 200, "files on b")
+            check_equal(b.cli("reject").code, 0, "reject")
+            found = settled(nodes)
+            check_equal({p: e for p, e in found.items() if e[0] == "file"},
+                        {p: e for p, e in want.items() if e[0] == "file"}, "files")
+
+
+def test_reject_of_what_had_gone_out():
+    """200 of 220 files deleted at ten a second, with the timers of every day: `reject` brings back all, elsewhere too."""
+    for at_author in (True, False):
+        with Lan() as net:
+            nodes = [net.node(name) for name in "abc"]
+            for node in nodes:
+                node.start()
+            want = filled(nodes, 220, 10)
+            hub = hub_of(nodes)
+            author, third = [node for node in nodes if node is not hub]
+            for n in range(200):
+                author.remove(f"d{n % 10}/{n}.txt")
+                time.sleep(0.1)
+            eventually(lambda: author.status()["state"] == "held", 15, "held")
+            run = author.status()["held"][0]["run"]
+            eventually(lambda: len(third.files()) < 200, 15, lambda: f"some went out: {len(third.files())} are left")
+            check(len(third.files()) > 100, f"{len(third.files())} files are left")
+            outcome = (author if at_author else third).cli("reject", run)
+            check_equal(outcome.code, 0, f"reject ({outcome})")
+            check_equal(settled(nodes), want, "the tree")
+
+
+def test_a_rename_beside_a_held_run():
+    """`mv` of a file and of a directory while deletes are held: both go through, and `reject` leaves them where they are."""
+    with Lan() as net:
+        a, b = nodes = group(net)
+        filled(nodes, 120, 10)
+        a.write("k2", "k2")
+        a.write("k/sub/one", "one")
+        settled(nodes)
+        for n in range(9):
+            a.remove(f"d{n}")
+        held(a)
+        eventually(lambda: a.status()["held_deletes"] == 108, 15, lambda: f"held: {a.status()['held_deletes']}")
+        os.rename(a.at("k2"), a.at("renamed"))
+        os.rename(a.at("k"), a.at("moved"))
+        eventually(lambda: b.exists("renamed") and not b.exists("k2") and b.exists("moved/sub/one") and not b.exists("k"), 15,
+                   lambda: f"renamed on b: {sorted(b.snapshot())[-8:]}")
+        check_equal(a.status()["held_deletes"], 108, "held")
+        check_equal(a.cli("reject").code, 0, "reject")
+        found = settled(nodes)
+        check_equal(len([e for e in found.values() if e[0] == "file"]), 122, "files")
+        check(not {"k", "k2"} & set(found), "an old name is back")
+
+
+def test_made_again_while_held():
+    """As npm does: 60 files and 60 links removed, held at the other side, and made again: nothing is held any more."""
+    with Lan() as net:
+        a, b = nodes = [net.node(name) for name in "ab"]
+        a.start(*FAST, "--max-deletes", "100%")
+        b.start(*FAST)
+
+        def install():
+            for n in range(60):
+                a.write(f"node_modules/p{n}/index.js", f"module {n}")
+                os.makedirs(a.at("node_modules/.bin"), exist_ok=True)
+                os.symlink(f"../p{n}/index.js", a.at(f"node_modules/.bin/p{n}"))
+        install()
+        settled(nodes)
+        a.remove("node_modules")
+        held(b)
+        install()
+        settled(nodes)
+        status = b.status()
+        check_equal((status["state"], status["held_deletes"], status["held"]), ("in-sync", 0, []), "b")
+
+
+def test_branches_of_a_repository():
+    """`git checkout` between two branches of 200 files each, back and forth: nothing is held, no file is lost."""
+    with Lan() as net:
+        a, b = nodes = group(net)
+        filled(nodes, 100, 10)
+        for branch in ("main", "topic", "main", "topic"):
+            for n in range(200):
+                other = "topic" if branch == "main" else "main"
+                if a.exists(f"src/{other}-{n}.c"):
+                    os.remove(a.at(f"src/{other}-{n}.c"))
+                a.write(f"src/{branch}-{n}.c", f"int {branch}_{n};")
+            for node in nodes:
+                check(node.status()["state"] != "held", f"{node.name} holds: {node.status()['reason']}")
+            time.sleep(0.5)
+        found = settled(nodes)
+        check_equal(len([p for p in found if p.startswith("src/topic-")]), 200, "files of the branch")
+
+
 if __name__ == "__main__":
     main(__name__)

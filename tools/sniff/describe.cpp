@@ -57,7 +57,12 @@ void add_entry(Fields& out, const Entry& e) {
   if (e.is_file() || e.is_symlink()) out.push_back({"hash", hex(e.content)});
   if (e.is_file()) out.push_back({"md5", hex(e.md5)});
   if (e.is_symlink()) out.push_back({"target", e.target});
-  if (e.is_tombstone() && e.confirmed) out.push_back({"confirmed", true});
+  if (e.is_tombstone()) {
+    out.push_back({"mode", mode_text(e.mode)});
+    if (!e.content.is_zero()) out.push_back({"hash", hex(e.content)});
+    out.push_back({"was", kind_name(e.was)});
+    if (e.run != 0) out.push_back({"run", short_id_text(e.run)});
+  }
   List version;
   for (const VersionVector::Part& part : e.version.parts())
     version.push_back(List{short_id_text(part.id), part.count});
@@ -316,7 +321,9 @@ struct Describer {
     return {{"name", m.name}, {"result", m.result}};
   }
   Fields operator()(const TrashGet& m) const {
-    return {{"token", m.token}, {"path", m.path}, {"all", m.all}};
+    Fields out{{"token", m.token}, {"path", m.path}, {"all", m.all}};
+    if (m.run != 0) out.push_back({"run", short_id_text(m.run)});
+    return out;
   }
   Fields operator()(const TrashRows& m) const {
     List rows;
@@ -331,7 +338,27 @@ struct Describer {
   Fields operator()(const RestoreTrash& m) const {
     List names;
     for (const std::string& name : m.names) names.push_back(name);
-    return {{"token", m.token}, {"node", hex(m.node)}, {"names", std::move(names)}};
+    return {{"token", m.token},
+            {"node", hex(m.node)},
+            {"names", std::move(names)},
+            {"missing", m.missing_only}};
+  }
+  Fields operator()(const RunsKnown& m) const {
+    List known;
+    for (std::uint64_t word : m.words) known.push_back(short_id_text(word));
+    return {{"known", std::move(known)}};
+  }
+  Fields operator()(const RunWord& m) const {
+    const RunRecord& r = m.record;
+    return {{"word", r.word == RunDecision::kConfirmed ? "confirmed" : "rejected"},
+            {"run", short_id_text(r.run)},
+            {"number", r.number},
+            {"digest", hex(r.digest)},
+            {"time", iso_time(r.time)},
+            {"key", hex(r.key)},
+            {"signature", hex(r.signature)},
+            {"offset", m.offset},
+            {"leaves", static_cast<std::uint64_t>(m.leaves.size() / kRunLeafBytes)}};
   }
 };
 

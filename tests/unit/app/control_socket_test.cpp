@@ -141,10 +141,52 @@ TEST_CASE("a command is answered over the socket, as a document or for people") 
 TEST_CASE("what the node refuses is exit 1 and its line on stderr") {
   TempFolder folder;
   RunningNode running(folder.path());
+  running.on_loop([&] { running.node.report.held.clear(); });
   Outcome outcome = run(folder.path(), "confirm", true);
   CHECK(outcome.code == kExitFailed);
   CHECK(outcome.out.empty());
-  CHECK(outcome.error == "lansync: nothing is held: `lansync status` shows the state\n");
+  CHECK(outcome.error == "lansync: nothing is held\n");
+}
+
+TEST_CASE("confirm and reject say which hold, and a terminal is asked before") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  CommandLine confirm = command_in(folder.path(), "confirm");
+  CHECK(run(confirm).out == "2 deletes go out\n");
+  CHECK(running.on_loop([&] { return running.node.confirmed; }) == "deletes ");
+  confirm.words = {"0a0b"};
+  CHECK(run(confirm).code == kExitDone);
+  CHECK(running.on_loop([&] { return running.node.confirmed; }) == "deletes 0a0b");
+  running.on_loop([&] { running.node.confirmed = "nothing"; });
+  for (const char* said : {"n", "", "Yes!", "y"}) {
+    INFO(said);
+    Prng random(1);
+    std::ostringstream out;
+    std::ostringstream error;
+    CommandStreams streams{out, error, true, {}, [&](const std::string& question) {
+                             CHECK(question.find("[y/N]") != std::string::npos);
+                             return std::string(said);
+                           }};
+    const bool yes = std::string(said) == "y";
+    CHECK(run_command(confirm, random, streams) == (yes ? kExitDone : kExitFailed));
+    CHECK(out.str().find("15 deletes by bob") != std::string::npos);
+    CHECK(running.on_loop([&] { return running.node.confirmed; }) ==
+          (yes ? "deletes 0a0b" : "nothing"));
+  }
+  running.on_loop([&] {
+    HoldReport network;
+    network.kind = HoldKind::kNetwork;
+    network.says = "strangers";
+    running.node.report.held.push_back(network);
+  });
+  confirm.words.clear();
+  CHECK(run(confirm).code == kExitUsage);
+  CommandLine reject = command_in(folder.path(), "reject");
+  reject.words = {"0a0b0c0d"};
+  Outcome outcome = run(reject);
+  CHECK(outcome.code == kExitDone);
+  CHECK(outcome.out == "1 file is back\n1 live again and were left alone: left.txt\n");
+  CHECK(running.on_loop([&] { return running.node.rejected; }) == "0a0b0c0d");
 }
 
 TEST_CASE("without a node there every command is exit 3 and says how to start one") {

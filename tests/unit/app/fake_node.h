@@ -33,6 +33,14 @@ inline StatusReport sample_status() {
   report.pending_files = 3;
   report.pending_bytes = 14;
   report.held_deletes = 15;
+  HoldReport hold;
+  hold.run = "0a0b0c0d";
+  hold.number = 15;
+  hold.names = {"x"};
+  hold.author = "bob";
+  hold.since = WallTime{1'000'000'000};
+  hold.says = "15 deletes by bob";
+  report.held = {hold};
   report.conflicts = 16;
   report.under_replicated = 17;
   PeerReport peer;
@@ -67,10 +75,19 @@ class FakeNode final : public NodeControl {
     done(DoctorFacts{});
     return 0;
   }
-  Result<ActionReport> confirm() override {
-    return Error{ErrorCode::kNotFound, "nothing is held: `lansync status` shows the state"};
+  std::vector<HoldReport> holds() override { return report.held; }
+  void note_shown() override { ++shown; }
+  Token confirm(HoldKind kind, const std::string& run, Callback<ActionReport> done) override {
+    confirmed = std::string(to_string(kind)) + " " + run;
+    done(ActionReport{"2 deletes go out", 2});
+    return 0;
   }
-  Result<ActionReport> reject() override { return ActionReport{"2 files come back", 2}; }
+  Token reject(const std::string& run, Callback<RejectReport> done) override {
+    rejected = run;
+    done(RejectReport{{run},
+                      {{"back.txt", RejectOutcome::kBack}, {"left.txt", RejectOutcome::kLeft}}});
+    return 0;
+  }
   Result<ActionReport> pause() override { return ActionReport{"paused", 0}; }
   Result<ActionReport> resume() override { return ActionReport{"goes on", 0}; }
   Result<ActionReport> rescan() override { return ActionReport{"looking", 0}; }
@@ -195,6 +212,9 @@ class FakeNode final : public NodeControl {
   std::vector<std::string> named;
   DownloadAsk downloading;
   int given_back = 0;
+  std::string confirmed;
+  std::string rejected = "none";
+  int shown = 0;
   int stops = 0;
   std::function<void()> on_stop;
 };

@@ -17,7 +17,10 @@ TEST_CASE("status is the document of the contract, field by field and in its ord
             "\"folder\":{\"path\":\"/home/a/"
             "Shared\",\"files\":11,\"directories\":12,\"bytes\":13,\"absent_files\":18,\"absent_"
             "bytes\":19,\"on_demand\":true},"
-            "\"pending\":{\"files\":3,\"bytes\":14},\"held_deletes\":15,\"conflicts\":16,"
+            "\"pending\":{\"files\":3,\"bytes\":14},\"held_deletes\":15,"
+            "\"held\":[{\"kind\":\"deletes\",\"run\":\"0a0b0c0d\",\"number\":15,"
+            "\"names\":[\"x\"],\"author\":\"bob\",\"since\":\"1970-01-01T00:00:01Z\","
+            "\"says\":\"15 deletes by bob\"}],\"conflicts\":16,"
             "\"under_replicated\":17,\"peers\":[{\"id\":\"bb" +
             zeros +
             "\",\"name\":\"bob\",\"role\":\"client\",\"address\":\"192.168.1.7\",\"port\":27801,"
@@ -58,6 +61,15 @@ TEST_CASE("every document reads back as it was written") {
   node.trash({}, [&](auto rows) { check(*rows); });
   check(node.plan());
   check(ActionReport{"done", 3});
+  check(RejectReport{{"11112222"},
+                     {{"a", RejectOutcome::kBack},
+                      {"b", RejectOutcome::kLeft},
+                      {"c", RejectOutcome::kMissing}}});
+  for (int kind = 0; kind <= static_cast<int>(HoldKind::kName); ++kind) {
+    HoldReport hold;
+    hold.kind = static_cast<HoldKind>(kind);
+    check(hold);
+  }
   DoctorFacts facts{{{"eth7", "1.2.3.4/24", true, "", 1, 2, 3, "no route", 4}},
                     1,
                     2,

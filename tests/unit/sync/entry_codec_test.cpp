@@ -24,7 +24,7 @@ Entry sample() {
 }
 
 bool same(const Entry& a, const Entry& b) {
-  return a.kind == b.kind && a.mode == b.mode && a.confirmed == b.confirmed && a.size == b.size &&
+  return a.kind == b.kind && a.mode == b.mode && a.was == b.was && a.run == b.run && a.size == b.size &&
          a.mtime_ns == b.mtime_ns && a.content == b.content && a.md5 == b.md5 &&
          a.target == b.target && a.version == b.version && a.author == b.author &&
          a.author_name == b.author_name && a.edited == b.edited;
@@ -34,7 +34,8 @@ TEST_CASE("an entry of any kind survives the way to bytes and back") {
   for (int kind = 1; kind <= 5; ++kind) {
     Entry entry = sample();
     entry.kind = static_cast<EntryKind>(kind);
-    entry.confirmed = kind == 4;
+    if (kind == 4) entry.was = EntryKind::kSymlink;
+    if (kind == 4) entry.run = 0x1234567890abcdef;
     entry.target = kind == 3 ? "../else/where" : "";
     EntryPtr back = decode_entry(encode_entry(entry));
     REQUIRE(back);
@@ -54,7 +55,8 @@ TEST_CASE("the bytes of an entry are those of format 1") {
   CHECK(to_hex(as_bytes(bytes)) ==
         "01"
         "02"
-        "00"
+        "04"
+        "0000000000000000"
         "01ed"
         "0000000000000000"
         "0000000000000000"
@@ -146,7 +148,8 @@ TEST_CASE("the digest depends on the path and everything that two nodes have to 
   const std::vector<std::function<void(Entry&)>> changes = {
       [](Entry& e) { e.kind = EntryKind::kSymlink; },
       [](Entry& e) { e.mode = 0600; },
-      [](Entry& e) { e.confirmed = true; },
+      [](Entry& e) { e.was = EntryKind::kDirectory; },
+      [](Entry& e) { e.run = 7; },
       [](Entry& e) { e.size = 1; },
       [](Entry& e) { e.mtime_ns = 1; },
       [](Entry& e) { e.content.bytes[31] ^= 1; },

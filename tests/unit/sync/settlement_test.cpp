@@ -246,14 +246,16 @@ TEST_CASE("an edit beats a delete, whoever made it, and covers both") {
   CHECK(back.entry->version == vector({{1, 2}, {2, 1}, {kHub, kNext}}));
 }
 
-TEST_CASE("two deletes are one, confirmed if either was") {
+TEST_CASE("two deletes are one, in the run of the hub's") {
   Hub hub;
-  hub.tree["f"] = tombstone(vector({{1, 1}}));
-  auto confirmed = std::make_shared<Entry>(*tombstone(vector({{2, 1}})));
-  confirmed->confirmed = true;
-  Settlement s = hub.push("f", confirmed);
+  auto ours = std::make_shared<Entry>(*tombstone(vector({{1, 1}})));
+  ours->run = 7;
+  hub.tree["f"] = ours;
+  auto theirs = std::make_shared<Entry>(*tombstone(vector({{2, 1}})));
+  theirs->run = 8;
+  Settlement s = hub.push("f", theirs);
   CHECK(s.kind == SettlementKind::kHave);
-  CHECK(s.entry->confirmed);
+  CHECK(s.entry->run == 7);
   CHECK(s.entry->version == vector({{1, 1}, {2, 1}}));
 }
 

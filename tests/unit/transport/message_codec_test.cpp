@@ -32,7 +32,12 @@ EntryPtr random_entry(Prng& random) {
   }
   if (entry->is_file() || entry->is_symlink()) entry->content = random.id<ContentId>();
   if (entry->is_symlink()) entry->target = random_text(random, 100);
-  if (entry->is_tombstone()) entry->confirmed = random.chance(1, 2);
+  if (entry->is_tombstone()) {
+    entry->was = static_cast<EntryKind>(1 + random.below(4));
+    entry->mode = static_cast<std::uint16_t>(random.below(01000));
+    if (random.chance(1, 2)) entry->content = random.id<ContentId>();
+    if (random.chance(1, 2)) entry->run = random.next();
+  }
   std::vector<VersionVector::Part> parts(1 + random.below(6));
   for (auto& part : parts) part = {random.next(), 1 + (random_number(random) >> 3)};
   entry->version = VersionVector(std::move(parts));
@@ -195,7 +200,7 @@ Message random_question(Prng& random) {
 Message random_message(Prng& random) {
   auto u32 = [&] { return static_cast<std::uint32_t>(random_number(random)); };
   if (random.chance(1, 3)) return random_question(random);
-  switch (random.below(23)) {
+  switch (random.below(25)) {
     case 0:
       return random_hello(random);
     case 1:
@@ -290,7 +295,8 @@ Message random_message(Prng& random) {
       return m;
     }
     case 19:
-      return TrashGet{random_number(random), random.chance(1, 2) ? "a/b" : "", random.chance(1, 2)};
+      return TrashGet{random_number(random), random.chance(1, 2) ? "a/b" : "", random.chance(1, 2),
+                      random.chance(1, 2) ? random.next() : 0};
     case 20: {
       TrashRows m{random_number(random), {}, random_text(random, 20), random.chance(1, 2)};
       m.rows.resize(random.below(4));
@@ -300,7 +306,23 @@ Message random_message(Prng& random) {
       return m;
     }
     case 21:
-      return RestoreTrash{random_number(random), random.id<NodeId>(), {"x/1", "y/2"}};
+      return RestoreTrash{
+          random_number(random), random.id<NodeId>(), {"x/1", "y/2"}, random.chance(1, 2)};
+    case 23:
+      return RunsKnown{{random.next(), 0, random.next()}};
+    case 24: {
+      RunWord m;
+      m.record = {static_cast<RunDecision>(1 + random.below(2)),
+                  random.next(),
+                  1000,
+                  random.id<ContentId>(),
+                  WallTime{static_cast<std::int64_t>(random.next())},
+                  random.id<PublicKey>(),
+                  random.id<Signature>()};
+      m.offset = random.below(900);
+      m.leaves.resize(random.below(100) * kRunLeafBytes, 7);
+      return m;
+    }
     case 10: {
       Download m;
       m.items.resize(random.below(4));
@@ -399,7 +421,8 @@ TEST_CASE("a hello comes back with every field, and an entry too") {
     CHECK(e.content == entry->content);
     CHECK(e.md5 == entry->md5);
     CHECK(e.target == entry->target);
-    CHECK(e.confirmed == entry->confirmed);
+    CHECK(e.was == entry->was);
+    CHECK(e.run == entry->run);
     CHECK(e.version == entry->version);
     CHECK(e.author == entry->author);
     CHECK(e.author_name == entry->author_name);
