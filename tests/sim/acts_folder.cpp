@@ -83,9 +83,9 @@ void limit_size(Stage& stage) {
 }
 
 constexpr Act kActs[] = {
-    {"ignore", 1, 20, ignore},         {"stop-ignoring", 1, 20, stop_ignoring},
-    {"pipe", 1, 20, make_pipe},        {"unreadable", 1, 25, make_unreadable},
-    {"limit-size", 1, 15, limit_size},
+    {"ignore", 1, 20, ignore},        {"stop-ignoring", 1, 20, stop_ignoring},
+    {"pipe", 1, 20, make_pipe},       {"unreadable", 1, 25, make_unreadable},
+    {"limit-size", 1, 6, limit_size},
 };
 
 }  // namespace

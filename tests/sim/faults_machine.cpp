@@ -83,7 +83,7 @@ void lose_index(Stage& stage) {
   if (!node.running()) return;
   node.kill();
   node.lose_index();
-  if (stage.chance(1, 3)) node.disk().lose_private();
+  if (stage.chance(1, 3)) node.lose_private();
   stage.restart_later(node);
 }
 

@@ -277,6 +277,13 @@ void SimNode::lose_index() {
   oracle_.history().on_index_lost(name_, disk_.tree());
 }
 
+void SimNode::lose_private() {
+  LS_ASSERT(!running());
+  trace_.line(name_, "loses its trash");
+  disk_.lose_private();
+  oracle_.trash().on_set_back(*this);
+}
+
 // ---- what the node is told ---------------------------------------------------------------------
 
 void SimNode::watch(std::function<void(Instant)> event) {

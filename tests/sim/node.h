@@ -93,6 +93,7 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   Backup backup() const { return {disk_.backup(), store_.contents()}; }
   void restore(const Backup& backup);  // Requires: !running()
   void lose_index();                   // Requires: !running()
+  void lose_private();                 // tmp and trash go. Requires: !running()
   // Rot or a power cut left bytes that no stat tells of: only reading everything anew finds them.
   bool hidden_damage() const { return hidden_damage_; }
   // So many of a million commits of the index fail; of the rest a quarter as many are durable and
