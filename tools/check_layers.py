@@ -137,6 +137,28 @@ def check_shape(path, text, out):
             out.add(path, 1, "a header opens with what it is and its invariant")
 
 
+ASSERTS_PAGE = "docs/security-asserts.md"
+
+
+def check_asserts(root, counted, out):
+    """Each file's number of LS_ASSERT against the reviewed one: a new one needs a reason on that page."""
+    full = os.path.join(root, ASSERTS_PAGE)
+    reviewed = {}
+    if os.path.exists(full):
+        with open(full, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                row = re.match(r"\| (src/\S+) \| (\d+) \| \S", line)
+                if row:
+                    reviewed[row.group(1)] = (int(row.group(2)), number)
+    for path, count in sorted(counted.items()):
+        known = reviewed.get(path, (0, 0))[0]
+        if count != known:
+            out.add(path, 1, f"{count} LS_ASSERT, {known} reviewed: say in {ASSERTS_PAGE} why nobody outside drives it")
+    for path, (_, number) in sorted(reviewed.items()):
+        if path not in counted:
+            out.add(ASSERTS_PAGE, number, f"{path} has no LS_ASSERT: take the row out")
+
+
 def listed_sources(root):
     """The names of all sources that a CMakeLists.txt speaks of."""
     found = set()
@@ -152,6 +174,7 @@ def listed_sources(root):
 def check(root):
     out = Findings()
     listed = listed_sources(root)
+    asserts = {}
     for top in ("src", "tests", "tools"):
         for directory, folders, names in os.walk(os.path.join(root, top)):
             folders[:] = sorted(f for f in folders if f not in ("corpus", "__pycache__"))
@@ -162,6 +185,9 @@ def check(root):
                     with open(full, encoding="utf-8") as file:
                         text = file.read()
                     layer = path.split("/")[1] if top == "src" else None
+                    found = len(re.findall(r"\bLS_ASSERT\s*\(", strip_comments(text)))
+                    if top == "src" and found and path != "src/base/assert.h":
+                        asserts[path] = found
                     if layer:
                         if layer not in LAYERS:
                             out.add(path, 1, f"{layer} is no layer")
@@ -171,6 +197,7 @@ def check(root):
                     check_shape(path, text, out)
                 if name.endswith((".cpp", "_test.py")) and name not in listed:
                     out.add(path, 1, "is in no CMakeLists.txt: it is never built or run")
+    check_asserts(root, asserts, out)
     return out.lines
 
 
@@ -199,6 +226,8 @@ def self_test():
         "a header opens with": ("src/app/a.h", "#pragma once\n"),
         "never built": ("tests/unit/base/forgotten_test.cpp", "int x;\n"),
         "is no layer": ("src/misc/a.h", header),
+        "1 LS_ASSERT, 0 reviewed": ("src/app/a.h", header + "void f() { LS_ASSERT(x); }\n"),
+        "take the row out": (ASSERTS_PAGE, "| src/app/a.h | 1 | why |\n"),
     }
     harmless = {
         "src/sync/a.h": header + '// steady_clock::now() is not for us\nconst char* k = "getenv(x)";\n',

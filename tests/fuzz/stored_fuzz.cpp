@@ -4,9 +4,12 @@
 
 #include "fuzz/fuzz_check.h"
 #include "roles/network_guard.h"
+#include "sync/content.h"
 #include "sync/delete_guard.h"
 #include "sync/edit_counter.h"
 #include "sync/entry_codec.h"
+#include "sync/index.h"
+#include "sync/partial_file.h"
 
 using namespace lansync;
 
@@ -55,12 +58,44 @@ void counts(std::string_view bytes) {
   FUZZ_CHECK(!again.forgot(7));
 }
 
+// Both columns of a row, and its path.
+void row(std::string_view bytes) {
+  const std::size_t half = bytes.size() / 2;
+  LoadedIndex loaded;
+  loaded.rows.push_back({"a", std::string(bytes.substr(0, half)), std::string(bytes.substr(half))});
+  loaded.rows.push_back({"b", std::string(bytes), {}});
+  loaded.rows.push_back({std::string(bytes.substr(0, 300)), std::string(bytes), std::string(bytes)});
+  loaded.trash.push_back({std::string(bytes.substr(0, half)), std::string(bytes.substr(half)),
+                          std::string(bytes.substr(0, 32)), -1, ~std::uint64_t{0}});
+  Index index;
+  (void)index.load(loaded);
+  // What was taken is written so that it can be read again; the rest is taken out of the store.
+  for (const auto& [path, record] : index.paths()) index.set_stat(path, FileStat{});
+  LoadedIndex again;
+  for (IndexRow& written : index.take_batch().rows) {
+    if (!written.local.empty() || !written.synced.empty()) again.rows.push_back(std::move(written));
+  }
+  Index second;
+  FUZZ_CHECK(second.load(again).empty());
+}
+
+void sidecar(std::string_view bytes) {
+  auto state = decode_sidecar_slot(as_bytes(bytes));
+  if (!state) return;
+  FUZZ_CHECK(state->written.total() <= state->size);
+  for (const ByteRange& range : state->written.missing_of(state->size).ranges())
+    FUZZ_CHECK(range.begin % kContentChunk == 0);
+  auto again = decode_sidecar_slot(encode_sidecar_slot(*state));
+  FUZZ_CHECK(again.has_value());
+  FUZZ_CHECK(again->written.ranges() == state->written.ranges());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 4) {
+  switch (data[0] % 6) {
     case 0:
       entry(rest);
       break;
@@ -70,8 +105,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 2:
       networks(rest);
       break;
-    default:
+    case 3:
       counts(rest);
+      break;
+    case 4:
+      row(rest);
+      break;
+    default:
+      sidecar(rest);
   }
   return 0;
 }
