@@ -20,7 +20,7 @@ Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, E
       clock_(clock),
       log_(log),
       rules_(std::make_shared<const IgnoreRules>()),
-      timer_(QuietTimer::Options{options.settle, options.settle_max}),
+      timer_({.settle = options.settle, .settle_max = options.settle_max, .ask_writers = true}),
       guard_(options.max_deletes),
       incoming_guard_(options.max_deletes),
       room_(options.reserve_bytes) {
@@ -237,6 +237,7 @@ void Replica::pump(Instant now) {
     initial_scan_done_ = true;
     importing_ = false;
   }
+  follow_ignore_rules();
   if ((now >= next_scan_ || scan_again_) && !scan_running_) begin_scan(now);
   check_root(now);
   glance(now);
@@ -269,8 +270,8 @@ Instant Replica::deadline() const {
 
 bool Replica::local_quiet() const {
   return hints_.empty() && glances_running_ == 0 && due_.empty() && examines_running_ == 0 &&
-         deferred_.empty() && timer_.size() == 0 && !scan_running_ && !scan_again_ &&
-         initial_scan_done_;
+         deferred_.empty() && timer_.size() == 0 && comparing_.empty() && !scan_running_ &&
+         !scan_again_ && initial_scan_done_;
 }
 
 bool Replica::caught_up() const {
