@@ -255,11 +255,12 @@ void Replica::pump(Instant now) {
   run_repairs();
   run_receives();
   start_commit(now);
+  for (const std::string& line : activity_.take_lines(now)) log_.info(line);
 }
 
 Instant Replica::deadline() const {
   if (more_to_plan_ || !ended_repairs_.empty() || !ended_receives_.empty()) return Instant{};
-  Instant next = std::min(timer_.deadline(), next_scan_);
+  Instant next = std::min({timer_.deadline(), next_scan_, activity_.deadline()});
   if (remote_known_) next = std::min(next, room_.deadline());
   for (const auto& [path, at] : retry_) next = std::min(next, at);
   for (const auto& [content, ready] : ready_)

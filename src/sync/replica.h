@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "sync/activity.h"
 #include "sync/applier.h"
 #include "sync/delete_guard.h"
 #include "sync/edit_counter.h"
@@ -450,6 +451,7 @@ class Replica final : public ContentLocator {
   EditCounter counter_;
   std::uint64_t edit_reserved_ = 0;  // durable high-water mark
   std::map<std::string, std::string> problems_;
+  Activity activity_;
 
   // remote
   std::set<std::string> plan_;

@@ -469,6 +469,7 @@ void Replica::on_present(const Observation& seen, Instant now) {
     }
   }
   if (guard_.on_reappear(entry.content, now)) plan_freed_deletes();
+  if (!importing_) activity_.note(Activity::Kind::kChangedHere, seen.path, "", now);
   make_version(seen.path, std::move(entry), stat);
 }
 
@@ -528,6 +529,7 @@ void Replica::make_tombstone(const std::string& path) {
   // A delete of which no version can be made is none: the file comes back.
   EntryPtr made = versioned(path, std::move(entry));
   if (!made) note_problem(path, kTooManyAuthors);
+  activity_.note(Activity::Kind::kDeletedHere, path, "", clock_.now());
   index_.set_local(path, made, FileStat{});
   plan_.insert(path);
   reserve_counts();
