@@ -168,6 +168,18 @@ int run_question(const CommandLine& command, const CommandStreams& streams,
                       [render](const Json& json) { return rendered<T>(json, render); });
 }
 
+// Exit 1 if something is wrong: a script asks no other question.
+int run_doctor(const CommandLine& command, const CommandStreams& streams) {
+  ControlAnswer answer = ask_node(command.dir, "doctor", Json::object(), kAnswerTimeout);
+  const int code = print_answer(answer, command, streams, [](const Json& json) {
+    return rendered<DoctorFacts>(json, render_doctor);
+  });
+  if (code != 0 || !answer.result.is_object()) return code;
+  for (const Json& finding : answer.result.value("findings", Json::array()))
+    if (finding.value("problem", false)) return 1;
+  return code;
+}
+
 }  // namespace
 
 const char* program_version() { return LANSYNC_VERSION; }
@@ -188,7 +200,7 @@ int run_command(const CommandLine& command, RandomSource& random, const CommandS
   if (name == "conflicts")
     return run_question<std::vector<ConflictReport>>(command, streams, render_conflicts);
   if (name == "plan") return run_question<std::vector<PlanReport>>(command, streams, render_plan);
-  if (name == "doctor") return run_question<DoctorFacts>(command, streams, render_doctor);
+  if (name == "doctor") return run_doctor(command, streams);
   bool stop = name == "stop";
   ControlAnswer answer =
       ask_node(command.dir, name, Json::object(), stop ? kStopTimeout : kAnswerTimeout, stop);

@@ -243,6 +243,9 @@ void RunningNode::doctor(std::function<void(DoctorFacts)> done) {
             question.interfaces.push_back(interface.name);
         }
         for (const std::string& name : beacons_->deaf()) {
+          // An interface whose cable is out hears nothing either, and needs no firewall for that.
+          const auto& all = question.interfaces;
+          if (std::find(all.begin(), all.end(), name) == all.end()) continue;
           facts.findings.push_back(
               {true,
                str(name,

@@ -362,7 +362,7 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
     // Before the next drawing: the answer is to what the screen shows.
     if (auto answer = view->take_answer(turn.now))
       (void)node_->answer_upload(answer->id, answer->allow);
-    view->tick(node_->status(), node_->uploads(), turn.now);
+    if (view->due(turn.now)) view->tick(node_->status(), node_->uploads(), turn.now);
   }
   if (stop_deadline_ != kNever) {
     bool done = node_->stopped() && endpoint_->idle();

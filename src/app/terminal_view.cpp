@@ -219,9 +219,28 @@ TerminalView::~TerminalView() {
     write_all(fd_, log_lines_[i] + "\n");
 }
 
+// Each line is cleared before its text and what is below the frame from a line of its own: behind a
+// line that is as wide as the terminal the cursor stands on its last letter, and clearing to the
+// end of the line would take that.
+std::string redraw_text(const std::string& frame, ViewSize size, bool resized) {
+  std::string out = resized ? "\x1b[2J\x1b[H" : "\x1b[H\x1b[K";
+  for (char c : frame) {
+    if (c == '\n')
+      out += "\r\n\x1b[K";
+    else
+      out += c;
+  }
+  const auto lines = static_cast<std::size_t>(std::count(frame.begin(), frame.end(), '\n')) + 1;
+  if (lines < size.rows) out += "\r\n\x1b[J";
+  return out;
+}
+
+bool TerminalView::due(Instant now) const { return !drawn_ || now - last_ >= kRedraw; }
+
 void TerminalView::tick(const StatusReport& report, const std::vector<OfferReport>& offers,
                         Instant now) {
-  if (drawn_ && now - last_ < kRedraw) return;
+  if (!due(now)) return;
+  last_ = now;
   ViewSize size;
   winsize window{};
   if (::ioctl(fd_, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 && window.ws_row > 0)
@@ -231,19 +250,9 @@ void TerminalView::tick(const StatusReport& report, const std::vector<OfferRepor
   // An offer may read like the one that was just answered.
   std::uint64_t asked = offers.empty() ? 0 : offers.front().id;
   if (!resized && frame == shown_ && asked == asked_) return;
-  // Each line is cleared behind its text, so nothing flickers; what is below goes at the end.
-  std::string out = resized ? "\x1b[2J\x1b[H" : "\x1b[H";
-  for (char c : frame) {
-    if (c == '\n')
-      out += "\x1b[K\r\n";
-    else
-      out += c;
-  }
-  out += "\x1b[K\x1b[J";
-  write_all(fd_, out);
+  write_all(fd_, redraw_text(frame, size, resized));
   shown_ = std::move(frame);
   shown_size_ = size;
-  last_ = now;
   drawn_ = true;
   if (asked == asked_) return;
   asked_ = asked;

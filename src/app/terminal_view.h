@@ -31,6 +31,10 @@ struct ViewSize {
 std::string render_frame(const StatusReport& report, const std::vector<OfferReport>& offers,
                          const std::deque<std::string>& log_lines, ViewSize size, bool color);
 
+// What makes a terminal that shows another frame (or, after a resize, anything) show this one.
+// Pure.
+std::string redraw_text(const std::string& frame, ViewSize size, bool resized);
+
 struct OfferAnswer {
   std::uint64_t id = 0;
   bool allow = false;
@@ -47,8 +51,11 @@ class TerminalView {
   TerminalView(const TerminalView&) = delete;
   TerminalView& operator=(const TerminalView&) = delete;
 
-  // Draws if something changed and the last drawing is 250 ms old. The size is asked anew each
-  // time, so that a resized window needs no signal.
+  // 250 ms after the last tick(). A report walks the whole index: it is made for a screen that is
+  // due, not for each turn of the loop.
+  bool due(Instant now) const;
+  // Draws if something changed. The size is asked anew each time, so that a resized window needs no
+  // signal.
   void tick(const StatusReport& report, const std::vector<OfferReport>& offers, Instant now);
   // What a person typed, to the offer that the screen shows. A key that was hit before the question
   // stood there, or within kReadingTime of it, answers nothing.
@@ -62,7 +69,7 @@ class TerminalView {
   std::deque<std::string> log_lines_;
   std::string shown_;
   ViewSize shown_size_;
-  Instant last_{};
+  Instant last_{};  // tick
   bool drawn_ = false;
   std::uint64_t asked_ = 0;  // the offer on the screen; 0: none
   Instant asked_at_{};

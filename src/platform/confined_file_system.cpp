@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <ctime>
 
 #include "base/assert.h"
@@ -142,6 +143,8 @@ ConfinedFileSystem::ConfinedFileSystem(RootGuard guard, FileSystemLimits limits)
 Result<std::unique_ptr<ConfinedFileSystem>> ConfinedFileSystem::open(RootGuard guard,
                                                                      FileSystemLimits limits) {
   std::unique_ptr<ConfinedFileSystem> out(new ConfinedFileSystem(std::move(guard), limits));
+  // has_writer() may lose its lease to a writer; by default the signal of that ends the process.
+  std::signal(SIGIO, SIG_IGN);
   LS_TRY(out->open_private_directories());
   LS_TRY(out->save_leftovers());
   return out;
@@ -254,6 +257,22 @@ Result<std::unique_ptr<ReadFile>> ConfinedFileSystem::open_file(const std::strin
   auto fd = open_regular({parent->fd, parent->name.c_str()}, path);
   if (!fd) return fd.error();
   return std::unique_ptr<ReadFile>(std::make_unique<OpenReadFile>(std::move(*fd)));
+}
+
+// A read lease is refused (EAGAIN) while anybody has the file open for writing (fcntl(2)). It is
+// given back at once; who opens the file for writing in that microsecond waits for it, and the
+// signal that would tell us of them is ignored (see open()).
+Result<bool> ConfinedFileSystem::has_writer(const std::string& path) {
+  auto parent = parent_of(path);
+  if (!parent) return parent.error();
+  auto fd = open_regular({parent->fd, parent->name.c_str()}, path);
+  if (!fd) return fd.error();
+  if (::fcntl(fd->get(), F_SETLEASE, F_RDLCK) == 0) {
+    ::fcntl(fd->get(), F_SETLEASE, F_UNLCK);
+    return false;
+  }
+  if (errno == EAGAIN) return true;
+  return posix_error(errno, "ask who writes " + path);
 }
 
 Result<std::uint64_t> ConfinedFileSystem::free_bytes() {
@@ -379,8 +398,10 @@ Result<FileStat> ConfinedFileSystem::set_metadata(const std::string& path, std::
     return Error{ErrorCode::kChanged, str("changed meanwhile: ", printable(path, 300))};
   }
   std::string self = str("/proc/self/fd/", fd.get());
+  // What an entry does not carry (the setgid bit of a shared directory) is left as it is.
+  const mode_t kept = st.st_mode & (S_ISUID | S_ISGID | S_ISVTX);
   if (now.kind != FileKind::kSymlink && now.mode != (mode & 0777) &&
-      ::chmod(self.c_str(), mode & 0777) != 0) {
+      ::chmod(self.c_str(), kept | (mode & 0777)) != 0) {
     return posix_error(errno, "set the mode of " + path);
   }
   if (mtime_ns) {

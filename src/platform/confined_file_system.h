@@ -43,6 +43,7 @@ class ConfinedFileSystem final : public FileSystem {
   Result<std::vector<DirectoryItem>> list(const std::string& path) override;
   Result<std::string> read_link(const std::string& path) override;
   Result<std::unique_ptr<ReadFile>> open_file(const std::string& path) override;
+  Result<bool> has_writer(const std::string& path) override;
   Result<std::uint64_t> free_bytes() override;
   Result<std::uint64_t> total_bytes() override;
 

@@ -109,8 +109,8 @@ void Client::end_join(Instant now) {
   }
   held_.clear();
   for (auto& [path, entry] : listing_) index.set_remote(path, entry);
-  log_.info(str("joined: ", listing_.size(), " entries were listed, ", remotes.size(),
-                " were known to be equal"));
+  log_.debug(str("joined: ", listing_.size(), " entries were listed, ", remotes.size(),
+                 " were known to be equal"));
   listing_.clear();
   joined_ = true;
   push_due_ = true;

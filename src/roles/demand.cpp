@@ -345,7 +345,7 @@ void Demand::on_request(const std::string& name, const ContentId& content, Insta
   }
   if (now - at->second < kMissedTwice) return;
   missed_.erase(at);
-  log_.info(str(printable(name), " is fetched for a member that asks this hub for it"));
+  log_.debug(str(printable(name), " is fetched for a member that asks this hub for it"));
   replica_.keep_for_group(name);
 }
 

@@ -67,8 +67,7 @@ void Node::add_findings(DoctorFacts& facts) const {
       facts.findings.push_back(
           {true,
            str("the clock of ", printable(beacon.name, 64), " is ", seconds_text(std::abs(ahead)),
-               ahead > 0 ? " ahead of" : " behind",
-               ahead > 0 ? " this machine's" : " this machine's",
+               ahead > 0 ? " ahead of this machine's" : " behind this machine's",
                ": versions do not depend on it, but the times of files and of conflict copies do"),
            "on the one that is wrong: sudo timedatectl set-ntp true"});
     }

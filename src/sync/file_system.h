@@ -89,6 +89,11 @@ class FileSystem {
   // Regular files only (O_NONBLOCK | O_NOFOLLOW and fstat: a fifo put in its place does not hang
   // us).
   virtual Result<std::unique_ptr<ReadFile>> open_file(const std::string& path) = 0;
+  // Whether anybody has the regular file at `path` open for writing. An error: it cannot be told
+  // (not our file, a file system without leases).
+  virtual Result<bool> has_writer(const std::string& path) {
+    return Error{ErrorCode::kUnsupported, "cannot tell who writes " + path};
+  }
   virtual Result<std::uint64_t> free_bytes() = 0;  // for this user, below the root
   virtual Result<std::uint64_t> total_bytes() = 0;
 

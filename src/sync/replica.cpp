@@ -20,7 +20,7 @@ Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, E
       clock_(clock),
       log_(log),
       rules_(std::make_shared<const IgnoreRules>()),
-      timer_(QuietTimer::Options{options.settle, options.settle_max}),
+      timer_({.settle = options.settle, .settle_max = options.settle_max, .ask_writers = true}),
       guard_(options.max_deletes, DeleteGuard::Side::kOwn, [this] { return random_.next() | 1; }),
       incoming_guard_(options.max_deletes, DeleteGuard::Side::kOthers,
                       [this] { return random_.next() | 1; }),
@@ -226,6 +226,7 @@ void Replica::pump(Instant now) {
     initial_scan_done_ = true;
     importing_ = false;
   }
+  follow_ignore_rules();
   if ((now >= next_scan_ || scan_again_) && !scan_running_) begin_scan(now);
   check_root(now);
   step_gone(now);
@@ -245,12 +246,13 @@ void Replica::pump(Instant now) {
   run_receives();
   step_confirming();
   start_commit(now);
+  for (const std::string& line : activity_.take_lines(now)) log_.info(line);
 }
 
 Instant Replica::deadline() const {
   if (more_to_plan_ || !ended_repairs_.empty() || !ended_receives_.empty() || gone_waits())
     return Instant{};
-  Instant next = std::min(timer_.deadline(), next_scan_);
+  Instant next = std::min({timer_.deadline(), next_scan_, activity_.deadline()});
   if (remote_known_) next = std::min(next, room_.deadline());
   for (const auto& [path, at] : retry_) next = std::min(next, at);
   for (const auto& [content, ready] : ready_)
@@ -261,8 +263,8 @@ Instant Replica::deadline() const {
 
 bool Replica::local_quiet() const {
   return hints_.empty() && glances_running_ == 0 && due_.empty() && examines_running_ == 0 &&
-         deferred_.empty() && timer_.size() == 0 && !scan_running_ && !scan_again_ &&
-         initial_scan_done_ && !deletes_wait() && gone_.burying.empty();
+         deferred_.empty() && timer_.size() == 0 && comparing_.empty() && !scan_running_ &&
+         !scan_again_ && initial_scan_done_ && !deletes_wait() && gone_.burying.empty();
 }
 
 bool Replica::caught_up() const {

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "sync/activity.h"
 #include "sync/applier.h"
 #include "sync/confirmed_runs.h"
 #include "sync/delete_guard.h"
@@ -89,7 +90,8 @@ class Replica final : public ContentLocator {
   // ---- the disk
   // --------------------------------------------------------------------------------------
   void on_hint(const ChangeHint& hint, Instant now);
-  // Looks at everything below a directory that was moved here.
+  // Compares everything below a directory with what the index knows below it: one that was moved
+  // here, or another one than the index knows by that name (replica_compare.cpp).
   void look_below(const std::string& directory, Instant now);
   // The watcher lost events, or somebody asks: look at everything.
   void rescan(Instant now);
@@ -349,6 +351,10 @@ class Replica final : public ContentLocator {
   void note_scan_problems(const std::vector<ScanProblem>& problems);
   void judge_scanned(const ScannedPath& seen, Instant now);
   void load_ignore_rules();
+  void follow_ignore_rules();
+  void on_compared(const std::string& directory, const ScanResult& result, Instant now);
+  void hint_missing(const std::vector<std::string>& known, const ScanResult& seen, Instant now);
+  void ask_writers();
   void check_root(Instant now);
   void glance(Instant now);
   struct Glance {
@@ -480,6 +486,7 @@ class Replica final : public ContentLocator {
   // local
   std::shared_ptr<const IgnoreRules> rules_;
   std::string rules_text_;
+  ContentId rules_content_;  // of the rules' file when it was last looked at
   QuietTimer timer_;
   DeleteGuard guard_;
   ConfirmedRuns confirmed_runs_;
@@ -507,6 +514,7 @@ class Replica final : public ContentLocator {
   std::vector<Observation> deferred_;  // seen while frozen
   int examines_running_ = 0;
   int glances_running_ = 0;
+  std::map<std::string, bool> comparing_;  // directories; true: compared once more after this
   bool scan_running_ = false;
   bool scan_again_ = false;
   bool initial_scan_done_ = false;
@@ -521,6 +529,7 @@ class Replica final : public ContentLocator {
   EditCounter counter_;
   std::uint64_t edit_reserved_ = 0;  // durable high-water mark
   std::map<std::string, std::string> problems_;
+  Activity activity_;
 
   // remote
   std::set<std::string> plan_;

@@ -130,6 +130,10 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
   }
   bool gone =
       change.kind == DiskChange::Kind::kTrash || change.kind == DiskChange::Kind::kRemoveDirectory;
+  activity_.note(gone                                            ? Activity::Kind::kDeleted
+                 : change.kind == DiskChange::Kind::kSetMetadata ? Activity::Kind::kSet
+                                                                 : Activity::Kind::kCame,
+                 change.path, change.entry->author_name, clock_.now());
   index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
   set_synced(change.path, change.entry);
   end_repair(change.path, {});

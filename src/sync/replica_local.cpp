@@ -66,13 +66,15 @@ EntryKind entry_kind(FileKind kind) {
 
 void Replica::load_ignore_rules() {
   auto text = std::make_shared<std::string>();
-  auto file = files_.open_file(std::string(IgnoreRules::kFileName));
+  const std::string name(IgnoreRules::kFileName);
+  auto file = files_.open_file(name);
   if (file) {
     std::vector<std::uint8_t> buffer(IgnoreRules::kMaxFileBytes + 1);
     if (auto size = (*file)->read(0, buffer)) {
       text->assign(reinterpret_cast<const char*>(buffer.data()), *size);
     }
-  } else if (file.error().code != ErrorCode::kNotFound) {
+  } else if (auto stat = files_.stat(name);
+             stat ? stat->kind == FileKind::kFile : stat.error().code != ErrorCode::kNotFound) {
     return;  // what was ignored must not be shared because the rules cannot be read for once
   }
   if (rules_text_ == *text) return;
@@ -85,6 +87,16 @@ void Replica::load_ignore_rules() {
   for (const std::string& problem : rules_->problems()) {
     log_.warn(str(IgnoreRules::kFileName, ": ", printable(problem)));
   }
+}
+
+// However the rules' file came, changed or went (by a person, a member, a restore, a rename of what
+// is over it): what it hid or hides now is looked at.
+void Replica::follow_ignore_rules() {
+  const PathRecord* record = index_.find(std::string(IgnoreRules::kFileName));
+  const ContentId content = record && record->live() ? record->local->content : ContentId{};
+  if (content == rules_content_) return;
+  rules_content_ = content;
+  scan_again_ = true;
 }
 
 // No event tells of a lazy unmount: the root is looked at now and then, and a scan then says what
@@ -159,6 +171,13 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
       if (events.size() > kMaxEventsKept) events.resize(kMaxEventsKept);
       continue;
     }
+    const bool directory = glance.now && glance.now->kind == FileKind::kDirectory;
+    // Another directory of that name, or one that could not be read before: no event has told, nor
+    // will, of what is in it and of what was in the old one.
+    if (live && directory && record->local->is_directory() &&
+        (glance.now->inode != record->stat.inode || unknown_below_.contains(glance.path))) {
+      look_below(glance.path, clock_.now());
+    }
     bool as_known = live ? glance.now && *glance.now == record->stat : !glance.now;
     as_known = as_known && !racy_.contains(glance.path);
     if (as_known && !timer_.waiting(glance.path)) {
@@ -167,20 +186,11 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
       if (!glance.now) clear_problem(glance.path);
       continue;
     }
-    if (rules_->ignored(glance.path, glance.now && glance.now->kind == FileKind::kDirectory) &&
-        !live) {
-      continue;
-    }
+    if (rules_->ignored(glance.path, directory) && !live) continue;
     for (const TimedEvent& event : glance.events) {
       if (!timer_.on_event(glance.path, event.event, event.at)) scan_again_ = true;
     }
   }
-}
-
-void Replica::look_below(const std::string& directory, Instant now) {
-  run_scan(files_, executor_, rules_, directory, [this, now](ScanResult result) {
-    for (const ScannedPath& seen : result.paths) on_hint({seen.path, FileEvent::kCreate}, now);
-  });
 }
 
 void Replica::set_unwatched(bool unwatched, Instant now) {
@@ -222,22 +232,11 @@ void Replica::on_scan(ScanResult result, Instant now) {
   }
   for (const ScannedPath& seen : result.paths) judge_scanned(seen, now);
   note_scan_problems(result.problems);
-  // What the index has and the scan has not seen may be gone: both lists are in order.
-  auto seen = result.paths.begin();
-  std::vector<std::string> missing;
+  std::vector<std::string> known;
   for (const auto& [path, record] : index_.paths()) {
-    if (!record.live()) continue;
-    while (seen != result.paths.end() && seen->path < path) ++seen;
-    if (seen != result.paths.end() && seen->path == path) continue;
-    if (!unknown_region(path)) missing.push_back(path);
+    if (record.live()) known.push_back(path);
   }
-  for (std::string& path : missing) {
-    if (rules_->ignored(path, index_.find(path)->local->is_directory())) {
-      forget_ignored(path);
-    } else {
-      gone_.missing.push_back(std::move(path));
-    }
-  }
+  hint_missing(known, result, now);
   initial_walk_done_ = true;
 }
 
@@ -246,6 +245,7 @@ void Replica::note_scan_problems(const std::vector<ScanProblem>& problems) {
   std::set<std::string> now;
   for (const ScanProblem& problem : problems) {
     if (now.size() >= kMaxProblems) break;
+    if (problem.gone) continue;
     note_problem(problem.path, problem.reason);
     now.insert(problem.path);
   }
@@ -282,7 +282,13 @@ void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
 }
 
 bool Replica::not_taken(const std::string& path, const PathRecord& record) const {
-  return !record.live() && record.remote && rules_->ignored(path, record.remote->is_directory());
+  if (record.live() || !record.remote) return false;
+  if (!record.remote->is_tombstone()) return rules_->ignored(path, record.remote->is_directory());
+  // A tombstone does not say what it was, and rules like `!*/` ask for it. Nothing is done on this
+  // disk for it, so where that is not known any more it is enough that one of the two is taken.
+  if (record.synced && !record.synced->is_tombstone())
+    return rules_->ignored(path, record.synced->is_directory());
+  return rules_->ignored(path, false) && rules_->ignored(path, true);
 }
 
 bool Replica::unknown_region(const std::string& path) const {
@@ -297,6 +303,7 @@ void Replica::start_due(Instant now) {
     due_.insert(due.path);
     if (due.busy && restless_.size() < kMaxProblems) restless_.insert(due.path);
   }
+  ask_writers();
 }
 
 // Directories above `path` that the index does not have are looked at first, so that a version
@@ -456,8 +463,8 @@ void Replica::on_present(const Observation& seen, Instant now) {
   apply_change(was_directory && entry.is_directory()
                    ? guard_.on_restored(seen.path)
                    : guard_.on_present(seen.path, entry, now));
+  if (!importing_) activity_.note(Activity::Kind::kChangedHere, seen.path, "", now);
   make_version(seen.path, std::move(entry), stat);
-  if (seen.path == IgnoreRules::kFileName) scan_again_ = true;
 }
 
 EntryPtr Replica::versioned(const std::string& path, Entry entry) {
@@ -515,6 +522,7 @@ void Replica::make_tombstone(const std::string& path) {
   // A delete of which no version can be made is none: the file comes back.
   EntryPtr made = versioned(path, std::move(entry));
   if (!made) note_problem(path, kTooManyAuthors);
+  activity_.note(Activity::Kind::kDeletedHere, path, "", clock_.now());
   index_.set_local(path, made, FileStat{});
   plan_.insert(path);
   reserve_counts();

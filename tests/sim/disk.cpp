@@ -205,6 +205,19 @@ bool SimDisk::erase(const std::string& path) {
   return !gone.empty();
 }
 
+void SimDisk::take_away(const std::string& path) {
+  set_clock();
+  std::vector<std::string> gone;
+  for (const auto& [name, node] : files_) {
+    if (is_within(name, path)) gone.push_back(name);
+  }
+  for (const std::string& name : gone) {
+    files_.erase(name);
+    person_changed(name);
+  }
+  told(path, FileEvent::kDelete);
+}
+
 bool SimDisk::make_folder(const std::string& path) {
   set_clock();
   if (files_.contains(path) || !make_parents(path)) return false;

@@ -74,6 +74,8 @@ class SimDisk final : public MemoryFileSystem {
   bool append(const std::string& path, const Bytes& bytes);
   bool rename(const std::string& from, const std::string& to);
   bool erase(const std::string& path);  // with everything below
+  // Out of the folder with everything below it: one event, as the kernel has it.
+  void take_away(const std::string& path);
   bool make_folder(const std::string& path);
   bool chmod(const std::string& path, std::uint16_t mode);
   bool link(const std::string& path, const std::string& target);

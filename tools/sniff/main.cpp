@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -15,6 +16,7 @@
 #include "sniff/beacon_listener.h"
 #include "sniff/capture.h"
 #include "sniff/decoder.h"
+#include "sniff/folder.h"
 #include "sniff/render.h"
 
 namespace lansync::sniff {
@@ -72,14 +74,7 @@ class KeylogFile {
 };
 
 // False: nobody reads any more.
-bool show(const Options& options, const std::vector<Item>& items) {
-  if (items.empty()) return true;
-  std::string text;
-  if (options.json) {
-    for (const Item& item : items) text += render_json(item);
-  } else {
-    text = options.verbose ? render_verbose(items) : render_line(items);
-  }
+bool print(const std::string& text) {
   return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
 }
 
@@ -91,16 +86,45 @@ struct Sniffer {
   std::unique_ptr<BeaconListener> listener{};
   std::unique_ptr<CaptureWriter> writer{};
 
+  LineFolder folder{};
+  bool advised = false;
+
   bool take(const Frame& frame);
+  bool show(const std::vector<Item>& items);
+  void finish();
   int run_file();
   int run_live();
 };
+
+bool Sniffer::show(const std::vector<Item>& items) {
+  if (!advised && std::any_of(items.begin(), items.end(),
+                              [](const Item& item) { return item.type == "sealed"; })) {
+    advised = true;
+    std::fprintf(stderr,
+                 "lansync-sniff: what stays `sealed` belongs to sessions that began before this "
+                 "capture or whose keys are not given: start a node with `lansync --keylog FILE`, "
+                 "give `--keylog FILE` here too, and restart that node so that its sessions begin "
+                 "anew\n");
+  }
+  std::string text;
+  if (options.json) {
+    for (const Item& item : items) text += render_json(item);
+  } else {
+    text = options.verbose ? render_verbose(items) : folder.add(items);
+  }
+  return print(text);
+}
+
+void Sniffer::finish() {
+  for (const Item& item : decoder.finish()) show({item});
+  print(folder.flush());
+}
 
 bool Sniffer::take(const Frame& frame) {
   const std::vector<Item> items = decoder.on_frame(frame);
   // What is not lansync's is not written either.
   if (writer && !items.empty()) writer->write(frame);
-  return show(options, items);
+  return show(items);
 }
 
 int Sniffer::run_file() {
@@ -115,7 +139,7 @@ int Sniffer::run_file() {
     if (*got != Capture::Got::kFrame) break;
     if (!take(frame)) return 1;
   }
-  for (const Item& item : decoder.finish()) show(options, {item});
+  finish();
   return result;
 }
 
@@ -124,7 +148,7 @@ int Sniffer::run_live() {
   int result = 0;
   while (!stop_asked && result == 0) {
     // Also without an event: some devices' descriptors do not tell of everything.
-    poll(&wait, 1, 100);
+    const bool idle = poll(&wait, 1, 100) == 0;
     for (int i = 0; i < 1024 && !stop_asked; ++i) {
       Frame frame;
       if (listener) {
@@ -136,10 +160,12 @@ int Sniffer::run_live() {
       }
       if (!take(frame)) return 1;
     }
+    // Nothing more of a train has come for a while: it is told of.
+    if (idle) print(folder.flush());
     if (std::fflush(stdout) != 0) return 1;
     if (writer && !writer->flush()) result = fail(str("cannot write ", printable(options.write)));
   }
-  for (const Item& item : decoder.finish()) show(options, {item});
+  finish();
   if (capture && capture->dropped() != 0)
     std::fprintf(stderr, "lansync-sniff: the system dropped %llu packets that came too fast\n",
                  static_cast<unsigned long long>(capture->dropped()));

@@ -10,6 +10,7 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::size_t kLineText = 40;  // of a value in the one line
 constexpr std::size_t kLineNames = 3;  // of a list there
+constexpr std::size_t kLineItems = 3;  // of one type in one packet
 constexpr std::size_t kMaxText = 1 << 20;
 
 template <typename... F>
@@ -146,7 +147,21 @@ std::string render_json(const Item& item) {
 std::string render_line(const std::vector<Item>& items) {
   std::string out;
   const Item* last = nullptr;
+  std::size_t same = 0;  // of the last type, not shown
+  auto tell_same = [&] {
+    if (same > 0) out += str(" | and ", same, " more ", last->type);
+    same = 0;
+  };
+  std::size_t shown = 0;
   for (const Item& item : items) {
+    const bool alike = last != nullptr && last->type == item.type && last->src == item.src &&
+                       last->dst == item.dst;
+    shown = alike ? shown + 1 : 1;
+    if (shown > kLineItems) {
+      ++same;
+      continue;
+    }
+    tell_same();
     // A packet can make messages of the other direction certain: they get a line of their own.
     if (last == nullptr || last->src != item.src || last->dst != item.dst) {
       out += str(last == nullptr ? "" : "\n", iso_time(item.time).substr(11, 15), ' ',
@@ -160,6 +175,7 @@ std::string render_line(const std::vector<Item>& items) {
       if (field.name != "connection") out += str(' ', field.name, '=', brief(field.value));
     }
   }
+  tell_same();
   return out.empty() ? out : out + "\n";
 }
 

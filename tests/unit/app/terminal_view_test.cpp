@@ -179,3 +179,34 @@ TEST_CASE("a terminal is redrawn four times a second at most, and put back at th
   CHECK(after.c_lflag == before.c_lflag);
   CHECK(after.c_cc[VSUSP] == before.c_cc[VSUSP]);
 }
+
+TEST_CASE("a line as wide as the terminal keeps its last letter when it is drawn again") {
+  const std::string text = redraw_text("0123456789\nabc", {10, 4}, false);
+  // A terminal without wrap, as far as it matters: its cursor stays on the last column.
+  std::vector<std::string> screen(4, std::string(10, '#'));
+  std::size_t row = 0;
+  std::size_t column = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view rest = std::string_view(text).substr(i);
+    if (rest.starts_with("\x1b[H")) {
+      row = column = 0;
+      i += 2;
+    } else if (rest.starts_with("\x1b[K") || rest.starts_with("\x1b[J")) {
+      screen[row].replace(column, std::string::npos, std::string(10 - column, ' '));
+      for (std::size_t r = row + 1; rest[2] == 'J' && r < screen.size(); ++r)
+        screen[r] = std::string(10, ' ');
+      i += 2;
+    } else if (rest[0] == '\r') {
+      column = 0;
+    } else if (rest[0] == '\n') {
+      row = std::min<std::size_t>(row + 1, screen.size() - 1);
+    } else {
+      screen[row][column] = rest[0];
+      column = std::min<std::size_t>(column + 1, 9);
+    }
+  }
+  CHECK(screen[0] == "0123456789");
+  CHECK(screen[1] == "abc       ");
+  CHECK(screen[2] == std::string(10, ' '));
+  CHECK(screen[3] == std::string(10, ' '));
+}
