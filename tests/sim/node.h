@@ -41,6 +41,7 @@ struct NodeOptions {
   // has its original's.
   std::string place;
   std::uint8_t protocol = kProtocolVersion;
+  std::uint8_t password = 0;  // another number is another password
   Duration session_life = 24h;
 };
 
