@@ -121,7 +121,7 @@ void SimNode::start() {
   endpoint.group = "sim";
   // Any scalar will do; scrypt would take longer than the rest of the run.
   std::array<std::uint8_t, 32> scalar{};
-  scalar.fill(0x11);
+  scalar.fill(static_cast<std::uint8_t>(0x11 + options_.password));
   endpoint.key = PasswordKey(scalar);
   endpoint.max_peers = 64;
   endpoint.version = options_.protocol;

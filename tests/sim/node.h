@@ -43,6 +43,7 @@ struct NodeOptions {
   // has its original's.
   std::string place;
   std::uint8_t protocol = kProtocolVersion;
+  std::uint8_t password = 0;  // another number is another password
   Duration session_life = 24h;
   std::uint64_t max_file_size = 0;
   UploadAnswer uploads = UploadAnswer::kAllow;
