@@ -91,6 +91,10 @@ NodeState Node::state_and_reason(std::string& reason) const {
     reason = replica_->root_error();
     return NodeState::kError;
   }
+  if (!outside_.empty()) {
+    reason = outside_reason();
+    return NodeState::kError;
+  }
   if (guard_->held(now_)) {
     reason = guard_->reason(now_);
     return NodeState::kHeld;
