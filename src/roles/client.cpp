@@ -184,7 +184,7 @@ void Client::push(Instant now) {
   std::vector<PushItem> items;
   for (const std::string& path : replica_.push_order()) {
     if (in_flight_.size() >= kMaxInFlight) break;
-    if (in_flight_.contains(path)) continue;
+    if (in_flight_.contains(path) || !replica_.is_durable(path)) continue;
     const PathRecord* record = replica_.index().find(path);
     if (auto at = wait_until_.find(path); at != wait_until_.end()) {
       if (now < at->second.until && at->second.entry == record->local) continue;

@@ -165,14 +165,15 @@ void Hub::on_member_down(SessionId session) {
 // ---- pushes
 // -----------------------------------------------------------------------------------------
 
-void Hub::on_push(SessionId session, const Push& message) {
+void Hub::on_push(SessionId session, const Push& message, bool may_rename) {
   const ShortId own = short_id(replica_.node());
   for (const PushItem& item : message.items) {
     const VersionVector& version = item.entry->version;
     if (replica_.forgot_counts(
             std::max(version.count_of(own), version.count_of(settling_id(own))))) {
       identity_doubt_ = true;
-      return;
+      if (may_rename) return;
+      break;
     }
   }
   for (const PushItem& item : message.items) offer({session, item});

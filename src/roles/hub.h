@@ -41,7 +41,9 @@ class Hub {
 
   // `replica`: it wants all content.
   void on_index_get(SessionId session, const NodeId& node, bool replica, const IndexGet& message);
-  void on_push(SessionId session, const Push& message);
+  // `may_rename`: a count of ours that we do not know leads to a new key before it is compared with
+  // anything; else it is taken like any other.
+  void on_push(SessionId session, const Push& message, bool may_rename = true);
   void on_member_down(SessionId session);
   void on_settled(const std::string& path);
   void on_fetch_failed(const std::string& path, const std::string& reason);

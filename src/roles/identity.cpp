@@ -38,12 +38,11 @@ Identity establish_identity(const LoadedIndex& loaded, const FolderPlace& place,
   KeySeed seed{};
   const bool known = from_hex(stored(loaded, "key"), seed);
   const std::string copied = known ? why_copied(loaded, place) : std::string();
-  const bool keeps = known && copied.empty();
-  Identity identity{keeps ? SigningKey(seed) : SigningKey::generate(random),
+  Identity identity{known ? SigningKey(seed) : SigningKey::generate(random),
                     !known && loaded.rows.empty(),
                     copied,
                     {}};
-  if (!keeps) identity.meta = meta_of(identity.signer);
+  if (!known) identity.meta = meta_of(identity.signer);
   identity.meta["machine"] = place.machine;
   // A disk that was moved to a file system which keeps neither is not compared there, nor after.
   identity.meta["lasting"] = place.lasting ? text_of(*place.lasting) : std::string();

@@ -28,9 +28,9 @@ struct FolderPlace {
 
 struct Identity {
   SigningKey signer;
-  bool fresh = false;      // the index is new: what is found is an import
-  std::string new_reason;  // why a key that was there is not used any more; empty: it is
-  std::map<std::string, std::string> meta;  // to be stored
+  bool fresh = false;                       // the index is new: what is found is an import
+  std::string new_reason;                   // why it has to take a new key; empty: it has not
+  std::map<std::string, std::string> meta;  // to be stored, with the new key if there is one
   NodeId node() const { return node_id_of(signer.public_key()); }
 };
 

@@ -24,8 +24,12 @@ void MetKeys::load(const std::map<std::string, std::string>& meta) {
     Met met;
     auto [end, failed] =
         std::from_chars(text.data(), text.data() + std::min(colon, text.size()), met.turn);
-    const bool fine = colon != std::string_view::npos && failed == std::errc() &&
-                      end == text.data() + colon && from_hex(text.substr(colon + 1), met.key.bytes);
+    constexpr std::size_t kKeyDigits = 2 * PublicKey::kSize;
+    bool fine = colon != std::string_view::npos && failed == std::errc() &&
+                end == text.data() + colon && text.size() > colon + kKeyDigits + 1;
+    fine = fine && from_hex(text.substr(colon + 1, kKeyDigits), met.key.bytes) &&
+           text[colon + 1 + kKeyDigits] == ':' &&
+           from_hex(text.substr(colon + kKeyDigits + 2), met.run.bytes);
     const NodeId node = node_id_of(met.key);
     // A turn that two rows have would lose one of them.
     if (!fine || !acceptable_key(met.key) || row_of(node) != at->first ||
@@ -51,16 +55,21 @@ void MetKeys::drop_oldest() {
   by_turn_.erase(oldest);
 }
 
-void MetKeys::meet(const PublicKey& key) {
+RunId MetKeys::run_of(const NodeId& node) const {
+  auto at = keys_.find(node);
+  return at == keys_.end() ? RunId{} : at->second.run;
+}
+
+void MetKeys::meet(const PublicKey& key, const RunId& run) {
   const NodeId node = node_id_of(key);
   if (auto at = keys_.find(node); at != keys_.end()) {
     // Who is among the later half makes room for nobody soon: not a row written for each session.
-    if (last_turn_ - at->second.turn < kMaxKeys / 2) return;
+    if (at->second.run == run && last_turn_ - at->second.turn < kMaxKeys / 2) return;
     by_turn_.erase(at->second.turn);
   }
-  const Met met{key, last_turn_ + 1};
+  const Met met{key, run, last_turn_ + 1};
   note(node, met);
-  changes_[row_of(node)] = str(met.turn, ':', to_hex(key));
+  changes_[row_of(node)] = str(met.turn, ':', to_hex(key), ':', to_hex(run));
   if (keys_.size() > kMaxKeys) drop_oldest();
 }
 

@@ -69,10 +69,7 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
   provider_->set_on_changed(
       [this](const std::string& path) { replica_->on_content_changed(path); });
   replica_->set_events(this);
-  if (!identity.new_reason.empty()) {
-    parts.log.warn(
-        str("this node has a new id, ", to_hex(node_).substr(0, 8), ": ", identity.new_reason));
-  }
+  copied_ = identity.new_reason;
 }
 
 Node::~Node() = default;
@@ -87,25 +84,22 @@ void Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   demand_ = std::make_unique<Demand>(*replica_, *outbox_, parts_.log);
   downloads_ = std::make_unique<Downloads>(*this, *replica_, parts_.log);
   undo_ = std::make_unique<Undo>(*replica_, *outbox_, *this, parts_.clock);
-  start_asking();
   start_holds();
   fetcher_->load_partials();
   decisions_->load(loaded.meta);
   replica_->start(loaded, fresh_, now);
   Index& index = replica_->index();
-  for (const auto& [key, value] : identity_meta_) index.set_meta(key, value);
-  Election::Options options;
-  options.self.manual = config_.manual;
-  options.self.full_replica = !config_.on_demand;
-  options.self.node = node_;
-  options.self.disk_log2 = config_.disk_log2;
-  options.self.has_data = index.totals().files > 0;
-  options.self.term = number(index.meta("sync_term"));
-  options.self.seq = number(index.meta("sync_seq"));
-  options.term = number(index.meta("term"));
-  options.port = config_.port;
-  last_rank_ = options.self;
-  election_ = std::make_unique<Election>(options, parts_.log);
+  key_limit_.load(loaded.meta, now, parts_.clock.wall());
+  if (copied_.empty())
+    for (const auto& [key, value] : identity_meta_) index.set_meta(key, value);
+  if (!copied_.empty() && key_limit_.allows(now)) change_key(std::exchange(copied_, {}), now);
+  outside_ = copied_;
+  if (!outside_.empty()) parts_.log.warn(outside_reason());
+  store_key_limit(now);
+  run_durable_ = replica_->commit_first();
+  if (!run_durable_) replica_->commit_then([this] { run_durable_ = true; });
+  start_asking();
+  make_election(now);
   std::uint64_t last_sync = number(index.meta("sync_time"));
   if (last_sync != 0 &&
       parts_.clock.wall().ns - static_cast<std::int64_t>(last_sync) > kLongAwayNs) {
@@ -116,10 +110,11 @@ void Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   met_keys_.load(loaded.meta);
   store_met_keys();
   start_guard(now);
-  for (const Address& peer : config_.peers) election_->on_hub_hint(NodeId{}, peer, now);
-  election_->start(now);
-  update_self(now);
-  discovery_->start(now);
+  if (outside_.empty()) {
+    election_->start(now);
+    update_self(now);
+    discovery_->start(now);
+  }
   next_ping_ = now;
   next_housekeeping_ = now + 1min;
 }
@@ -130,6 +125,8 @@ void Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
 void Node::turn(Instant now) {
   now_ = now;
   outbox_->set_now(now);
+  if (!outside_.empty()) return turn_outside(now);
+  judge_clones(now);
   discovery_->tick(now);
   take_discovery_events(now);
   guard_step(now);
@@ -185,8 +182,14 @@ void Node::pump(Instant now) {
 }
 
 Instant Node::deadline() const {
+  if (!outside_.empty()) {
+    Instant next = std::min({replica_->deadline(), fetcher_->deadline(), key_limit_.allowed_at()});
+    for (const Wait& wait : waits_)
+      if (!wait.noticed) next = std::min(next, wait.fallback_at);
+    return next;
+  }
   Instant next = std::min(discovery_->deadline(), election_->deadline());
-  next = std::min(next, fetcher_->deadline());
+  next = std::min({next, fetcher_->deadline(), clones_.deadline()});
   next = std::min(next, replica_->deadline());
   next = std::min(next, client_->deadline());
   next = std::min(next, carriage_->deadline());
@@ -417,7 +420,8 @@ DemandView Node::demand_view() const {
 }
 
 bool Node::in_sync() const {
-  if (!replica_->in_sync() || election_->seeking() || kept_apart()) return false;
+  if (!outside_.empty() || !replica_->in_sync() || election_->seeking() || kept_apart())
+    return false;
   return hub_->acting() ? hub_->idle() : client_->idle();
 }
 
@@ -454,54 +458,11 @@ void Node::note_sync(Instant now) {
   index.set_meta("sync_time", std::to_string(parts_.clock.wall().ns));
 }
 
-// ---- identity
-// ---------------------------------------------------------------------------------------
-
-void Node::check_identity(Instant now) {
-  std::optional<std::uint64_t> seen = client_->take_count_seen();
-  bool forgot = seen && replica_->forgot_counts(*seen);
-  if (hub_->take_identity_doubt() || forgot) {
-    take_new_identity(
-        "the group has seen later edits of this node than its index knows (a restored backup)",
-        now);
-  }
-}
-
-void Node::take_new_identity(const std::string& reason, Instant now) {
-  signer_ = SigningKey::generate(parts_.random);
-  node_ = node_id_of(signer_.public_key());
-  parts_.log.warn(str("this node has a new id, ", to_hex(node_).substr(0, 8), ": ", reason));
-  for (const auto& [key, value] : meta_of(signer_)) replica_->index().set_meta(key, value);
-  replica_->change_identity(node_);
-  // Sessions were made under the old id: all of them end, and the search begins anew.
-  for (auto& [id, peer] : sessions_) {
-    outbox_->send_urgent(id, Bye{"clone", NodeId{}});
-    transport_->close(id);
-  }
-  client_->leave();
-  parts_.host.on_new_identity(signer_);
-  discovery_->set_node(node_, now);
-  update_self(now);
-}
-
-// A session whose other end has our key and is not this start: a copy of this folder is alive. One
-// of the two gives way, by a rule that both see alike.
-bool Node::is_own_key(const SessionInfo& session) {
-  if (session.node != node_) return false;
-  transport_->close(session.id);
-  if (boot_ < session.boot)
-    take_new_identity("another machine uses the same key (a cloned disk or a copied folder)", now_);
-  return true;
-}
-
-void Node::store_met_keys() {
-  for (const auto& [row, value] : met_keys_.take_changes()) replica_->index().set_meta(row, value);
-}
-
 // ---- what the outside tells
 // -------------------------------------------------------------------------
 
 void Node::on_beacon(const Address& from, ByteView datagram, Instant now, std::uint32_t interface) {
+  if (!outside_.empty()) return;
   discovery_->on_datagram(from, datagram, now, interface);
 }
 
@@ -512,6 +473,7 @@ void Node::on_watch_overflow(Instant now) {
 
 void Node::on_stall(Instant now, Duration slept) {
   now_ = now;
+  if (!outside_.empty()) return;
   if (slept >= kAway) on_link_lost(now);
   election_->on_stall(now, slept);
   if (slept < kAway) return;
@@ -532,7 +494,7 @@ void Node::set_unwatched(std::size_t directories, Instant now) {
 
 void Node::on_network(const NetworkFacts& network, Instant now) {
   NetworkFacts before = std::exchange(network_, network);
-  if (!election_) return;
+  if (!election_ || !outside_.empty()) return;
   now_ = now;
   bool back = network.lan && !before.lan;
   if (!network.lan && before.lan) network_lost_ = now;
@@ -573,6 +535,7 @@ void Node::on_fetch_failed(const std::string& path, const std::string& reason) {
 void Node::begin_stop(Instant now) {
   if (stopping_) return;
   stopping_ = true;
+  store_key_limit(now);
   NodeId successor;
   if (hub_->acting()) successor = election_->successor().value_or(NodeId{});
   for (auto& [id, peer] : sessions_) {
@@ -589,6 +552,7 @@ bool Node::stopped() const { return stopping_ && sessions_.empty() && replica_->
 
 void Node::housekeeping(Instant now) {
   next_housekeeping_ = now + kHousekeeping;
+  store_key_limit(now);
   replica_->prune_trash();
   replica_->drop_old_tombstones();
   decisions_->prune();

@@ -21,6 +21,7 @@
 #include "discovery/discovery.h"
 #include "roles/carriage.h"
 #include "roles/client.h"
+#include "roles/clone_watch.h"
 #include "roles/demand.h"
 #include "roles/downloads.h"
 #include "roles/election.h"
@@ -28,6 +29,7 @@
 #include "roles/hub.h"
 #include "roles/identity.h"
 #include "roles/journal.h"
+#include "roles/key_limit.h"
 #include "roles/met_keys.h"
 #include "roles/network_guard.h"
 #include "roles/node_control.h"
@@ -365,10 +367,25 @@ class Node final : public SessionEvents,
   void update_sources();
   DemandView demand_view() const;
   void note_sync(Instant now);
+  // node_identity.cpp
   void check_identity(Instant now);
+  void need_new_key(const std::string& reason, Instant now);
+  void change_key(const std::string& reason, Instant now);
   void take_new_identity(const std::string& reason, Instant now);
+  void stay_out(const std::string& reason, Instant now);
+  void turn_outside(Instant now);
+  std::string outside_reason() const;
+  void end_sessions();
+  void make_election(Instant now);
   bool is_own_key(const SessionInfo& session);
+  bool vies(const SessionInfo& session);
+  void judge_clones(Instant now);
+  void tell_clone(SessionId session, bool live);
+  bool states_its_past(SessionId id, const Peer& peer, const Hello& hello);
+  bool has_unknown_count(const Update& update) const;
   void store_met_keys();
+  void store_key_limit(Instant now);
+  void admit(const SessionInfo& session);
   void check_waits(Instant now);
   void housekeeping(Instant now);
   NodeState state_and_reason(const std::vector<HoldReport>& held, std::string& reason) const;
@@ -401,6 +418,13 @@ class Node final : public SessionEvents,
   NodeId node_;  // of signer_
   BootId boot_;
   MetKeys met_keys_;
+  KeyLimit key_limit_;
+  Instant key_limit_written_{};
+  CloneWatch clones_;
+  std::string outside_;       // why this node stays out of the group; empty: it does not
+  bool run_durable_ = false;  // others may hear of this run
+  bool count_doubt_ = false;  // the group has a count of ours that we do not know
+  std::string copied_;        // why a new key is needed from the start
   NodeParts parts_;
   bool fresh_ = false;
   std::map<std::string, std::string> identity_meta_;

@@ -91,6 +91,10 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
     reason = replica_->root_error();
     return NodeState::kError;
   }
+  if (!outside_.empty()) {
+    reason = outside_reason();
+    return NodeState::kError;
+  }
   if (!held.empty()) {
     reason = held_reason(held);
     return NodeState::kHeld;

@@ -263,7 +263,7 @@ void Node::on_link_lost(Instant now) {
 // A session whose other end said who it is.
 void Node::meet(const Peer& peer) {
   const NodeId& node = peer.info.node;
-  met_keys_.meet(peer.info.key);
+  met_keys_.meet(peer.info.key, peer.hello->runs.back().id);
   store_met_keys();
   lost_.erase(node);
   // The same machine under a new id is nobody's twin.

@@ -34,6 +34,10 @@ void Node::on_session_up(const SessionInfo& session) {
     transport_->close(session.id);
     return;
   }
+  if (!run_durable_ || !outside_.empty()) {
+    transport_->close(session.id);
+    return;
+  }
   NodeId expected = session.node;
   if (auto at = dials_.find(session.address); at != dials_.end()) {
     if (!at->second.is_zero()) expected = at->second;
@@ -48,6 +52,10 @@ void Node::on_session_up(const SessionInfo& session) {
     transport_->close(session.id);
     return;
   }
+  if (!vies(session)) admit(session);
+}
+
+void Node::admit(const SessionInfo& session) {
   Peer peer;
   peer.info = session;
   // Spread, so that a hub of a thousand does not shake hands with all of them in one second.
@@ -64,6 +72,7 @@ void Node::on_session_up(const SessionInfo& session) {
 }
 
 void Node::on_session_down(SessionId id, CloseReason reason) {
+  clones_.on_down(id);
   auto at = sessions_.find(id);
   if (at == sessions_.end()) return;
   Peer peer = std::move(at->second);
@@ -172,8 +181,9 @@ Hello Node::make_hello(bool answer) const {
 }
 
 void Node::send_hello(SessionId id, bool answer) {
-  sessions_.at(id).greeted = true;
-  outbox_->send_urgent(id, make_hello(answer));
+  Hello hello = make_hello(answer);
+  if (!std::exchange(sessions_.at(id).greeted, true)) hello.runs = replica_->runs();
+  outbox_->send_urgent(id, hello);
 }
 
 void Node::send_to_all(const Message& message) {
@@ -204,6 +214,7 @@ PeerFacts Node::facts_of(const Peer& peer) const {
 
 void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
   bool first = !peer.hello;
+  if (first && !states_its_past(id, peer, hello)) return;
   peer.hello = hello;
   if (first) {
     meet(peer);
@@ -227,7 +238,10 @@ void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
 
 void Node::on_packet(SessionId id, Channel channel, ByteView bytes) {
   auto at = sessions_.find(id);
-  if (at == sessions_.end()) return;
+  if (at == sessions_.end()) {
+    if (!clones_.keep(id, channel, bytes)) transport_->violation(id, "it does not wait");
+    return;
+  }
   if (channel == Channel::kContent && is_chunk(bytes)) {
     auto chunk = decode_chunk(bytes);
     at->second.content_at = now_;
@@ -250,6 +264,14 @@ void Node::dispatch(SessionId id, Peer& peer, Channel, ByteView bytes) {
   }
   if (const auto* hello = std::get_if<Hello>(&*message)) {
     on_hello(id, peer, *hello);
+    return;
+  }
+  if (const auto* clone = std::get_if<Clone>(&*message)) {
+    need_new_key(clone->live
+                     ? "another machine is at work with this node's key (a cloned disk)"
+                     : "the group knows a later run of this node than its index (a restored "
+                       "backup, or a copy of this folder went on)",
+                 now_);
     return;
   }
   // Nothing but hello comes first: who does not say who it is gets no answers.
@@ -344,7 +366,7 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
     return true;
   }
   if (const auto* push = std::get_if<Push>(&message)) {
-    if (hub_->acting() && hub_->is_member(id)) hub_->on_push(id, *push);
+    if (hub_->acting() && hub_->is_member(id)) hub_->on_push(id, *push, key_limit_.allows(now_));
     return true;
   }
   if (const auto* mark = std::get_if<Mark>(&message)) {
@@ -360,6 +382,11 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
   }
   if (client_->hub() != id) return true;
   if (const auto* update = std::get_if<Update>(&message)) {
+    if (has_unknown_count(*update)) {
+      count_doubt_ = true;
+      // Nothing is compared with it before our own edits have their new name.
+      if (key_limit_.allows(now_)) return true;
+    }
     note_published(id, *update);
     return client_->on_update(*update, now_);
   }

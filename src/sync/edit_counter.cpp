@@ -15,50 +15,82 @@ std::uint64_t parse(std::string_view text) {
   return value;
 }
 
+// Takes what stands before `end`; all if it does not occur.
+std::string_view take_until(std::string_view& rest, char end) {
+  const std::size_t at = std::min(rest.find(end), rest.size());
+  const std::string_view part = rest.substr(0, at);
+  rest.remove_prefix(std::min(at + 1, rest.size()));
+  return part;
+}
+
 }  // namespace
 
-// "0-5,1048576-1048577": what does not parse counts for nothing, which at worst makes a new id.
+// "0-5-<id>,1048576-1048577-<id>": what does not parse counts for nothing, which at worst makes a
+// new key.
 void EditCounter::load_runs(const std::string& text) {
   std::string_view rest = text;
-  while (!rest.empty() && runs_.size() < kMaxRuns) {
-    std::size_t end = std::min(rest.find(','), rest.size());
-    std::string_view part = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    std::size_t dash = part.find('-');
-    if (dash == std::string_view::npos) continue;
-    Run run{parse(part.substr(0, dash)), parse(part.substr(dash + 1))};
-    if (run.last > run.after) runs_.push_back(run);
+  while (!rest.empty() && past_.size() < kMaxRuns) {
+    std::string_view part = take_until(rest, ',');
+    Past run;
+    run.after = parse(take_until(part, '-'));
+    run.last = parse(take_until(part, '-'));
+    if (from_hex(part, run.id.bytes) && run.last >= run.after) past_.push_back(run);
   }
 }
 
 std::string EditCounter::runs_text() const {
   std::string text;
-  for (const Run& run : runs_) text += str(text.empty() ? "" : ",", run.after, '-', run.last);
+  for (const Past& run : past_)
+    text += str(text.empty() ? "" : ",", run.after, '-', run.last, '-', to_hex(run.id));
   return text;
 }
 
 void EditCounter::start(const Stored& stored, RandomSource& random) {
   const std::uint64_t reserved = parse(stored.reserved);
-  // A program that did not write its last count down may have used all that it reserved.
-  const std::uint64_t last = stored.last.empty() ? reserved : parse(stored.last);
-  runs_.clear();
+  const std::uint64_t last = parse(stored.last);
+  past_.clear();
   load_runs(stored.runs);
-  const Run run{parse(stored.begin), last};
-  if (run.last > run.after) runs_.push_back(run);
-  while (runs_.size() > kMaxRuns) {
+  Past run{parse(stored.begin), last, {}};
+  run.last = std::max(run.last, run.after);
+  // A run that made no count is one all the same: the group may have been told of it.
+  if (from_hex(stored.run, run.id.bytes)) past_.push_back(run);
+  while (past_.size() >= kMaxRuns) {
     // What lies between the two is taken for ours: by then a copy has long been heard of.
-    runs_[1].after = runs_[0].after;
-    runs_.erase(runs_.begin());
+    past_[1].after = past_[0].after;
+    past_.erase(past_.begin());
   }
   shared_ = stored.shared.empty() ? last : parse(stored.shared);
   begin_ = last_ = reserved == 0 ? 0 : reserved + random.below(kJump);
+  run_ = random.id<RunId>();
+}
+
+void EditCounter::start_key(RandomSource& random) {
+  past_.clear();
+  begin_ = last_;
+  run_ = random.id<RunId>();
+}
+
+std::vector<Run> EditCounter::runs() const {
+  std::vector<Run> all;
+  RunId before;
+  for (const Past& run : past_) {
+    all.push_back({run.after + 1, run.id, before});
+    before = run.id;
+  }
+  all.push_back({begin_ + 1, run_, before});
+  return all;
 }
 
 bool EditCounter::forgot(std::uint64_t seen) const {
   if (seen == 0) return false;
   if (seen > begin_) return seen > last_;
-  return std::none_of(runs_.begin(), runs_.end(),
-                      [seen](const Run& run) { return seen > run.after && seen <= run.last; });
+  return std::none_of(past_.begin(), past_.end(),
+                      [seen](const Past& run) { return seen > run.after && seen <= run.last; });
+}
+
+std::uint64_t EditCounter::shared_part() const {
+  const std::uint64_t first = past_.empty() ? begin_ : past_.front().after;
+  return shared_ > first ? shared_ : 0;
 }
 
 bool EditCounter::note_shared() {

@@ -101,6 +101,7 @@ class Index {
   IndexBatch take_batch();
   // A batch that could not be committed: its rows are dirty again.
   void put_back(const IndexBatch& batch);
+  bool is_dirty(const std::string& path) const { return dirty_.contains(path); }
   bool dirty() const {
     return !dirty_.empty() || !trash_added_.empty() || !trash_removed_.empty() ||
            !meta_dirty_.empty();

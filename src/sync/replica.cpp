@@ -39,17 +39,33 @@ void Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
   importing_ = fresh;
   edit_reserved_ = 0;
   counter_.start({index_.meta("edit_reserved"), index_.meta("edit_count"), index_.meta("run_begin"),
-                  index_.meta("edit_runs"), index_.meta("edit_shared")},
+                  index_.meta("run_id"), index_.meta("edit_runs"), index_.meta("edit_shared")},
                  random_);
-  // Durable with the first reservation, before any count is used.
-  index_.set_meta("run_begin", std::to_string(counter_.begin()));
-  index_.set_meta("edit_runs", counter_.runs_text());
-  index_.set_meta("edit_shared", std::to_string(counter_.shared()));
+  store_runs();
   paused_ = index_.meta("paused") == "1";
   start_guards(now);
   trash_counter_ = random_.below(1'000'000);
   reserve_counts();
   begin_scan(now);
+}
+
+void Replica::store_runs() {
+  index_.set_meta("run_begin", std::to_string(counter_.begin()));
+  index_.set_meta("run_id", to_hex(counter_.run()));
+  index_.set_meta("edit_count", std::to_string(counter_.last()));
+  index_.set_meta("edit_runs", counter_.runs_text());
+  index_.set_meta("edit_shared", std::to_string(counter_.shared()));
+}
+
+bool Replica::commit_first() {
+  IndexBatch batch = index_.take_batch();
+  if (Status done = store_.commit(batch); !done) {
+    log_.error(str("the index cannot be written, trying again: ", done.error().detail));
+    index_.put_back(batch);
+    return false;
+  }
+  for (const auto& done : std::exchange(after_commit_, {})) done();
+  return true;
 }
 
 void Replica::use_counts(std::uint64_t n) {
@@ -68,7 +84,9 @@ void Replica::note_shared() {
 // its own hub.
 void Replica::change_identity(const NodeId& node) {
   const ShortId former = short_id(options_.node);
+  const std::uint64_t shared_part = counter_.shared_part();
   options_.node = node;
+  counter_.start_key(random_);
   std::vector<std::string> made;
   for (const auto& [path, record] : index_.paths()) {
     if (record.local && record.local->version.count_of(former) > counter_.shared())
@@ -78,7 +96,7 @@ void Replica::change_identity(const NodeId& node) {
     const PathRecord record = *index_.find(path);
     std::vector<VersionVector::Part> parts;
     for (VersionVector::Part part : record.local->version.parts()) {
-      if (part.id == former) part.count = counter_.shared();
+      if (part.id == former) part.count = shared_part;
       if (part.count > 0) parts.push_back(part);
     }
     Entry entry = *record.local;
@@ -91,6 +109,7 @@ void Replica::change_identity(const NodeId& node) {
     index_.set_local(path, std::make_shared<const Entry>(std::move(entry)), record.stat);
     plan_.insert(path);
   }
+  store_runs();
   reserve_counts();
 }
 
@@ -347,6 +366,7 @@ void Replica::start_commit(Instant now) {
   if (auto at = retry_.find(""); at != retry_.end() && now < at->second) return;
   commit_running_ = true;
   auto batch = std::make_shared<IndexBatch>(index_.take_batch());
+  for (const IndexRow& row : batch->rows) committing_.insert(row.path);
   auto status = std::make_shared<Status>();
   auto settled = std::make_shared<std::vector<std::string>>(std::move(settled_));
   auto after = std::make_shared<std::vector<std::function<void()>>>(std::move(after_commit_));
@@ -356,6 +376,9 @@ void Replica::start_commit(Instant now) {
       JobClass::kIndex, [this, batch, status] { *status = store_.commit(*batch); },
       [this, batch, status, settled, after] {
         commit_running_ = false;
+        // What waited for its row may go out.
+        push_changed_ = push_changed_ || !committing_.empty();
+        committing_.clear();
         if (!*status) {
           log_.error(str("the index cannot be written, trying again: ", status->error().detail));
           note_problem(std::string(kPrivateDirectory), status->error().detail);

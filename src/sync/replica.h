@@ -210,6 +210,16 @@ class Replica final : public ContentLocator {
   // The group has seen a count of this node that its index does not know to have used: the index is
   // an older one, from a backup, or a copy of it is at work elsewhere.
   bool forgot_counts(std::uint64_t seen) const { return counter_.forgot(seen); }
+  // This node's runs, to be stated; durable once commit_first() was good.
+  std::vector<Run> runs() const { return counter_.runs(); }
+  // Before anything else, on the caller's thread: who we are, this run and its counts are durable
+  // when it returns true. A run that others know and the index does not would pass for a copy's.
+  bool commit_first();
+  // The version of `path` is durable: only then may others hear of it, or a kill would forget a
+  // count that they know (DESIGN, Identity).
+  bool is_durable(const std::string& path) const {
+    return !committing_.contains(path) && !index_.is_dirty(path);
+  }
   // Another node is in sync with this one: it knows every edit made up to now.
   void note_shared();
   // The hub settles conflicts with counts of its own: the next `n` are used.
@@ -462,6 +472,7 @@ class Replica final : public ContentLocator {
   void plan_parent_of_deleted(const std::string& path);
   void keep_directory(const std::string& path);
   void start_commit(Instant now);
+  void store_runs();
   void drop_interest(const std::string& path);
   std::string trash_name(const std::string& path);
   void note_absent(const std::string& path, const EntryPtr& entry);
@@ -579,6 +590,7 @@ class Replica final : public ContentLocator {
   Instant short_until_{};
   int applies_running_ = 0;
   bool commit_running_ = false;
+  std::set<std::string> committing_;  // rows of the running commit
   std::optional<Instant> uncommitted_since_;
   std::vector<std::string> settled_;  // agreed on disk, row not yet durable
   std::vector<std::function<void()>> after_commit_;

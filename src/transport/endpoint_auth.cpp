@@ -99,6 +99,7 @@ EnetEndpoint::Link& EnetEndpoint::add_link(ENetPeer* peer, const Address& addres
   auto link = std::make_unique<Link>(pool_);
   link->peer = peer;
   link->self = node_id_of(options_.signer.public_key());
+  link->self_boot = options_.boot;
   link->info.id = next_id_++;
   link->info.address = address;
   link->info.outgoing = outgoing;
@@ -233,13 +234,13 @@ void EnetEndpoint::on_proof(Link& link, std::uint8_t channel, std::span<std::uin
 // --- Two sessions to one node ---
 
 // True: there is a session to that node which stays, and `link` was ended. The session that the
-// lower node id opened stays, so that both sides choose the same. A new boot id means that the old
-// session's other end is gone, and of two that one side opened it means the later.
+// lower node id opened stays, so that both sides choose the same; of two that one side opened, the
+// later.
 bool EnetEndpoint::yields_to_other(Link& link) {
-  auto it = by_node_.find(link.info.node);
+  auto it = by_node_.find({link.info.node, link.info.boot});
   if (it == by_node_.end()) return false;
   const Link& other = *links_.at(it->second);
-  const bool stays = other.info.boot == link.info.boot && now_ - other.heard < kSilentSession &&
+  const bool stays = now_ - other.heard < kSilentSession &&
                      other.info.outgoing != link.info.outgoing && other.opener() < link.opener();
   if (!stays) return false;
   settle_charge(link, true);  // it proved the password
@@ -251,7 +252,7 @@ bool EnetEndpoint::yields_to_other(Link& link) {
 // False: `link` was ended in favour of another, or by the callback.
 bool EnetEndpoint::session_up(Link& link) {
   if (yields_to_other(link)) return false;
-  auto it = by_node_.find(link.info.node);
+  auto it = by_node_.find({link.info.node, link.info.boot});
   if (it != by_node_.end())
     end_session(*links_.at(it->second), CloseReason::kReplaced, EndCode::kReplaced);
   if (link.info.outgoing) {
@@ -261,7 +262,7 @@ bool EnetEndpoint::session_up(Link& link) {
     drop_dials_to(link);
   }
   link.stage = Link::Stage::kUp;
-  by_node_[link.info.node] = link.info.id;
+  by_node_[{link.info.node, link.info.boot}] = link.info.id;
   by_address_[link.info.address] = link.info.id;
   report();
   const SessionId id = link.info.id;
@@ -280,7 +281,7 @@ void EnetEndpoint::drop_dials_to(const Link& link) {
     return;
   }
   Link& own = *links_.at(it->second);
-  if (own.stage == Link::Stage::kHandshake && own.self < link.info.node) return;
+  if (own.stage == Link::Stage::kHandshake && own.opener() < link.opener()) return;
   settle_charge(own, true);
   dialer_.remove(link.info.address);
   bury(own, EndCode::kReplaced);

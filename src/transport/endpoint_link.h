@@ -40,6 +40,7 @@ struct EnetEndpoint::Link {
   ENetPeer* peer = nullptr;
   SessionInfo info;
   NodeId self;  // who we were when it began
+  BootId self_boot;
   Stage stage = Stage::kConnecting;
   Instant due = kNever;                 // when this stage is given up
   EndCode end_code = EndCode::kClosed;  // kClosing: what to tell the other side
@@ -52,7 +53,10 @@ struct EnetEndpoint::Link {
   std::unique_ptr<Sealer> sealer;  // once M3 or M4 was good
 
   // Whose dial this was: the session opened by the lower node id stays.
-  const NodeId& opener() const { return info.outgoing ? self : info.node; }
+  // (Of two starts of one key, the lower boot id.)
+  std::pair<NodeId, BootId> opener() const {
+    return info.outgoing ? std::pair(self, self_boot) : std::pair(info.node, info.boot);
+  }
 };
 
 }  // namespace lansync

@@ -346,7 +346,7 @@ void EnetEndpoint::bury(Link& link, EndCode code) {
 }
 
 void EnetEndpoint::unindex(const Link& link) {
-  auto node = by_node_.find(link.info.node);
+  auto node = by_node_.find({link.info.node, link.info.boot});
   if (node != by_node_.end() && node->second == link.info.id) by_node_.erase(node);
   auto address = by_address_.find(link.info.address);
   if (address != by_address_.end() && address->second == link.info.id) by_address_.erase(address);

@@ -161,7 +161,9 @@ class EnetEndpoint final : public SessionTransport {
   std::map<SessionId, std::unique_ptr<Link>> links_;
   // Ended within this service(); callers up the stack may still hold them.
   std::vector<std::unique_ptr<Link>> graveyard_;
-  std::map<NodeId, SessionId> by_node_;      // sessions that are up
+  // Sessions that are up. Two starts of one key may have one each: which of them is the node, and
+  // which a copy or its past, is not the transport's to say.
+  std::map<std::pair<NodeId, BootId>, SessionId> by_node_;
   std::map<Address, SessionId> by_address_;  // the same
   std::map<Address, SessionId> by_dial_;     // links that we dialled and that are not up yet
   std::deque<std::pair<SessionId, CloseReason>> downs_;  // to be told in service()

@@ -19,6 +19,7 @@
 #include "base/entry.h"
 #include "base/ids.h"
 #include "base/role.h"
+#include "base/run.h"
 #include "transport/question_messages.h"
 
 namespace lansync {
@@ -67,6 +68,8 @@ struct Hello {
   bool unanswered = false;     // that hub has given no verdict for 15 s
   bool hub_live = false;       // has heard that hub, authenticated, within the last 2 s
   std::optional<BeaconKey> beacon_key;
+  // The first one of a session: the sender's runs, oldest first, the last being this one.
+  std::vector<Run> runs;
   bool operator==(const Hello&) const = default;
 };
 
@@ -94,6 +97,11 @@ struct Roster {
 struct Bye {
   std::string reason;  // stop, step-down, clone, refused
   NodeId successor;
+};
+
+// "You have a key that is somebody else's too": the receiver has to take a new one.
+struct Clone {
+  bool live = false;  // another node answers under it; else it has not stated a run that is known
 };
 
 // Keeps "nothing authenticated for 2 s" from being true of a quiet session. Each 500 ms.
@@ -336,8 +344,8 @@ struct RunWord {
 };
 
 using AnyMessage =
-    std::variant<Hello, Claim, Roster, Bye, Ping, HubHeard, Mark, Holds, IndexGet, Update, Push,
-                 Verdict, Request, Download, Hole, Done, Carrier, Where, Holders, Coming,
+    std::variant<Hello, Claim, Roster, Bye, Clone, Ping, HubHeard, Mark, Holds, IndexGet, Update,
+                 Push, Verdict, Request, Download, Hole, Done, Carrier, Where, Holders, Coming,
                  IndexQuery, IndexPage, FileHash, FileHashes, Search, Found, NotFound, Working,
                  Failed, Cancel, FileUpload, FileUploadAllow, FileUploadDeny, FileDownloaded,
                  TrashGet, TrashRows, RestoreTrash, RunsKnown, RunWord>;
@@ -354,11 +362,11 @@ struct Message : AnyMessage {
   ~Message();
 };
 
-// The name in `type`: hello, hi, claim, roster, bye, ping, hub_heard, mark, holds, index_get,
-// update, push, accept, have, conflict, refuse, request, download, hole, done, carrier, where,
-// holders, coming, index_query, index_page, file_hash, file_hashes, search, found, not_found,
-// working, failed, cancel, file_upload, file_upload_allow, file_upload_deny, trash_get, trash,
-// trash_restore, runs, run.
+// The name in `type`: hello, hi, claim, roster, bye, clone, ping, hub_heard, mark, holds,
+// index_get, update, push, accept, have, conflict, refuse, request, download, hole, done, carrier,
+// where, holders, coming, index_query, index_page, file_hash, file_hashes, search, found,
+// not_found, working, failed, cancel, file_upload, file_upload_allow, file_upload_deny, trash_get,
+// trash, trash_restore, runs, run.
 std::string_view message_type(const Message& message);
 
 // Names, reasons and program versions of our own that are too long are cut, so that a long host

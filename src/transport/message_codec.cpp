@@ -17,6 +17,7 @@ std::string_view message_type(const Message& message) {
     std::string_view operator()(const Claim&) { return "claim"; }
     std::string_view operator()(const Roster&) { return "roster"; }
     std::string_view operator()(const Bye&) { return "bye"; }
+    std::string_view operator()(const Clone&) { return "clone"; }
     std::string_view operator()(const Ping&) { return "ping"; }
     std::string_view operator()(const HubHeard&) { return "hub_heard"; }
     std::string_view operator()(const Mark&) { return "mark"; }

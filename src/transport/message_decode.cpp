@@ -154,12 +154,26 @@ std::vector<NamedEntry> read_entries(std::span<const Object> list, Fault& fault)
 
 // ---- one function for each type; `in` holds the message's own fields, `type` being field 0
 
-constexpr std::array<std::string_view, 20> kHelloNames = {
-    "type",     "name",    "program",   "role", "manual",  "replica",   "data",
-    "disk",     "term",    "sync_term", "seq",  "members", "port",      "hub",
-    "hub_term", "in_sync", "live",      "key",  "full",    "unanswered"};
+constexpr std::array<std::string_view, 21> kHelloNames = {
+    "type",     "name",    "program",   "role", "manual",  "replica",    "data",
+    "disk",     "term",    "sync_term", "seq",  "members", "port",       "hub",
+    "hub_term", "in_sync", "live",      "key",  "full",    "unanswered", "runs"};
 
-Message read_hello(Fields& in, bool answer) {
+bool read_runs(ByteView bytes, std::vector<Run>& runs) {
+  constexpr std::size_t kRow = 8 + RunId::kSize + RunId::kSize;
+  if (bytes.empty() || bytes.size() % kRow != 0) return false;
+  ByteReader in(bytes);
+  while (in.left() > 0) {
+    Run run;
+    run.first = in.u64();
+    run.id = in.id<RunId>();
+    run.before = in.id<RunId>();
+    runs.push_back(run);
+  }
+  return true;
+}
+
+Message read_hello(Fields& in, bool answer, Fault& fault) {
   Hello m;
   m.answer = answer;
   m.name = in.text(1, kMaxNodeName);
@@ -181,6 +195,7 @@ Message read_hello(Fields& in, bool answer) {
   if (in.has(17)) m.beacon_key = in.id<BeaconKey>(17);
   if (in.has(18)) m.full = in.flag(18);
   if (in.has(19)) m.unanswered = in.flag(19);
+  if (in.has(20) && !read_runs(in.bytes(20, kMaxRuns * 24), m.runs)) fault.set("runs of no length");
   return m;
 }
 
@@ -228,6 +243,10 @@ Message read_roster(Fields& in, Fault& fault) {
   }
   return m;
 }
+
+constexpr std::array<std::string_view, 2> kCloneNames = {"type", "live"};
+
+Message read_clone(Fields& in) { return Clone{in.flag(1)}; }
 
 constexpr std::array<std::string_view, 3> kByeNames = {"type", "reason", "successor"};
 
@@ -416,8 +435,10 @@ std::optional<Message> read_message(const Object& object, Fault& fault) {
   if (type == "conflict") return verdict(VerdictKind::kConflict);
   if (type == "refuse") return verdict(VerdictKind::kRefuse);
   if (type == "done") return with(kDoneNames, [&](Fields& in) { return read_done(in, fault); });
-  if (type == "hello") return with(kHelloNames, [&](Fields& in) { return read_hello(in, false); });
-  if (type == "hi") return with(kHelloNames, [&](Fields& in) { return read_hello(in, true); });
+  if (type == "hello")
+    return with(kHelloNames, [&](Fields& in) { return read_hello(in, false, fault); });
+  if (type == "hi")
+    return with(kHelloNames, [&](Fields& in) { return read_hello(in, true, fault); });
   if (type == "claim") return with(kClaimNames, read_claim);
   if (type == "roster")
     return with(kRosterNames, [&](Fields& in) { return read_roster(in, fault); });
@@ -425,6 +446,7 @@ std::optional<Message> read_message(const Object& object, Fault& fault) {
   if (type == "mark") return with(kMarkNames, read_mark);
   if (type == "holds") return with(kHoldsNames, [&](Fields& in) { return read_holds(in, fault); });
   if (type == "bye") return with(kByeNames, read_bye);
+  if (type == "clone") return with(kCloneNames, read_clone);
   if (type == "index_get")
     return with(kIndexGetNames, [&](Fields& in) { return read_index_get(in, fault); });
   if (auto content = wire::read_content_message(type, object, fault)) return content;

@@ -30,6 +30,7 @@ class Encoder {
 
   void operator()(const Hello& m) {
     std::uint32_t optional = (m.beacon_key ? 1 : 0) + (m.full ? 1 : 0) + (m.unanswered ? 1 : 0);
+    if (!m.runs.empty()) ++optional;
     begin(m.answer ? "hi" : "hello", 16 + optional);
     text("name", cut(m.name, kMaxNodeName));
     text("program", cut(m.program, kMaxNodeName));
@@ -50,6 +51,15 @@ class Encoder {
     if (m.beacon_key) bytes("key", m.beacon_key->bytes);
     if (m.full) flag("full", true);
     if (m.unanswered) flag("unanswered", true);
+    if (m.runs.empty()) return;
+    LS_ASSERT(m.runs.size() <= kMaxRuns);
+    ByteWriter runs;
+    for (const Run& run : m.runs) {
+      runs.u64(run.first);
+      runs.raw(run.id);
+      runs.raw(run.before);
+    }
+    bytes("runs", runs.bytes());
   }
 
   void operator()(const Claim& m) {
@@ -79,6 +89,11 @@ class Encoder {
     begin("bye", 2);
     text("reason", cut(m.reason, kMaxReasonBytes));
     bytes("successor", m.successor.bytes);
+  }
+
+  void operator()(const Clone& m) {
+    begin("clone", 1);
+    flag("live", m.live);
   }
 
   void operator()(const Ping& m) {

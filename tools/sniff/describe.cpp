@@ -112,6 +112,9 @@ struct Describer {
     if (m.beacon_key) out.push_back({"key", hex(*m.beacon_key)});
     if (m.full) out.push_back({"full", true});
     if (m.unanswered) out.push_back({"unanswered", true});
+    List runs;
+    for (const Run& run : m.runs) runs.push_back(List{run.first, hex(run.id), hex(run.before)});
+    if (!runs.empty()) out.push_back({"runs", std::move(runs)});
     return out;
   }
   Fields operator()(const Claim& m) const { return {{"term", m.term}, {"members", m.members}}; }
@@ -126,6 +129,7 @@ struct Describer {
                             {"role", to_string(row.role)}});
     return {{"term", m.term}, {"number", m.number}, {"rows", std::move(rows)}};
   }
+  Fields operator()(const Clone& m) const { return {{"live", m.live}}; }
   Fields operator()(const Bye& m) const {
     return {{"reason", m.reason}, {"successor", hex(m.successor)}};
   }

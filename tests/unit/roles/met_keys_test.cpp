@@ -28,12 +28,14 @@ TEST_CASE("a key that was met is known after a restart, by its node") {
   const PublicKey other = key_of(random);
   std::map<std::string, std::string> meta{{"term", "7"}};
   MetKeys keys;
-  keys.meet(met);
-  keys.meet(met);
+  keys.meet(met, RunId{{1}});
+  keys.meet(met, RunId{{1}});
   store(meta, keys);
   MetKeys again;
   again.load(meta);
   CHECK(again.find(node_id_of(met)) == met);
+  CHECK(again.run_of(node_id_of(met)) == RunId{{1}});
+  CHECK(again.run_of(node_id_of(other)).is_zero());
   CHECK_FALSE(again.met(node_id_of(other)));
   CHECK(again.take_changes().empty());
   CHECK(again.size() == 1);
@@ -46,7 +48,7 @@ TEST_CASE("rows that are no key are forgotten and removed") {
   for (const std::string& value :
        {std::string("1"), "x:" + to_hex(met), "1:" + to_hex(met).substr(2),
         "1:" + to_hex(PublicKey{}), "1:" + to_hex(key_of(random)), std::string(":"),
-        "1:" + to_hex(met) + "00"}) {
+        "1:" + to_hex(met) + "00", "1:" + to_hex(met) + ":00", "1:" + to_hex(met)}) {
     INFO(value);
     MetKeys keys;
     keys.load({{row, value}});
@@ -66,8 +68,8 @@ TEST_CASE("there is a bound: who was met longest ago makes room, who is met agai
     auto key = random.id<PublicKey>();
     if (!acceptable_key(key)) continue;
     if (i == 0) first = key;
-    keys.meet(key);
-    keys.meet(friendly);
+    keys.meet(key, RunId{{2}});
+    keys.meet(friendly, RunId{{3}});
     store(meta, keys);
   }
   CHECK(keys.size() == MetKeys::kMaxKeys);

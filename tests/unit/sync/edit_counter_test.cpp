@@ -13,8 +13,12 @@ EditCounter::Stored after(const EditCounter::Stored& stored, std::uint64_t seed,
   counter.start(stored, random);
   counter.use(edits);
   constexpr std::uint64_t kReserve = 1'000'000;
-  return {std::to_string(counter.last() + kReserve), std::to_string(counter.last()),
-          std::to_string(counter.begin()), counter.runs_text(), std::to_string(counter.shared())};
+  return {std::to_string(counter.last() + kReserve),
+          std::to_string(counter.last()),
+          std::to_string(counter.begin()),
+          to_hex(counter.run()),
+          counter.runs_text(),
+          std::to_string(counter.shared())};
 }
 
 EditCounter started(const EditCounter::Stored& stored, std::uint64_t seed) {
@@ -74,21 +78,52 @@ TEST_CASE("an older copy of the index knows nothing of the counts that were used
 
 TEST_CASE("runs are bounded, and the oldest flow together") {
   EditCounter::Stored stored;
-  for (std::uint64_t run = 0; run < 200; ++run) stored = after(stored, run, 1);
+  for (std::uint64_t run = 0; run < 2 * kMaxRuns; ++run) stored = after(stored, run, 1);
   EditCounter counter = started(stored, 999);
-  CHECK(stored.runs.size() < EditCounter::kMaxRuns * 50);
+  CHECK(counter.runs().size() == kMaxRuns);
   CHECK_FALSE(counter.forgot(1));
   CHECK_FALSE(counter.forgot(std::stoull(stored.last)));
 }
 
-TEST_CASE("an index of a program that wrote less down is taken at its word") {
-  EditCounter counter = started({"1000", "", "", "", ""}, 1);
-  CHECK_FALSE(counter.forgot(1000));
-  CHECK(counter.shared() == 1000);
-  EditCounter known = started({"1000", "7", "", "", ""}, 1);
-  CHECK_FALSE(known.forgot(7));
-  CHECK(known.forgot(8));
-  CHECK(known.shared() == 7);
+TEST_CASE("each start states the runs before it, each with its predecessor") {
+  EditCounter::Stored first = after({}, 1, 5);
+  EditCounter::Stored second = after(first, 2, 0);  // it made nothing, and was told of all the same
+  EditCounter third = started(second, 3);
+  const std::vector<Run> runs = third.runs();
+  REQUIRE(runs.size() == 3);
+  CHECK(runs[0].first == 1);
+  CHECK(runs[0].before.is_zero());
+  CHECK(to_hex(runs[0].id) == first.run);
+  CHECK(runs[1].before == runs[0].id);
+  CHECK(to_hex(runs[1].id) == second.run);
+  CHECK(runs[2].before == runs[1].id);
+  CHECK(runs[2].id == third.run());
+  CHECK(runs[2].first == third.begin() + 1);
+}
+
+TEST_CASE("what a copy or an old backup states lacks the run that went on without it") {
+  EditCounter::Stored common = after({}, 1, 5);
+  const RunId went_on = started(common, 2).run();
+  for (const Run& run : started(common, 3).runs()) CHECK(run.id != went_on);
+  for (const Run& run : started(after(common, 2, 7), 4).runs())
+    if (run.id == went_on) return;
+  FAIL("its own next start has to state it");
+}
+
+TEST_CASE("a new key has no past, and its counts go on above those of the old one") {
+  EditCounter counter = started(after({}, 1, 5), 2);
+  counter.use(10);
+  counter.note_shared();
+  counter.use(2);
+  const std::uint64_t last = counter.last();
+  CHECK(counter.shared_part() == last - 2);
+  Prng random(3);
+  counter.start_key(random);
+  CHECK(counter.runs().size() == 1);
+  CHECK(counter.shared_part() == 0);
+  CHECK(counter.forgot(1));
+  CHECK(counter.next() == last + 1);
+  CHECK_FALSE(counter.forgot(last + 1));
 }
 
 TEST_CASE("what was shared is remembered, and texts that are not ours count for nothing") {
@@ -98,7 +133,8 @@ TEST_CASE("what was shared is remembered, and texts that are not ours count for 
   CHECK(counter.shared() == 0);
   CHECK(counter.note_shared());
   CHECK(counter.shared() == 3);
-  EditCounter broken = started({"x", "y", "-", "1-,-2,5-3,a-b,,9999999999999999999999-1", "z"}, 1);
+  EditCounter broken =
+      started({"x", "y", "-", "1", "1-,-2,5-3,a-b,,9999999999999999999999-1", "z"}, 1);
   CHECK(broken.runs_text().size() < 100);
   CHECK(broken.next() == 1);
 }

@@ -15,7 +15,7 @@ class Caller final : public SessionEvents {
       : target_(target), random_(seed) {
     EndpointOptions options;
     options.bind_ip = ip;
-    random_.fill(options.node.bytes);
+    options.signer = SigningKey::generate(random_);
     random_.fill(options.boot.bytes);
     options.group = "test";
     options.key = key;

@@ -73,6 +73,8 @@ Hello random_hello(Prng& random) {
   m.in_sync = random.chance(1, 2);
   m.hub_live = random.chance(1, 2);
   if (random.chance(1, 2)) m.beacon_key = random.id<BeaconKey>();
+  m.runs.resize(random.below(4));
+  for (Run& run : m.runs) run = {random_number(random), random.id<RunId>(), random.id<RunId>()};
   m.full = random.chance(1, 4);
   m.unanswered = random.chance(1, 4);
   return m;
@@ -213,6 +215,7 @@ Message random_message(Prng& random) {
       return m;
     }
     case 3:
+      if (random.chance(1, 2)) return Clone{random.chance(1, 2)};
       return Bye{random_text(random, 20), random.id<NodeId>()};
     case 4:
       return Ping{random_number(random)};

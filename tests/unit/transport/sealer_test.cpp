@@ -135,7 +135,7 @@ TEST_CASE("a keylog line gives back the keys, and nothing else is taken for one"
   CHECK(parse_keylog_line(line + "\r\n"));
   CHECK_FALSE(parse_keylog_line(line + " 00"));
   CHECK_FALSE(parse_keylog_line(" " + line));
-  CHECK_FALSE(parse_keylog_line("LANSYNC2" + line.substr(8)));
+  CHECK_FALSE(parse_keylog_line("LANSYNC1" + line.substr(8)));
   for (std::size_t i = 0; i < line.size(); ++i) {
     CHECK_FALSE(parse_keylog_line(line.substr(0, i)));
     std::string bad = line;
