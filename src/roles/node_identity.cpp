@@ -57,7 +57,7 @@ bool Node::states_its_past(SessionId id, const Peer& peer, const Hello& hello) {
     transport_->violation(id, "a first hello without runs");
     return false;
   }
-  const RunId known = met_keys_.run_of(peer.info.node);
+  const StartId known = met_keys_.run_of(peer.info.node);
   const bool stated =
       known.is_zero() || std::any_of(hello.runs.begin(), hello.runs.end(),
                                      [&](const Run& run) { return run.id == known; });

@@ -61,18 +61,18 @@ void EditCounter::start(const Stored& stored, RandomSource& random) {
   }
   shared_ = stored.shared.empty() ? last : parse(stored.shared);
   begin_ = last_ = reserved == 0 ? 0 : reserved + random.below(kJump);
-  run_ = random.id<RunId>();
+  run_ = random.id<StartId>();
 }
 
 void EditCounter::start_key(RandomSource& random) {
   past_.clear();
   begin_ = last_;
-  run_ = random.id<RunId>();
+  run_ = random.id<StartId>();
 }
 
 std::vector<Run> EditCounter::runs() const {
   std::vector<Run> all;
-  RunId before;
+  StartId before;
   for (const Past& run : past_) {
     all.push_back({run.after + 1, run.id, before});
     before = run.id;

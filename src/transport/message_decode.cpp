@@ -109,8 +109,8 @@ bool read_fields_of_kind(Fields& in, Entry& entry, Fault& fault) {
       allowed = bit(kMode) | bit(kHash) | bit(kWas) | bit(kRun);
       entry.mode = in.number<std::uint16_t>(kMode, 0777);
       if (in.has(kHash)) entry.content = in.id<ContentId>(kHash);
-      entry.was = static_cast<EntryKind>(
-          in.number(kWas, static_cast<std::uint8_t>(EntryKind::kTombstone)));
+      entry.was =
+          static_cast<EntryKind>(in.number(kWas, static_cast<std::uint8_t>(EntryKind::kTombstone)));
       if (static_cast<std::uint8_t>(entry.was) == 0) fault.set("an unknown kind");
       if (in.has(kRun)) entry.run = in.number<std::uint64_t>(kRun);
       break;
@@ -160,14 +160,14 @@ constexpr std::array<std::string_view, 21> kHelloNames = {
     "hub_term", "in_sync", "live",      "key",  "full",    "unanswered", "runs"};
 
 bool read_runs(ByteView bytes, std::vector<Run>& runs) {
-  constexpr std::size_t kRow = 8 + RunId::kSize + RunId::kSize;
+  constexpr std::size_t kRow = 8 + StartId::kSize + StartId::kSize;
   if (bytes.empty() || bytes.size() % kRow != 0) return false;
   ByteReader in(bytes);
   while (in.left() > 0) {
     Run run;
     run.first = in.u64();
-    run.id = in.id<RunId>();
-    run.before = in.id<RunId>();
+    run.id = in.id<StartId>();
+    run.before = in.id<StartId>();
     runs.push_back(run);
   }
   return true;

@@ -103,7 +103,7 @@ TEST_CASE("each start states the runs before it, each with its predecessor") {
 
 TEST_CASE("what a copy or an old backup states lacks the run that went on without it") {
   EditCounter::Stored common = after({}, 1, 5);
-  const RunId went_on = started(common, 2).run();
+  const StartId went_on = started(common, 2).run();
   for (const Run& run : started(common, 3).runs()) CHECK(run.id != went_on);
   for (const Run& run : started(after(common, 2, 7), 4).runs())
     if (run.id == went_on) return;

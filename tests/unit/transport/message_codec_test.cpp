@@ -74,7 +74,7 @@ Hello random_hello(Prng& random) {
   m.hub_live = random.chance(1, 2);
   if (random.chance(1, 2)) m.beacon_key = random.id<BeaconKey>();
   m.runs.resize(random.below(4));
-  for (Run& run : m.runs) run = {random_number(random), random.id<RunId>(), random.id<RunId>()};
+  for (Run& run : m.runs) run = {random_number(random), random.id<StartId>(), random.id<StartId>()};
   m.full = random.chance(1, 4);
   m.unanswered = random.chance(1, 4);
   return m;
