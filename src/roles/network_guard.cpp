@@ -207,6 +207,8 @@ Duration NetworkGuard::look_again(Instant now) const {
   constexpr Duration kSoon = 100ms;
   constexpr Duration kRetry = 2s;
   constexpr Duration kIdle = 30s;  // a machine that was carried with its interface up
+  // With a password it matters only where the folder was begun, in case it is opened some day.
+  if (!open_ && !first_run_) return 1h;
   Duration next = kIdle;
   if (fresh_ && first_look_) next = kAsk;
   for (const Here& here : here_) {

@@ -74,7 +74,10 @@ void Node::admit(const SessionInfo& session) {
 void Node::on_session_down(SessionId id, CloseReason reason) {
   clones_.on_down(id);
   auto at = sessions_.find(id);
-  if (at == sessions_.end()) return;
+  if (at == sessions_.end()) {
+    outbox_->forget(id);  // told to be a clone, perhaps
+    return;
+  }
   Peer peer = std::move(at->second);
   sessions_.erase(at);
   if (sessions_.empty()) alone_since_ = now_;

@@ -315,6 +315,13 @@ std::optional<SeenFile> SimDisk::seen(const std::string& path) const {
   return seen_of(*at->second);
 }
 
+bool SimDisk::shows(const SeenFile& what) const {
+  return std::any_of(files_.begin(), files_.end(), [&](const auto& named) {
+    const Node& node = *named.second;
+    return node.stat.kind == what.kind && node.bytes == what.bytes && node.target == what.target;
+  });
+}
+
 std::map<std::string, Bytes> SimDisk::trash_files() const {
   std::map<std::string, Bytes> out;
   for (const auto& [name, node] : trash_) out.emplace(name, node->bytes);

@@ -90,6 +90,8 @@ class SimDisk final : public MemoryFileSystem {
 
   SeenTree tree() const;
   std::optional<SeenFile> seen(const std::string& path) const;
+  // Somewhere in the folder: these bytes, or a link to the same.
+  bool shows(const SeenFile& what) const;
   std::map<std::string, Bytes> trash_files() const;
   std::vector<std::string> files_below(const std::string& path) const;
 

@@ -40,11 +40,11 @@ SimNode::SimNode(EventQueue& queue, Network& network, Trace& trace, Oracle& orac
   };
   // What people do and what nodes take away is judged apart from what they say of it.
   events.on_changed = [this](const std::string& path, bool by_person) {
-    oracle_.history().observe(name_, path, disk_.seen(path), by_person, queue_.now());
+    oracle_.on_changed(*this, path, by_person, queue_.now());
   };
   events.on_displaced = [this](const std::string& path, const SeenFile& what,
                                const std::string& trash) {
-    oracle_.trash().on_displaced(*this, path, what, trash, queue_.now());
+    oracle_.on_displaced(*this, path, what, trash, queue_.now());
   };
   events.on_purged = [this](const std::string& trash, const SeenFile& what) {
     oracle_.trash().on_purged(*this, trash, what, oracle_.superseded(what), queue_.now());
@@ -83,6 +83,7 @@ void SimNode::start() {
   disk_.revive();
   ++starts_;
   trace_.line(name_, "starts");
+  oracle_.deletes().on_started(name_);
   running_ = std::make_unique<Running>();
   running_->random = std::make_unique<Prng>(random_.next());
   running_->executor =

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/rel_path.h"
+#include "sim/node.h"
 
 namespace lansync::sim {
 namespace {
@@ -54,6 +55,20 @@ void Oracle::on_installed(const std::string& node, const std::string& path, cons
   if (written_.contains(key_of(bytes))) return;
   violation(str("I2: ", node, " shows ", bytes.size(), " bytes at ", printable(path),
                 " that nobody wrote"));
+}
+
+void Oracle::on_changed(SimNode& node, const std::string& path, bool by_person, Instant when) {
+  const std::optional<SeenFile> now = node.disk().seen(path);
+  history_.observe(node.name(), path, now, by_person, when);
+  // What the node takes away it tells of in on_displaced, which needs what is known until then.
+  if (now || by_person) deletes_.on_changed(node, path, now, when);
+}
+
+void Oracle::on_displaced(SimNode& node, const std::string& path, const SeenFile& what,
+                          const std::string& trash, Instant when) {
+  trash_.on_displaced(node, path, what, trash, when);
+  if (what.kind != FileKind::kFile || node.disk().seen(path)) return;
+  deletes_.on_deleted(node, path, trash_.stands(node, what).here, when);
 }
 
 void Oracle::check_whole(const std::string& node, const SeenTree& tree) {

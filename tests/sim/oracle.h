@@ -4,8 +4,8 @@
 // I1: bytes that a person wrote and that nobody who had them before his eyes overwrote or deleted
 // stand in the folder at the end, under their name or as a conflict copy. I2: bytes at a name are
 // bytes that somebody wrote. I4: one conflict copy a loser, none of a copy. Its parts judge the
-// rest: what may stand at each path (history.h), and what was taken away (trash_watch.h). Driven by
-// SimNode (what people and nodes do) and World (checks).
+// rest: what may stand at each path (history.h), what was taken away (trash_watch.h), and how much
+// of it (delete_watch.h). Driven by SimNode (what people and nodes do) and World (checks).
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,14 @@
 #include <string>
 #include <vector>
 
+#include "sim/delete_watch.h"
 #include "sim/disk.h"
 #include "sim/history.h"
 #include "sim/trash_watch.h"
 
 namespace lansync::sim {
+
+class SimNode;
 
 class Oracle {
  public:
@@ -35,8 +38,14 @@ class Oracle {
   // Somebody overwrote or deleted it, knowing it.
   bool superseded(const SeenFile& what) const;
 
+  // The disk of `node` shows something else at `path`; a node's hand took `what` from there.
+  void on_changed(SimNode& node, const std::string& path, bool by_person, Instant when);
+  void on_displaced(SimNode& node, const std::string& path, const SeenFile& what,
+                    const std::string& trash, Instant when);
+
   History& history() { return history_; }
   TrashWatch& trash() { return trash_; }
+  DeleteWatch& deletes() { return deletes_; }
 
   // Every file of a tree is something that somebody wrote.
   void check_whole(const std::string& node, const SeenTree& tree);
@@ -58,6 +67,7 @@ class Oracle {
   std::vector<std::string> violations_;
   History history_;
   TrashWatch trash_{[this](std::string text) { violation(std::move(text)); }};
+  DeleteWatch deletes_{[this](std::string text) { violation(std::move(text)); }};
 };
 
 }  // namespace lansync::sim

@@ -26,10 +26,10 @@ void TrashWatch::on_displaced(SimNode& node, const std::string& path, const Seen
     kept_[node.name()][trash] = {path, what, now};
     return;
   }
-  const Stands stands = where_ ? where_(node, what) : Stands{};
+  const Stands found = stands(node, what);
   // `drop` frees the space of what another node keeps.
   const bool dropped = node.options().on_demand && !node.has(path);
-  if (stands.here || (dropped && stands.elsewhere)) return;
+  if (found.here || (dropped && found.elsewhere)) return;
   report_(str("I1: ", node.name(), " took what stood at ", printable(path),
               " away, and put it into no trash"));
 }
@@ -44,12 +44,12 @@ void TrashWatch::on_purged(SimNode& node, const std::string& trash, const SeenFi
   std::uint64_t bytes = what.bytes.size();
   for (const auto& [name, there] : node.disk().trash_files()) bytes += there.size();
   const bool beyond = bytes > node.disk().total_bytes().value() / 10;
-  const Stands stands = where_ ? where_(node, what) : Stands{};
-  if (!old && !beyond && !stands.here && !stands.elsewhere) {
+  const Stands found = stands(node, what);
+  if (!old && !beyond && !found.here && !found.elsewhere) {
     report_(str("I1: ", node.name(), " purged what had stood at ", printable(path),
                 " before its time and with room enough"));
   }
-  if (passed || stands.here || stands.elsewhere || in_a_trash(what)) return;
+  if (passed || found.here || found.elsewhere || in_a_trash(what)) return;
   report_(str("I1: ", node.name(), " purged the last copy of what had stood at ", printable(path),
               ", which nobody went past"));
 }
@@ -85,8 +85,8 @@ void TrashWatch::check(SimNode& node) const {
   if (kept == kept_.end()) return;
   for (const auto& [name, one] : kept->second) {
     if (lies.contains(name)) continue;
-    const Stands stands = where_ ? where_(node, one.what) : Stands{};
-    if (stands.here || stands.elsewhere) continue;
+    const Stands found = stands(node, one.what);
+    if (found.here || found.elsewhere) continue;
     report_(str("I1: what ", node.name(), " took from ", printable(one.path),
                 " is not in its trash any more: ", printable(name)));
   }

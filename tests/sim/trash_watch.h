@@ -30,6 +30,9 @@ class TrashWatch {
   using Where = std::function<Stands(const SimNode& node, const SeenFile& what)>;
   explicit TrashWatch(Report report) : report_(std::move(report)) {}
   void set_where(Where where) { where_ = std::move(where); }
+  Stands stands(const SimNode& node, const SeenFile& what) const {
+    return where_ ? where_(node, what) : Stands{};
+  }
 
   void on_displaced(SimNode& node, const std::string& path, const SeenFile& what,
                     const std::string& trash, Instant now);

@@ -105,7 +105,7 @@ World::World(std::uint64_t seed)
   oracle_.trash().set_where([this](const SimNode& node, const SeenFile& what) {
     TrashWatch::Stands stands;
     for (const auto& [name, other] : nodes_) {
-      if (!stands_on(*other, what)) continue;
+      if (!other->disk().shows(what)) continue;
       (other.get() == &node ? stands.here : stands.elsewhere) = true;
     }
     return stands;
@@ -354,14 +354,6 @@ bool World::converge(Duration limit) {
   check_quiet();
   check_trees();
   return oracle_.violations().empty();
-}
-
-bool World::stands_on(const SimNode& node, const SeenFile& what) {
-  for (const auto& [path, seen] : node.disk().tree()) {
-    if (seen.kind == what.kind && seen.bytes == what.bytes && seen.target == what.target)
-      return true;
-  }
-  return false;
 }
 
 std::string World::verdict() {

@@ -87,7 +87,6 @@ class World {
   void blame_the_silent();
   void check_quiet();
   void check_trees();
-  static bool stands_on(const SimNode& node, const SeenFile& what);
 
   EventQueue queue_;
   Trace trace_{queue_};

@@ -408,6 +408,8 @@ TEST_CASE("a group with a password is never held") {
   NetworkGuard guard = later(at_home(), {network(kCafe)}, false);
   CHECK(lets_in(guard, kCafe + 9));
   CHECK_FALSE(guard.held(kStart + 1h));
+  // And no router is asked all day long.
+  CHECK(guard.look_again(kStart) >= 1h);
 }
 
 TEST_CASE("who roams back home is asked nothing") {

@@ -49,18 +49,18 @@ std::string keylog_text() {
 
 using Counts = std::map<std::string, int>;
 
-struct Run {
+struct Decoded {
   Counts counts;
   std::vector<Item> items;
 };
 
 // `skip`: that frame was lost; `twice`: every frame was captured twice.
-Run decode(const std::vector<Stored>& all, bool with_keys, std::size_t skip = SIZE_MAX,
+Decoded decode(const std::vector<Stored>& all, bool with_keys, std::size_t skip = SIZE_MAX,
            bool twice = false) {
   Keylog keylog;
   if (with_keys) keylog.add(keylog_text());
   Decoder decoder(keylog);
-  Run run;
+  Decoded run;
   auto keep = [&](std::vector<Item> items) {
     for (Item& item : items) {
       ++run.counts[item.type];
@@ -121,7 +121,7 @@ TEST_CASE("a message is shown with the names of its own fields") {
 }
 
 TEST_CASE("a capture that saw each packet twice shows each message once") {
-  Run run = decode(frames(), true, SIZE_MAX, true);
+  Decoded run = decode(frames(), true, SIZE_MAX, true);
   CHECK(messages(run.counts) == messages(kWhole));
   CHECK(run.counts["hello"] == 1);
   CHECK(run.counts["unknown"] == 0);
@@ -131,7 +131,7 @@ TEST_CASE("a capture that saw each packet twice shows each message once") {
 TEST_CASE("a capture that missed any one packet loses what was in it and nothing after it") {
   const auto all = frames();
   for (std::size_t skip = 0; skip < all.size(); ++skip) {
-    Run run = decode(all, true, skip);
+    Decoded run = decode(all, true, skip);
     CAPTURE(skip);
     CHECK(run.counts["unknown"] == 0);
     CHECK(run.counts["malformed"] == 0);
@@ -149,7 +149,7 @@ TEST_CASE("a capture that missed any one packet loses what was in it and nothing
 TEST_CASE("a capture cut at 200 bytes a packet is shown as far as it goes") {
   auto all = frames();
   for (Stored& stored : all) stored.bytes.resize(std::min<std::size_t>(stored.bytes.size(), 200));
-  Run run = decode(all, true);
+  Decoded run = decode(all, true);
   CHECK(run.counts["auth"] == kWhole.at("auth"));
   CHECK(run.counts["ping"] == kWhole.at("ping"));
   CHECK(run.counts["malformed"] == 0);
