@@ -68,25 +68,6 @@ bool Replica::commit_first() {
   return true;
 }
 
-void Replica::store_runs() {
-  index_.set_meta("run_begin", std::to_string(counter_.begin()));
-  index_.set_meta("run_id", to_hex(counter_.run()));
-  index_.set_meta("edit_count", std::to_string(counter_.last()));
-  index_.set_meta("edit_runs", counter_.runs_text());
-  index_.set_meta("edit_shared", std::to_string(counter_.shared()));
-}
-
-bool Replica::commit_first() {
-  IndexBatch batch = index_.take_batch();
-  if (Status done = store_.commit(batch); !done) {
-    log_.error(str("the index cannot be written, trying again: ", done.error().detail));
-    index_.put_back(batch);
-    return false;
-  }
-  for (const auto& done : std::exchange(after_commit_, {})) done();
-  return true;
-}
-
 void Replica::use_counts(std::uint64_t n) {
   counter_.use(n);
   LS_ASSERT(counter_.last() < edit_reserved_);

@@ -18,7 +18,7 @@ class Eve {
  public:
   explicit Eve(World& world) : world_(world) {
     world_.network().attach(kEve, {[] {},
-                                   [this](const Address&, const Bytes& bytes) {
+                                   [this](const Address&, const Bytes& bytes, std::uint32_t) {
                                      if (auto beacon = decode_beacon(bytes))
                                        heard_.push_back({*beacon, bytes});
                                    }});

@@ -170,12 +170,20 @@ void SimNode::command(const std::string& what, const std::function<std::string(N
 }
 
 void SimNode::confirm() {
-  command("confirm", [](Node& node) { return told(node.confirm()); });
+  command("confirm", [](Node& node) {
+    const std::vector<HoldReport> holds = node.holds();
+    node.note_shown();
+    for (const HoldReport& one : holds) node.confirm(one.kind, one.run, [](const auto&) {});
+    return holds.empty() ? std::string("nothing is held") : str(holds.size(), " confirmed");
+  });
 }
 
 void SimNode::reject() {
   oracle_.history().on_undone("");
-  command("reject", [](Node& node) { return told(node.reject()); });
+  command("reject", [](Node& node) {
+    node.reject("", [](const auto&) {});
+    return std::string();
+  });
 }
 
 void SimNode::pause() {
