@@ -173,6 +173,8 @@ bool read_runs(ByteView bytes, std::vector<Run>& runs) {
   return true;
 }
 
+static_assert(kHelloNames.size() <= wire::kMaxFields);
+
 Message read_hello(Fields& in, bool answer, Fault& fault) {
   Hello m;
   m.answer = answer;

@@ -22,7 +22,8 @@ namespace lansync::wire {
 using Object = msgpack::object;
 using Names = std::span<const std::string_view>;
 
-inline constexpr std::size_t kMaxFields = 20;
+// Room for the longest list of names (hello).
+inline constexpr std::size_t kMaxFields = 24;
 
 // The first thing that was wrong; all reading goes on with zeros after it and nothing is kept.
 struct Fault {
