@@ -18,7 +18,8 @@ constexpr Duration kStep = 5ms;
 HostileMember::HostileMember(World& world, std::uint32_t number, std::uint64_t seed)
     : world_(world), ip_(kFirstIp + number), random_(seed) {
   world_.network().make_current();
-  node_ = random_.id<NodeId>();
+  const SigningKey signer = SigningKey::generate(random_);
+  node_ = node_id_of(signer.public_key());
   hello_.name = "mallory";
   hello_.program = "sim";
   hello_.role = Role::kClient;
@@ -27,7 +28,7 @@ HostileMember::HostileMember(World& world, std::uint32_t number, std::uint64_t s
   EndpointOptions options;
   options.bind_ip = ip_;
   options.port = kPort;
-  options.node = node_;
+  options.signer = signer;
   options.boot = random_.id<BootId>();
   options.group = "sim";
   std::array<std::uint8_t, 32> scalar{};  // as SimNode's: the password
@@ -37,8 +38,8 @@ HostileMember::HostileMember(World& world, std::uint32_t number, std::uint64_t s
   auto opened = EnetEndpoint::open(options, *this, random_, *this);
   LS_ASSERT(opened.has_value());
   endpoint_ = std::move(*opened);
-  world_.network().attach(ip_,
-                          {[this] { wake(world_.now()); }, [](const Address&, const Bytes&) {}});
+  world_.network().attach(
+      ip_, {[this] { wake(world_.now()); }, [](const Address&, const Bytes&, std::uint32_t) {}});
   wake(world_.now());
 }
 
@@ -106,6 +107,10 @@ void HostileMember::answer_index_get(SimNode& follower, std::vector<NamedEntry> 
     update.buckets.push_back(bucket);
   update.entries = std::move(entries);
   send(follower, update);
+}
+
+void HostileMember::claim(SimNode& to) {
+  send(to, Claim{hello_.term, hello_.members}, Channel::kHandshake);
 }
 
 bool HostileMember::send(SimNode& to, const Message& message, Channel channel) {

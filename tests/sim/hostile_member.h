@@ -12,9 +12,10 @@
 //   mallory.send(victim, Push{...});            // or send_raw(victim, Channel::kMessages, bytes)
 //   CHECK(world.run_until([&] { return !mallory.connected(victim); }, 10s));  // it was dropped
 //
-// As a hub: hello().role = Role::kServer; hello().members = 9; then dial: whoever is hub of fewer
-// steps down (DESIGN, Self-assignment 5) and follows; followed_by() says so. It pings, so that its
-// silence is not what ends its reign, and answers nothing by itself but hello.
+// As a hub: hello().role = Role::kServer; hello().members = 9; hello().term = 3; then dial, and
+// claim(): whoever is hub of fewer steps down (DESIGN, Self-assignment 5) and follows;
+// followed_by() says so. It pings, so that its silence is not what ends its reign, and answers
+// nothing by itself but hello.
 //
 // Invariant: it does nothing that the network does not carry. Made after the World and destroyed
 // before it; driven by the World's event queue.
@@ -59,6 +60,8 @@ class HostileMember final : private SessionEvents, private Log {
   std::uint64_t times_dropped() const { return times_dropped_; }
 
   void say_hello(SimNode& to, bool answer);
+  // "I am the hub", which a hub of fewer takes at its word.
+  void claim(SimNode& to);
   // Asks a hub for what differs from nothing, after which it takes pushes.
   void join(SimNode& hub);
   // To a follower: an empty group, so that it is joined and takes updates.

@@ -142,7 +142,8 @@ EntryPtr HostileMessages::entry() {
     made.target = flip() ? std::string(kMaxPathBytes, 't') : "../../etc/passwd";
     made.content = content();
   } else if (made.is_tombstone()) {
-    made.confirmed = flip();
+    made.was = static_cast<EntryKind>(1 + random_.below(kinds));
+    made.run = number();
   }
   made.mode = made.is_symlink() ? 0777 : made.is_tombstone() ? 0 : (flip() ? 0777 : 0);
   made.version = VersionVector(parts());
@@ -185,26 +186,28 @@ void HostileMessages::fill(Hello& m) {
   m.full_replica = flip();
   m.has_data = flip();
   m.disk_log2 = static_cast<std::uint8_t>(random_.below(64));
-  m.term = u32();
-  m.sync_term = u32();
+  m.term = number();
+  m.sync_term = number();
   m.seq = number_below(kMaxSeq);
   m.members = u32();
   m.port = u16();
   m.hub = node();
-  m.hub_term = u32();
+  m.hub_term = number();
   m.in_sync = flip();
   m.full = flip();
   m.hub_live = flip();
   if (random_.chance(1, 4)) m.beacon_key = random_.id<BeaconKey>();
+  m.runs.resize(random_.chance(1, 8) ? kMaxRuns : static_cast<std::size_t>(random_.below(3)));
+  for (Run& run : m.runs) run = {number(), random_.id<StartId>(), random_.id<StartId>()};
 }
 
 void HostileMessages::fill(Claim& m) {
-  m.term = u32();
+  m.term = number();
   m.members = u32();
 }
 
 void HostileMessages::fill(Roster& m) {
-  m.term = u32();
+  m.term = number();
   m.number = u32();
   m.rows.resize(random_.chance(1, 16) ? kMaxRoster : static_cast<std::size_t>(random_.below(5)));
   for (RosterRow& row : m.rows) {
@@ -216,6 +219,25 @@ void HostileMessages::fill(Roster& m) {
 void HostileMessages::fill(Bye& m) {
   m.reason = flip() ? text(kMaxReasonBytes) : "clone";
   m.successor = node();
+}
+
+void HostileMessages::fill(Clone& m) { m.live = flip(); }
+
+void HostileMessages::fill(RunsKnown& m) {
+  m.words.resize(random_.chance(1, 8) ? kMaxRunsKnown : static_cast<std::size_t>(random_.below(4)));
+  for (std::uint64_t& word : m.words) word = number();
+}
+
+void HostileMessages::fill(RunWord& m) {
+  m.record.word = flip() ? RunDecision::kConfirmed : RunDecision::kRejected;
+  m.record.run = number();
+  m.record.number = number();
+  m.record.digest = content();
+  m.record.time.ns = signed_number();
+  m.record.key = random_.id<PublicKey>();
+  m.record.signature = random_.id<Signature>();
+  m.offset = number();
+  m.leaves.resize(random_.chance(1, 8) ? kMaxRunLeafBytes : 16 * random_.below(4));
 }
 
 void HostileMessages::fill(Ping& m) { m.seq = number_below(kMaxSeq); }
@@ -246,7 +268,7 @@ void HostileMessages::fill(IndexGet& m) {
 }
 
 void HostileMessages::fill(Update& m) {
-  m.term = u32();
+  m.term = number();
   m.seq = number_below(kMaxSeq);
   m.snapshot = random_.chance(1, 4);
   m.round = flip() ? aims_.round : u32();

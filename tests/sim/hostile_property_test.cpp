@@ -81,7 +81,7 @@ class Story {
     if (follows()) {
       mallory_->hello().role = Role::kServer;
       mallory_->hello().members = 50;
-      mallory_->hello().term = 5 + static_cast<std::uint32_t>(random_.below(1000));
+      mallory_->hello().term = 5 + random_.below(900);
     }
     for (int sent = 0; sent < kMessages; ++sent) {
       if (!come()) break;
@@ -162,6 +162,8 @@ class Story {
       const bool here = world_.run_until([&] { return mallory_->greeted(*victim_); }, 15s);
       if (!here) continue;
       if (follows()) {
+        world_.run_for(1s);
+        mallory_->claim(*victim_);
         world_.run_until([&] { return mallory_->followed_by(*victim_); }, 5s);
         mallory_->answer_index_get(*victim_);
       } else {
