@@ -23,6 +23,29 @@ bool asks_for_much(const Message& message) {
          std::holds_alternative<TrashGet>(message) || std::holds_alternative<RestoreTrash>(message);
 }
 
+// Size and MD5 belong to a content: what stands on a disk here was computed from its bytes, and an
+// entry that names the same content with others is made up. (It would be taken for here, and a
+// size that nobody has keeps others from their first sync.)
+bool is_made_up(const Index& index, const std::string& name, const EntryPtr& entry) {
+  if (!entry || !entry->is_file()) return false;
+  const std::optional<std::string> at = index.find_content(entry->content, name);
+  if (!at) return false;
+  const Entry& known = *index.find(*at)->local;
+  return known.size != entry->size || known.md5 != entry->md5;
+}
+
+bool has_made_up_entry(const Index& index, const Message& message) {
+  auto any = [&](const auto& items) {
+    return std::any_of(items.begin(), items.end(),
+                       [&](const auto& item) { return is_made_up(index, item.name, item.entry); });
+  };
+  if (const auto* push = std::get_if<Push>(&message)) return any(push->items);
+  if (const auto* update = std::get_if<Update>(&message)) return any(update->entries);
+  if (const auto* verdict = std::get_if<Verdict>(&message)) return any(verdict->items);
+  const auto* done = std::get_if<Done>(&message);
+  return done != nullptr && any(done->published);
+}
+
 }  // namespace
 
 // ---- up and down
@@ -288,6 +311,7 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
   const NodeId& node = peer.info.node;
   // It asks on and does not read what it is told: the memory is ours.
   if (asks_for_much(message) && outbox_->waiting_bytes(id) > kMaxAnswersWaiting) return false;
+  if (has_made_up_entry(replica_->index(), message)) return false;
   if (const auto* ping = std::get_if<Ping>(&message)) {
     if (ping->seq > 0) peer.synced_at = ping->seq - 1;
     return true;

@@ -32,6 +32,9 @@ class EditCounter {
     std::string shared;    // see shared()
   };
 
+  // Every count that was written down can be read, and can be one. Without them a count could be
+  // used twice, and the node needs another key (roles/identity).
+  static bool readable(const Stored& stored);
   // Begins a run.
   void start(const Stored& stored, RandomSource& random);
   // A new key: none of the runs so far were its own. Counts go on, and a run begins.

@@ -38,8 +38,8 @@ HostileMember::HostileMember(World& world, std::uint32_t number, std::uint64_t s
   auto opened = EnetEndpoint::open(options, *this, random_, *this);
   LS_ASSERT(opened.has_value());
   endpoint_ = std::move(*opened);
-  world_.network().attach(ip_,
-                          {[this] { wake(world_.now()); }, [](const Address&, const Bytes&, std::uint32_t) {}});
+  world_.network().attach(
+      ip_, {[this] { wake(world_.now()); }, [](const Address&, const Bytes&, std::uint32_t) {}});
   wake(world_.now());
 }
 

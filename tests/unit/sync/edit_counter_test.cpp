@@ -139,5 +139,26 @@ TEST_CASE("what was shared is remembered, and texts that are not ours count for 
   CHECK(broken.next() == 1);
 }
 
+TEST_CASE("counts that cannot be what a node wrote down are not counted on from") {
+  auto readable = [](const char* reserved, const char* last) {
+    return EditCounter::readable({reserved, last, "0", "", "", ""});
+  };
+  CHECK(readable("", ""));
+  CHECK(readable("1000000", "7"));
+  CHECK(readable("2305843009213693952", "7"));
+  for (const char* broken : {"2305843009213693953", "18446744073709551615", "18446744073709551616",
+                             "-1", "x", "7x", " 7"}) {
+    INFO(broken);
+    CHECK_FALSE(readable(broken, "7"));
+    CHECK_FALSE(readable("1000000", broken));
+  }
+  CHECK_FALSE(readable("6", "7"));
+  // Whatever is there, the next counts are counts.
+  Prng random(3);
+  EditCounter counter;
+  counter.start({"18446744073709551615", "18446744073709551615", "9", "", "", ""}, random);
+  CHECK(counter.next() < std::uint64_t{1} << 61);
+}
+
 }  // namespace
 }  // namespace lansync
