@@ -216,8 +216,12 @@ void Discovery::on_datagram(const Address& from, ByteView bytes, Instant now,
     return;
   }
   if (!ours) return on_other_version(from, *beacon, now);
+  const bool seeks = (beacon->flags & Beacon::kSeek) != 0;
   if (!boots_.counts(beacon->node, beacon->boot)) {
     ++counters_.replayed;
+    // A member that was killed and is back has a session here until that times out. It looks for
+    // us, and the answer costs little.
+    if (seeks) want_answer(now);
     return;
   }
   const NeighbourPath path{{from.ip, beacon->port}, interface, beacon->counter};
@@ -225,7 +229,7 @@ void Discovery::on_datagram(const Address& from, ByteView bytes, Instant now,
   if ((beacon->flags & Beacon::kGoodbye) != 0) return on_goodbye(from, *beacon);
   keep(path, *beacon, now);
   // Answering is bounded by itself, so a seeker for whom there was no room gets its answer too.
-  if ((beacon->flags & Beacon::kSeek) != 0) want_answer(now);
+  if (seeks) want_answer(now);
 }
 
 bool Discovery::is_replay(const Beacon& beacon, Instant now) {
@@ -279,16 +283,29 @@ void Discovery::on_other_version(const Address& from, const Beacon& beacon, Inst
 
 void Discovery::on_goodbye(const Address& from, const Beacon& beacon) {
   auto at = neighbours_.find(beacon.node);
-  // Whoever has a session says there when it ends.
-  if (at == neighbours_.end() || boots_.alive(beacon.node)) return;
-  const Neighbour& known = at->second;
+  if (at == neighbours_.end()) return;
+  Neighbour& known = at->second;
   // A goodbye of an older start comes late; one without a tag counts for no more than what it
   // takes away: an untagged hint from the same place.
   if (known.beacon.boot != beacon.boot) return;
   if (!beacon.tag_valid && (known.beacon.tag_valid || known.address.ip != from.ip)) return;
+  // Whoever has a session says there when it ends.
+  if (boots_.alive(beacon.node)) {
+    known.leaving = beacon.tag_valid;
+    return;
+  }
   if (!known.beacon.tag_valid) --candidates_;
   neighbours_.erase(at);
   event(DiscoveryEvent::Kind::kGoodbye, beacon.node, beacon.tag_valid);
+}
+
+void Discovery::session_down(const NodeId& node) {
+  boots_.session_down(node);
+  auto at = neighbours_.find(node);
+  if (at == neighbours_.end() || !at->second.leaving) return;
+  if (!at->second.beacon.tag_valid) --candidates_;
+  neighbours_.erase(at);
+  event(DiscoveryEvent::Kind::kGoodbye, node, true);
 }
 
 void Discovery::keep(const NeighbourPath& path, const Beacon& beacon, Instant now) {
@@ -329,6 +346,7 @@ void Discovery::keep(const NeighbourPath& path, const Beacon& beacon, Instant no
   }
   if (!copy) known.former_address = known.address;
   known.beacon = beacon;
+  known.leaving = false;
   note_path(known, path, !copy || path.address == known.former_address);
   known.last_heard = now;
   known.key_generation = key_generation_;

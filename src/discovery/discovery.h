@@ -51,6 +51,7 @@ struct Neighbour {
   Instant last_heard;
   std::uint64_t heard = 0;
   std::uint64_t key_generation = 0;  // which of our keys its tag verified under
+  bool leaving = false;              // said goodbye, and its session is still there
 };
 
 // What changed, in the order it did. Taken by roles after on_datagram and tick.
@@ -94,7 +95,7 @@ class Discovery {
   void set_key(const std::optional<BeaconKey>& key);
   // A session with that start of the node is up: while it lives, only its beacons count.
   void session_up(const NodeId& node, const BootId& boot) { boots_.session_up(node, boot); }
-  void session_down(const NodeId& node) { boots_.session_down(node); }
+  void session_down(const NodeId& node);
   // A new node id (DESIGN, Identity): forget what we said, start the announcements anew.
   void set_node(const NodeId& node, Instant now);
 

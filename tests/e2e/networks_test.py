@@ -176,9 +176,9 @@ def test_incoming_dropped_on_the_hub():
         b.start(*FAST)
         eventually(lambda: "a" in b.status()["reason"] and "--peer" in b.status()["reason"], 10,
                    lambda: f"a reason: {b.status()['reason']!r}")
+        # It has no key of the group, so a is a stranger to it: after 3 s its role is as if a were not there.
         for _ in range(20):
-            said = b.status()
-            check_equal((said["state"], said["role"]), ("seeking", "none"), "state and role of b")
+            check_equal(b.status()["state"], "seeking", "state of b")
             time.sleep(0.2)
         reason = b.status()["reason"]
         check("27801" in reason and "27800" in reason, f"the ports in {reason!r}")

@@ -45,6 +45,12 @@ def test_wrong_password():
         time.sleep(8)
         check_equal(sorted(c.snapshot()), ["of-stranger.txt"], "the stranger's folder")
         check(not nodes[0].exists("of-stranger.txt"), "a stranger's file came in")
+        said = c.status()
+        check_equal(said["state"], "seeking", f"state of c, whose reason is {said['reason']!r}")
+        check("password" in said["reason"] and "--password-file" in said["reason"], f"reason of c: {said['reason']!r}")
+        check(any(name in said["reason"] for name in ("a has", "b has", "a, b have", "b, a have")),
+              f"the names in {said['reason']!r}")
+        check(c.cli("wait", "--timeout", "1s").code != 0, "`wait` of c took that for success")
         hub = next(node for node in nodes if node.status()["role"] == "server")
         rows = hub.cli("peers", "--json").json
         refused = [row for row in rows if row["state"] == "refused"]

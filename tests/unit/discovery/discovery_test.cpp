@@ -290,10 +290,32 @@ TEST_CASE("while a session lives only its boot's beacons count, and no goodbye e
   f.hear(leaving, group_key());
   CHECK(f.events(DiscoveryEvent::Kind::kGoodbye) == 0);
   CHECK(f.discovery.find(node_id(2)) != nullptr);
+  // With the session it is gone; had it gone on, it would be there still.
   f.discovery.session_down(node_id(2));
-  leaving.counter = 3;
+  CHECK(f.events(DiscoveryEvent::Kind::kGoodbye) == 1);
+  CHECK(f.discovery.find(node_id(2)) == nullptr);
+  f.discovery.session_up(node_id(2), boot_id(9));
+  f.hear(other(2, 3, 9), group_key());
+  f.discovery.session_down(node_id(2));
+  CHECK(f.events(DiscoveryEvent::Kind::kGoodbye) == 0);
+  leaving.counter = 4;
   f.hear(leaving, group_key());
   CHECK(f.events(DiscoveryEvent::Kind::kGoodbye) == 1);
+}
+
+TEST_CASE("a member that was killed and is back is answered while its old session is not closed") {
+  Fixture f;
+  f.as_hub();
+  f.discovery.set_key(group_key());
+  f.discovery.start(f.now);
+  f.run_until(f.now + 3s);
+  f.discovery.session_up(node_id(2), boot_id(9));
+  const std::size_t before = f.air.sent.size();
+  Beacon back = other(2, 1, 10);
+  back.flags = Beacon::kSeek;
+  f.hear(back, group_key());
+  f.run_until(f.now + 100ms);
+  CHECK(f.air.sent.size() == before + 1);
 }
 
 TEST_CASE("without a session the eight starts proven before the last are old, others are hints") {
