@@ -560,11 +560,11 @@ TEST_CASE("foreign groups, garbage and other versions are told apart") {
   CHECK(f.discovery.counters().rejected == 1);
   for (std::uint32_t i = 0; i < 1000; ++i) {
     Beacon newer = other(3);
-    newer.version = 2;
+    newer.version = kProtocolVersion + 1;
     f.hear(newer, std::nullopt, 0x0A000000 + i);
   }
   CHECK(f.discovery.other_versions().size() == Discovery::kMaxOtherVersions);
-  CHECK(f.discovery.other_versions().begin()->second.version == 2);
+  CHECK(f.discovery.other_versions().begin()->second.version == kProtocolVersion + 1);
   CHECK(f.discovery.neighbours().empty());
   f.run_until(f.now + 10min);
   CHECK(f.discovery.other_versions().empty());
