@@ -118,8 +118,9 @@ StartedCommand confirm(NodeControl& node, const Json& args, const ControlReply& 
     reply(error_answer(usage ? kExitUsage : kExitFailed, choice.error().detail));
     return {};
   }
-  return {node.confirm(choice->kind, choice->run, [reply](auto result) { reply(answer_of(result)); }),
-          false};
+  return {
+      node.confirm(choice->kind, choice->run, [reply](auto result) { reply(answer_of(result)); }),
+      false};
 }
 
 StartedCommand reject(NodeControl& node, const Json& args, const ControlReply& reply) {

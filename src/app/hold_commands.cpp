@@ -120,12 +120,14 @@ std::string render_reject(const RejectReport& report) {
   std::vector<std::string> of[3];
   for (const RejectRow& row : report.rows) of[static_cast<int>(row.outcome)].push_back(row.name);
   const auto& [back, left, missing] = of;
-  std::string text = str(back.size(), back.size() == 1 ? " file is back\n" : " files and directories are back\n");
+  std::string text =
+      str(back.size(), back.size() == 1 ? " file is back\n" : " files and directories are back\n");
   if (!left.empty())
     text += str(left.size(), " live again and were left alone: ", listed(left), '\n');
   if (!missing.empty())
-    text += str(missing.size(), " are on no node that is connected, and come when one that has them "
-                                "does: ",
+    text += str(missing.size(),
+                " are on no node that is connected, and come when one that has them "
+                "does: ",
                 listed(missing), '\n');
   return text;
 }
@@ -135,7 +137,8 @@ int run_confirm(const CommandLine& command, const CommandStreams& streams) {
   if (streams.ask && !command.yes && !command.json) {
     ControlAnswer answer = ask_node(command.dir, "holds", Json::object(), kAnswerTimeout);
     if (answer.exit_code != kExitDone) return fail(streams, answer.exit_code, answer.error);
-    auto choice = choose_hold(from_json_text<std::vector<HoldReport>>(answer.result), command.words);
+    auto choice =
+        choose_hold(from_json_text<std::vector<HoldReport>>(answer.result), command.words);
     if (!choice) {
       const bool usage = choice.error().code == ErrorCode::kRefused;
       return fail(streams, usage ? kExitUsage : kExitFailed, choice.error().detail);

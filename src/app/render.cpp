@@ -74,8 +74,8 @@ void append_attention(const StatusReport& report, Rows& rows) {
   for (const HoldReport& hold : report.held) {
     std::string line = hold_line(hold);
     if (hold.kind == HoldKind::kDeletes)
-      line += str(": `lansync confirm ", printable(hold.run, 32), "` lets them go, `lansync reject ",
-                  printable(hold.run, 32), "` undoes them");
+      line += str(": `lansync confirm ", printable(hold.run, 32),
+                  "` lets them go, `lansync reject ", printable(hold.run, 32), "` undoes them");
     rows.push_back({"held", line});
   }
   if (report.conflicts != 0)

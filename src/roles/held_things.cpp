@@ -96,7 +96,8 @@ Result<std::set<RunId>> HeldThings::find_runs(const std::string& text) const {
 // ---- confirm
 // ----------------------------------------------------------------------------------------
 
-void HeldThings::confirm_deletes(Token token, const std::string& text, Callback<ActionReport> done) {
+void HeldThings::confirm_deletes(Token token, const std::string& text,
+                                 Callback<ActionReport> done) {
   if (!replica_.scanned()) {
     early_[token] = [this, token, text, done](Instant) { confirm_deletes(token, text, done); };
     return;
@@ -142,7 +143,7 @@ bool HeldThings::lives(const std::string& path) const {
 }
 
 void HeldThings::reject(Token token, const std::string& text, Instant now,
-                   Callback<RejectReport> done) {
+                        Callback<RejectReport> done) {
   // A node that was killed in the middle of it knows a part of the run until it has looked.
   if (!replica_.scanned()) {
     early_[token] = [this, token, text, done](Instant later) { reject(token, text, later, done); };
@@ -200,7 +201,8 @@ void HeldThings::tick(Instant now) {
       ++at;
       continue;
     }
-    std::string message = deletes_text(confirm.number) + (confirm.number == 1 ? " goes out" : " go out");
+    std::string message =
+        deletes_text(confirm.number) + (confirm.number == 1 ? " goes out" : " go out");
     if (confirm.later > 0)
       message += str("; ", deletes_text(confirm.later),
                      " that came after you looked stay held: `lansync status` shows them");
@@ -229,8 +231,6 @@ void HeldThings::tick(Instant now) {
   for (Reject& reject : ended) finish(std::move(reject));
 }
 
-Instant HeldThings::deadline() const {
-  return rejects_.empty() ? kNever : clock_.now() + kLook;
-}
+Instant HeldThings::deadline() const { return rejects_.empty() ? kNever : clock_.now() + kLook; }
 
 }  // namespace lansync

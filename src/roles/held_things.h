@@ -1,8 +1,8 @@
 // What waits for a person's word on this node, and that word: `confirm` and `reject` (CONTRACT).
 //
-// Invariant: a confirmation lets go what `status` had shown before it, no more; who has seen nothing
-// yet lets go all. Driven by roles/node on the control thread; the answer to a person comes when
-// the word is durable, and of a reject when the files are back or nobody brings them.
+// Invariant: a confirmation lets go what `status` had shown before it, no more; who has seen
+// nothing yet lets go all. Driven by roles/node on the control thread; the answer to a person comes
+// when the word is durable, and of a reject when the files are back or nobody brings them.
 #pragma once
 
 #include <cstdint>

@@ -70,8 +70,8 @@ std::string Node::held_reason(const std::vector<HoldReport>& held) const {
     runs += str(runs.empty() ? "" : ", ", one.says, " (run ", one.run, ')');
   }
   if (deletes == 0) return reason;
-  return str(reason, reason.empty() ? "" : "; ", deletes, deletes == 1 ? " delete is" : " deletes are",
-             " held: ", runs,
+  return str(reason, reason.empty() ? "" : "; ", deletes,
+             deletes == 1 ? " delete is" : " deletes are", " held: ", runs,
              ": `lansync confirm deletes` lets them go, `lansync reject` brings the files back");
 }
 

@@ -194,8 +194,9 @@ bool RunDecisions::on_word(SessionId session, const RunWord& message) {
     if (!verify_signature(record.key, signed_part(record), record.signature)) return false;
     coming_.erase(session);
     if (!taken(session, record)) {
-      log_.warn(str("a word on a run of deletes is signed by a node that was never met here: it "
-                    "counts for nothing"));
+      log_.warn(
+          str("a word on a run of deletes is signed by a node that was never met here: it "
+              "counts for nothing"));
       return true;
     }
     if (record.word == RunDecision::kRejected) {
@@ -236,7 +237,8 @@ void RunDecisions::forget(WordId id) {
     return;
   }
   const bool again = std::any_of(words_.begin(), words_.end(), [&](const auto& item) {
-    return item.second.record.word == RunDecision::kRejected && item.second.record.run == record.run;
+    return item.second.record.word == RunDecision::kRejected &&
+           item.second.record.run == record.run;
   });
   if (!again) {
     rejected_.erase(record.run);

@@ -268,12 +268,13 @@ void Undo::restore_at(const NodeId& node, const std::vector<std::string>& names,
 }
 
 void Undo::find_of_run(RunId run, Found done) {
-  gather({}, run, 0, [this, run, done = std::move(done)](std::vector<FoundTrash> rows,
-                                                         const std::string& error) {
-    std::vector<FoundTrash> own = own_rows_of_run(run);
-    rows.insert(rows.begin(), own.begin(), own.end());
-    done(std::move(rows), error);
-  });
+  gather(
+      {}, run, 0,
+      [this, run, done = std::move(done)](std::vector<FoundTrash> rows, const std::string& error) {
+        std::vector<FoundTrash> own = own_rows_of_run(run);
+        rows.insert(rows.begin(), own.begin(), own.end());
+        done(std::move(rows), error);
+      });
 }
 
 void Undo::bring_back_missing(const std::vector<FoundTrash>& rows, std::function<void()> done) {
@@ -320,8 +321,7 @@ void Undo::on_restore(SessionId session, const RestoreTrash& message) {
     answer(session, token, rows, error);
   };
   if (gatherings_.size() >= kMaxAsked) return reply({}, "busy, try again");
-  if (message.node == links_.self())
-    return restore_own(message.names, message.missing_only, reply);
+  if (message.node == links_.self()) return restore_own(message.names, message.missing_only, reply);
   SessionId owner = links_.acts_as_hub() ? links_.session_with(message.node) : 0;
   if (owner == 0 || owner == session) return reply({}, "the node whose trash has it is not here");
   ask_restore(owner, message.node, message.names, message.missing_only, reply);

@@ -171,8 +171,8 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
     (void)current_run(heard);
     run = std::prev(runs_.end());
   }
-  const bool renamed =
-      what.directory ? take_new_directory(path) : !what.content.is_zero() && take_appeared(what.content);
+  const bool renamed = what.directory ? take_new_directory(path)
+                                      : !what.content.is_zero() && take_appeared(what.content);
   if (renamed) {
     note_above(*run, path);
     return true;

@@ -122,11 +122,11 @@ class DeleteGuard {
     std::uint64_t files_at_start = 0;
     WallTime since;
     Instant began{};
-    std::uint64_t count = 0;          // of those that count
-    std::uint64_t unpushed = 0;       // of all
+    std::uint64_t count = 0;     // of those that count
+    std::uint64_t unpushed = 0;  // of all
     std::uint64_t unpushed_files = 0;
-    std::uint64_t untracked = 0;      // beyond kMaxTracked
-    bool pinned = false;              // over whatever its number is
+    std::uint64_t untracked = 0;  // beyond kMaxTracked
+    bool pinned = false;          // over whatever its number is
     std::vector<Node*> members;
     std::map<RunId, std::uint64_t> unpushed_of;  // by label
     std::set<std::string> excused_above;         // directories above what was excused
@@ -138,7 +138,7 @@ class DeleteGuard {
     std::size_t slot = 0;  // in run->members
     RunId label = 0;
     std::uint64_t mark = 0;
-    ContentId content;      // zero: nothing excuses it by content
+    ContentId content;  // zero: nothing excuses it by content
     bool directory = false;
     bool counts = true;
     bool pushed = false;

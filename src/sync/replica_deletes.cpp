@@ -228,8 +228,7 @@ bool Replica::may_be_renamed_to(const Operation& operation) const {
     case OperationKind::kFetch:
       // Once a path: one that waits for its content is planned again and again.
       if (waits_for_.contains(operation.path) || ready_.contains(entry.content)) return false;
-      return index_.find_content(entry.content, operation.path) ||
-             index_.find_trash(entry.content);
+      return index_.find_content(entry.content, operation.path) || index_.find_trash(entry.content);
     case OperationKind::kMakeSymlink:
       return index_.has_link(entry.content);
     case OperationKind::kMakeDirectory:
@@ -253,8 +252,8 @@ void Replica::judge_deletes(const std::vector<Operation>& operations, Instant no
     const PathRecord* record = index_.find(path);
     if (!record || !record->live()) continue;
     if (!incoming_counted_.try_emplace(path, now).second) continue;
-    incoming_guard_.on_delete({path, *record->local, run_label(gone), index_.totals().files, true,
-                               now, clock_.wall()});
+    incoming_guard_.on_delete(
+        {path, *record->local, run_label(gone), index_.totals().files, true, now, clock_.wall()});
   }
 }
 
@@ -424,7 +423,8 @@ std::vector<std::pair<std::string, EntryPtr>> Replica::gone_in(const std::set<Ru
   std::vector<std::pair<std::string, EntryPtr>> out;
   for (const auto& [path, record] : index_.paths()) {
     const EntryPtr& entry = record.remote ? record.remote : record.local;
-    if (is_gone(entry) && entry->run != 0 && runs.contains(entry->run)) out.emplace_back(path, entry);
+    if (is_gone(entry) && entry->run != 0 && runs.contains(entry->run))
+      out.emplace_back(path, entry);
   }
   return out;
 }

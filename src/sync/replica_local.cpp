@@ -460,9 +460,8 @@ void Replica::on_present(const Observation& seen, Instant now) {
       if (!bury(seen.path)) return;
     }
   }
-  apply_change(was_directory && entry.is_directory()
-                   ? guard_.on_restored(seen.path)
-                   : guard_.on_present(seen.path, entry, now));
+  apply_change(was_directory && entry.is_directory() ? guard_.on_restored(seen.path)
+                                                     : guard_.on_present(seen.path, entry, now));
   if (!importing_) activity_.note(Activity::Kind::kChangedHere, seen.path, "", now);
   make_version(seen.path, std::move(entry), stat);
 }

@@ -246,8 +246,8 @@ Message read_runs(Fields& in, Fault& fault) {
   return m;
 }
 
-constexpr NameTable<10> kRunNames = {"type", "word",      "run",    "number", "digest", "time",
-                                     "key",  "signature", "offset", "leaves"};
+constexpr NameTable<10> kRunNames = {"type", "word", "run",       "number", "digest",
+                                     "time", "key",  "signature", "offset", "leaves"};
 
 Message read_run(Fields& in, Fault& fault) {
   RunWord m;

@@ -181,9 +181,8 @@ TEST_CASE("a rename beside a held run goes through, and stays when the run is un
   REQUIRE(group.until([&] { return held(a) == 100; }));
   a.rename("k2", "renamed");
   a.rename("k", "moved");
-  REQUIRE(group.until([&] {
-    return b.has("renamed") && !b.has("k2") && b.has("moved/two") && !b.has("k");
-  }));
+  REQUIRE(group.until(
+      [&] { return b.has("renamed") && !b.has("k2") && b.has("moved/two") && !b.has("k"); }));
   CHECK(held(a) == 100);
   CHECK(reject(group, a).missing == 0);
   group.settle();

@@ -61,10 +61,9 @@ TEST_CASE("every document reads back as it was written") {
   node.trash({}, [&](auto rows) { check(*rows); });
   check(node.plan());
   check(ActionReport{"done", 3});
-  check(RejectReport{{"11112222"},
-                     {{"a", RejectOutcome::kBack},
-                      {"b", RejectOutcome::kLeft},
-                      {"c", RejectOutcome::kMissing}}});
+  check(RejectReport{
+      {"11112222"},
+      {{"a", RejectOutcome::kBack}, {"b", RejectOutcome::kLeft}, {"c", RejectOutcome::kMissing}}});
   for (int kind = 0; kind <= static_cast<int>(HoldKind::kName); ++kind) {
     HoldReport hold;
     hold.kind = static_cast<HoldKind>(kind);

@@ -299,8 +299,7 @@ TEST_CASE("words go to those who do not know them, once, and outlast a restart")
   }
   // Somebody who knows one of the two.
   const std::uint64_t known = [&] {
-    const Signature& s =
-        std::get<RunWord>(rig.wire.sent[kMember][1]).record.signature;
+    const Signature& s = std::get<RunWord>(rig.wire.sent[kMember][1]).record.signature;
     std::uint64_t id = 0;
     for (int i = 0; i < 8; ++i) id = id << 8 | s.bytes[static_cast<std::size_t>(i)];
     return id;

@@ -56,7 +56,7 @@ struct Decoded {
 
 // `skip`: that frame was lost; `twice`: every frame was captured twice.
 Decoded decode(const std::vector<Stored>& all, bool with_keys, std::size_t skip = SIZE_MAX,
-           bool twice = false) {
+               bool twice = false) {
   Keylog keylog;
   if (with_keys) keylog.add(keylog_text());
   Decoder decoder(keylog);

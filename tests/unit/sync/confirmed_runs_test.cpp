@@ -7,9 +7,7 @@
 namespace lansync {
 namespace {
 
-VersionVector vector_of(ShortId id, std::uint64_t count) {
-  return VersionVector({{id, count}});
-}
+VersionVector vector_of(ShortId id, std::uint64_t count) { return VersionVector({{id, count}}); }
 
 std::vector<DeleteLeaf> leaves_of(const std::vector<std::string>& paths, std::uint64_t count) {
   std::vector<DeleteLeaf> leaves;

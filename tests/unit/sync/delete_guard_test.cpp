@@ -18,7 +18,6 @@ Entry file(int number) {
 }
 std::string path(int number) { return "d/" + std::to_string(number); }
 
-
 RunId next_run = 0;
 struct Guard : DeleteGuard {
   explicit Guard(const std::string& limit, Side side = Side::kOwn)

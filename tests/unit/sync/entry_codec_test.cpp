@@ -24,8 +24,8 @@ Entry sample() {
 }
 
 bool same(const Entry& a, const Entry& b) {
-  return a.kind == b.kind && a.mode == b.mode && a.was == b.was && a.run == b.run && a.size == b.size &&
-         a.mtime_ns == b.mtime_ns && a.content == b.content && a.md5 == b.md5 &&
+  return a.kind == b.kind && a.mode == b.mode && a.was == b.was && a.run == b.run &&
+         a.size == b.size && a.mtime_ns == b.mtime_ns && a.content == b.content && a.md5 == b.md5 &&
          a.target == b.target && a.version == b.version && a.author == b.author &&
          a.author_name == b.author_name && a.edited == b.edited;
 }
