@@ -1,6 +1,11 @@
 """Indexes that are lost, copied or old: the node takes a new id, says so, and no edit is lost."""
+import contextlib
 import os
 import shutil
+import socket
+import struct
+import subprocess
+import threading
 import time
 
 import tree
@@ -224,6 +229,263 @@ def test_two_nodes_of_one_machine():
             check(f"{other} (" in node.log() and "become one" in node.log(), f"the log of {node.name}: {node.log()}")
             reason = node.status()["reason"]
             check("become one" in reason and other in reason, f"the reason of {node.name}: {reason!r}")
+
+
+def processor_seconds(node):
+    with open(f"/proc/{node.process.pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_kb(node):
+    with open(f"/proc/{node.process.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+
+def own_id_beacon(heard, boot, counter):
+    """A beacon as its hearer's own node would send it from another start, without a tag."""
+    return heard[:30] + boot + struct.pack("!Q", counter) + heard[46:-16] + bytes(16)
+
+
+class Impostor(threading.Thread):
+    """A stranger on the LAN: hears beacons, and sends their senders' own ids back to them."""
+
+    def __init__(self, net, answers, rate=0):
+        super().__init__(daemon=True)
+        self.socket = net.socket("mallory", socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        self.socket.bind(("", 27800))
+        self.socket.settimeout(0.002 if rate else 0.1)
+        self.answers, self.rate = answers, rate
+        self.over = False
+        self.heard = {}
+        self.sent = 0
+
+    def run(self):
+        started = time.monotonic()
+        while not self.over:
+            try:
+                beacon, sender = self.socket.recvfrom(2048)
+            except OSError:
+                beacon = None
+            if beacon and beacon[:4] == b"LSYN":
+                self.heard[sender] = beacon
+                for _ in range(self.answers):
+                    self.say(sender)
+            while self.rate and self.heard and self.sent < self.rate * (time.monotonic() - started):
+                for address in self.heard:
+                    self.say(address)
+
+    def say(self, address):
+        # A clone that goes on: one boot id, a counter that rises.
+        self.sent += 1
+        try:
+            self.socket.sendto(own_id_beacon(self.heard[address], b"impostor", 1000 + self.sent), address)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        self.join()
+        self.socket.close()
+        return False
+
+
+def under_attack(net, nodes, attack, seconds, word):
+    """Runs it for a while: ids stay, edits both ways are quick, time and memory are bounded. Says what was seen."""
+    ids = [node_id(node) for node in nodes]
+    time_before = [processor_seconds(node) for node in nodes]
+    memory_before = [resident_kb(node) for node in nodes]
+    slowest = 0
+    with attack:
+        end = time.monotonic() + seconds
+        turn = 0
+        while time.monotonic() < end:
+            source, target = (nodes, nodes[::-1])[turn % 2]
+            name = f"{word}-{turn}.txt"
+            source.write(name, name)
+            started = time.monotonic()
+            eventually(lambda: target.read(name) == name.encode(), 10, f"{name} on {target.name}")
+            slowest = max(slowest, time.monotonic() - started)
+            turn += 1
+            time.sleep(0.2)
+    new = sum(node.log().count("has a new id") for node in nodes)
+    share = max(processor_seconds(node) - before for node, before in zip(nodes, time_before)) / seconds
+    grown = max(resident_kb(node) - before for node, before in zip(nodes, memory_before))
+    print(f"    {word}: {attack.sent / seconds:.0f} datagrams a second, {new} new ids, slowest of {turn} edits "
+          f"{slowest:.2f} s, {100 * share:.0f} % of a core, {grown:+} kB")
+    check(attack.sent > 0, "the attack did not run")
+    check_equal(new, 0, "new ids")
+    check_equal([node_id(node) for node in nodes], ids, "ids")
+    check(slowest <= 2, f"the slowest edit took {slowest:.2f} s")
+    check(share < 0.5, f"{100 * share:.0f} % of a core")
+    check(grown < 16_000, f"{grown} kB more memory")
+    for node in nodes:
+        check_equal(node.status()["state"], "in-sync", f"state of {node.name}")
+
+
+def closed_group(net):
+    nodes = [net.node("a"), net.node("b")]
+    for node in nodes:
+        node.start(*FAST, password="correct horse battery")
+    settled(nodes)
+    return nodes
+
+
+def test_own_id_answered():
+    """A stranger who answers each beacon with the sender's own id makes no node take a new one."""
+    with Lan() as net:
+        nodes = closed_group(net)
+        under_attack(net, nodes, Impostor(net, answers=1), 12, "answered")
+
+
+def test_own_id_answered_twice():
+    """Nor two answers of 94 bytes to each beacon: no new id, edits in 2 s, and a restart works."""
+    with Lan() as net:
+        nodes = closed_group(net)
+        under_attack(net, nodes, Impostor(net, answers=2), 12, "twice")
+        ids = [node_id(node) for node in nodes]
+        for node in nodes:
+            node.stop()
+            node.start()
+        settled(nodes)
+        check_equal([node_id(node) for node in nodes], ids, "ids after a restart")
+
+
+def test_own_id_flood():
+    """1,200 beacons a second with their own ids: two members sync within 2 s."""
+    with Lan() as net:
+        nodes = closed_group(net)
+        under_attack(net, nodes, Impostor(net, answers=0, rate=1200), 15, "flood")
+
+
+def test_quick_restarts():
+    """A node that is killed and started again, again and again in the midst of edits, keeps its id."""
+    with Lan() as net:
+        nodes = group(net, "abc")
+        client = next(node for node in nodes if node.status()["role"] == "client")
+        first = node_id(client)
+        for turn in range(8):
+            client.write(f"k{turn}.txt", f"before kill {turn}")
+            time.sleep(0.15 + 0.05 * turn)  # about when it is pushed
+            client.kill()
+            client.start()
+            check_equal(node_id(client), first, f"id after kill {turn}")
+        found = settled(nodes)
+        check_equal(node_id(client), first, "id in the end")
+        check_equal(len(found), 8, f"files {sorted(found)}")
+        check("has a new id" not in client.log(), f"it took a new id: {client.log()}")
+
+
+def test_one_new_key_an_hour():
+    """A folder that moves to another machine twice within the hour stays out the second time, and says why."""
+    with Lan() as net:
+        a, b = nodes = group(net)
+        a.write("f.txt", "f")
+        settled(nodes)
+        client = next(node for node in nodes if node.status()["role"] == "client")
+        other = next(node for node in nodes if node is not client)
+        ids = {node_id(client)}
+        for turn in range(2):
+            client.stop()
+            # Another directory with the same contents: as after a restore.
+            moved = client.at(".lansync-moved")
+            shutil.copytree(client.at(".lansync"), moved)
+            shutil.rmtree(client.at(".lansync"))
+            os.rename(moved, client.at(".lansync"))
+            client.start()
+            if turn == 0:
+                settled(nodes)
+                check(node_id(client) not in ids, "no new id")
+                ids.add(node_id(client))
+        check_equal(client.status()["state"], "error", "state")
+        reason = client.status()["reason"]
+        check("new key" in reason and "by itself" in reason, f"reason: {reason!r}")
+        check(node_id(client) in ids, "a second new id within the hour")
+        other.write("later.txt", "later")
+        time.sleep(2)
+        check(not client.exists("later.txt"), "it is in the group all the same")
+
+
+@contextlib.contextmanager
+def a_file_system(net, kind):
+    """A place on such a file system and what mounts it anew; None where this machine cannot."""
+    base = os.path.join(net.root, kind)
+    place = os.path.join(base, "mnt")
+    os.makedirs(place)
+    image = os.path.join(base, "image")
+    lower = os.path.join(base, "lower")
+    ways = {"ext4": ["mount", "-o", "loop", image, place], "exfat": ["mount.exfat-fuse", image, place],
+            "tmpfs": ["mount", "--bind", lower, place],
+            "overlay": ["mount", "-t", "overlay", "overlay", "-o",
+                        f"lowerdir={lower}/low,upperdir={lower}/up,workdir={lower}/work", place]}
+
+    def mount():
+        return subprocess.run(ways[kind], capture_output=True).returncode == 0
+
+    def unmount():
+        subprocess.run(["umount", place], check=True)
+
+    try:
+        if kind in ("ext4", "exfat"):
+            with open(image, "wb") as file:
+                file.truncate(64 << 20)
+            if not shutil.which(f"mkfs.{kind}"):
+                yield None
+                return
+            subprocess.run([f"mkfs.{kind}", image], check=True, capture_output=True)
+        else:
+            os.makedirs(lower)
+            if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", lower]).returncode != 0:
+                yield None
+                return
+            for name in ("low", "up", "work"):
+                os.makedirs(f"{lower}/{name}")
+        yield (place, mount, unmount) if mount() else None
+    finally:
+        for path in (place, lower):
+            subprocess.run(["umount", "-l", path], capture_output=True)
+
+
+def test_same_id_after_remount():
+    """Unmounted and mounted again, a folder on ext4, exFAT, tmpfs or overlay keeps its id."""
+    with Lan() as net:
+        for kind in ("ext4", "exfat", "tmpfs", "overlay"):
+            with a_file_system(net, kind) as found:
+                if not found:
+                    print(f"    {kind}: not tried, this machine cannot mount it")
+                    continue
+                place, mount, unmount = found
+                node = net.node(kind, os.path.join(place, "folder"))
+                # exFAT has no sockets: the control socket goes there.
+                runtime = os.path.join(net.root, kind, "run")
+                os.makedirs(runtime, mode=0o700)
+                plain = node.environment
+                node.environment = lambda **more: plain(**{"XDG_RUNTIME_DIR": runtime, **more})
+                node.start(*FAST)
+                node.write("f.txt", "f")
+                node.wait(peers=0)
+                first = node_id(node)
+                for turn in range(3):
+                    node.stop()
+                    unmount()
+                    # Something else takes the device number meanwhile.
+                    other = os.path.join(net.root, f"{kind}-other-{turn}")
+                    os.makedirs(other)
+                    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", other], check=True)
+                    try:
+                        check(mount(), f"{kind} does not mount again")
+                        node.start()
+                        check_equal(node_id(node), first, f"id on {kind} after mount {turn}")
+                        node.wait(peers=0)
+                    finally:
+                        subprocess.run(["umount", "-l", other], check=True)
+                node.stop()
+                check("new id" not in node.log(), f"the log of {kind}: {node.log()}")
 
 
 if __name__ == "__main__":

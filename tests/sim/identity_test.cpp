@@ -193,6 +193,96 @@ TEST_CASE("a cloned disk that worked alone, run after run, loses no edit of its 
   }
 }
 
+TEST_CASE("a node that is killed in the midst of its edits, again and again, keeps its key") {
+  for (std::uint64_t seed = 240; seed < 246; ++seed) {
+    INFO("seed " << seed);
+    World world(seed);
+    for (const char* name : {"a", "b", "c"}) world.add(name);
+    world.start_all();
+    require_converged(world);
+    // The hub once, a client else.
+    SimNode& victim = world.node(seed == 240 ? "a" : "b");
+    const NodeId key = victim.node().replica().node();
+    Prng random(seed);
+    for (int turn = 0; turn < 12; ++turn) {
+      const std::string name = "k" + std::to_string(turn);
+      victim.write(name, name);
+      // Settle time is 500 ms: about when the version is made, pushed, committed.
+      world.run_for(Duration(300'000 + random.below(400'000)));
+      victim.kill();
+      world.run_for(Duration(random.below(1'500'000)));
+      victim.start();
+      REQUIRE(victim.node().replica().node() == key);
+    }
+    require_converged(world);
+    CHECK(victim.node().replica().node() == key);
+    for (int turn = 0; turn < 12; ++turn) CHECK(world.node("c").has("k" + std::to_string(turn)));
+  }
+}
+
+TEST_CASE(
+    "a clone that comes while its original is at work is told, and the original keeps its key") {
+  World world(250);
+  for (const char* name : {"a", "b", "c"}) world.add(name);
+  world.node("c").options().role = ManualRole::kServer;
+  world.node("c").start();
+  SimNode& a = world.node("a");
+  a.write("f", "v1");
+  a.start();
+  REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+  const NodeId key = a.node().replica().node();
+  SimNode& b = clone(world, "b", a);
+  b.write("f", "by the clone");
+  b.start();
+  require_converged(world);
+  CHECK(a.node().replica().node() == key);
+  CHECK(b.node().replica().node() != key);
+  CHECK(a.text("f") == "by the clone");
+}
+
+TEST_CASE(
+    "a node that is set back twice within the hour stays out, says why, and goes on by itself") {
+  World world(251);
+  world.add("a");
+  world.add("b");
+  world.node("b").options().role = ManualRole::kServer;
+  SimNode& a = world.node("a");
+  a.write("f", "v1");
+  world.start_all();
+  require_converged(world);
+  NodeId key = a.node().replica().node();
+  for (int turn = 0; turn < 2; ++turn) {
+    stop_and_wait(world, a);
+    const SimNode::Backup backup = a.backup();
+    // A run that the backup does not know.
+    a.start();
+    require_converged(world);
+    stop_and_wait(world, a);
+    a.restore(backup);
+    a.write("g" + std::to_string(turn), "after it was set back");
+    a.start();
+    if (turn > 0) break;
+    require_converged(world);
+    CHECK(a.node().replica().node() != key);
+    key = a.node().replica().node();
+  }
+  world.run_for(30s);
+  CHECK(a.node().replica().node() == key);
+  const StatusReport status = a.node().status();
+  CHECK(status.state == NodeState::kError);
+  CHECK(status.reason.find("new key") != std::string::npos);
+  CHECK_FALSE(world.node("b").has("g1"));
+  // A restart does not shorten it.
+  stop_and_wait(world, a);
+  a.start();
+  world.run_for(50min);
+  CHECK_FALSE(world.node("b").has("g1"));
+  world.run_for(10min);
+  require_converged(world);
+  CHECK(a.node().replica().node() != key);
+  CHECK(world.node("b").text("g1") == "after it was set back");
+}
+
 TEST_CASE("nodes of two protocol versions name each other, and say that they do not sync") {
   World world(230);
   for (const char* name : {"old", "new", "other"}) world.add(name);
