@@ -30,6 +30,8 @@ class Hub {
   // Begins a reign: what this disk holds is the group's tree.
   void start(std::uint64_t term, std::uint64_t seq, Instant now);
   void stop();
+  // The reign goes on with what this disk holds now: its own edits have other names.
+  void restart(Instant now) { start(term_, seq_, now); }
   void set_term(std::uint64_t term) { term_ = term; }
   bool acting() const { return acting_; }
   std::uint64_t seq() const { return seq_; }

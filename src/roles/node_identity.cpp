@@ -144,6 +144,9 @@ void Node::end_sessions() {
 void Node::take_new_identity(const std::string& reason, Instant now) {
   end_sessions();
   change_key(reason, now);
+  // The group's tree at a hub is its own: with the old names in it, equal bytes would merge
+  // vectors, and the new names would claim to know what was made under the old key elsewhere.
+  if (hub_->acting()) hub_->restart(now);
   update_self(now);
 }
 

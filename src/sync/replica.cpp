@@ -106,7 +106,11 @@ void Replica::change_identity(const NodeId& node) {
     if (!version) continue;
     entry.version = std::move(*version);
     entry.author = short_id(node);
-    index_.set_local(path, std::make_shared<const Entry>(std::move(entry)), record.stat);
+    const auto renamed = std::make_shared<const Entry>(std::move(entry));
+    // A node that was its own hub agreed with itself, under the old name.
+    const bool agreed = record.synced && record.synced->version == record.local->version;
+    index_.set_local(path, renamed, record.stat);
+    if (agreed) index_.set_synced(path, renamed);
     plan_.insert(path);
   }
   store_runs();
