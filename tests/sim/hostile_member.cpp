@@ -144,7 +144,11 @@ void HostileMember::on_session_up(const SessionInfo& session) {
   line = Line{};
   line.id = session.id;
   for (SimNode* one : world_.nodes()) {
-    if (one->ip() == session.address.ip) say_hello(*one, !session.outgoing);
+    if (one->ip() != session.address.ip) continue;
+    // The first one of a session states the runs: of this key there is one.
+    hello_.runs = {Run{1, random_.id<StartId>(), {}}};
+    say_hello(*one, !session.outgoing);
+    hello_.runs.clear();
   }
 }
 

@@ -308,7 +308,8 @@ SimIndexStore::Contents broken(Prng& random, SimIndexStore::Contents contents) {
     contents.trash[row.name] = row;
   }
   for (auto& [key, value] : contents.meta) {
-    if (random.chance(1, 3)) continue;
+    // What a person said of networks, and to pause, would be obeyed.
+    if (key == "networks" || key == "paused" || random.chance(1, 3)) continue;
     value = random.chance(1, 2)
                 ? broken(random, value)
                 : kMetaValues[static_cast<std::size_t>(random.below(std::size(kMetaValues)))];

@@ -241,7 +241,7 @@ TEST_CASE("a vector that is too long drops its sender, and the longest one costs
       // The group's version is the one that was edited here: nobody has its bytes any more.
       story.go_on(taken);
       if (!taken) CHECK(story.world.node("b").text("f") == "edited after it");
-      CHECK(story.victim.in_sync());
+      CHECK(story.world.run_until([&] { return story.victim.in_sync(); }, 60s));
       // A name of its own, as the problem says, and nothing is in the way.
       story.victim.rename("f", "f of my own");
       CHECK(story.world.run_until(
