@@ -79,6 +79,7 @@ void months(Stage& stage) {
   for (SimNode* node : stage.world.running()) node->stop();
   const Duration by = stage.within(10 * kDay, (stage.chance(1, 3) ? 600 : 80) * kDay);
   stage.later(3s, [&stage, by] {
+    stage.world.oracle().on_time_passed(by);
     for (SimNode* node : stage.world.nodes()) {
       node->kill();
       node->clock().step(by);

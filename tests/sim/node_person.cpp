@@ -170,6 +170,7 @@ void SimNode::command(const std::string& what, const std::function<std::string(N
 }
 
 void SimNode::confirm() {
+  oracle_.deletes().on_confirmed();
   command("confirm", [](Node& node) {
     const std::vector<HoldReport> holds = node.holds();
     node.note_shown();

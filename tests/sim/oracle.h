@@ -38,6 +38,8 @@ class Oracle {
   // Somebody overwrote or deleted it, knowing it.
   bool superseded(const SeenFile& what) const;
 
+  // All machines were off for so long, by every clock but the world's.
+  void on_time_passed(Duration by);
   // The disk of `node` shows something else at `path`; a node's hand took `what` from there.
   void on_changed(SimNode& node, const std::string& path, bool by_person, Instant when);
   void on_displaced(SimNode& node, const std::string& path, const SeenFile& what,
