@@ -23,15 +23,15 @@ bool asks_for_much(const Message& message) {
          std::holds_alternative<TrashGet>(message) || std::holds_alternative<RestoreTrash>(message);
 }
 
-// Size and MD5 belong to a content: what stands on a disk here was computed from its bytes, and an
-// entry that names the same content with others is made up. (It would be taken for here, and a
-// size that nobody has keeps others from their first sync.)
+// A size belongs to a content: an entry that names one that stands here with another is made up.
+// (It would be taken for here, and a size that nobody has keeps others from their first sync.) The
+// disk has to say so too: a row of our own that is damaged must not make an honest hub a liar.
 bool is_made_up(const Index& index, const std::string& name, const EntryPtr& entry) {
   if (!entry || !entry->is_file()) return false;
   const std::optional<std::string> at = index.find_content(entry->content, name);
   if (!at) return false;
-  const Entry& known = *index.find(*at)->local;
-  return known.size != entry->size || known.md5 != entry->md5;
+  const PathRecord& record = *index.find(*at);
+  return record.local->size == record.stat.size && record.local->size != entry->size;
 }
 
 bool has_made_up_entry(const Index& index, const Message& message) {

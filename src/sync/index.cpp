@@ -58,7 +58,10 @@ bool decode_local(std::string_view bytes, PathRecord& record) {
   // Asked for and not here yet.
   if (in.left() == 0) return record.wanted != PathRecord::kNotAsked;
   record.local = decode_entry(as_text(in.raw(in.left())));
-  return record.local != nullptr;
+  if (!record.local) return false;
+  // The two were written together; pushed as it is, the one that is wrong would be called a lie.
+  const bool file = record.stat.kind == FileKind::kFile && record.local->is_file();
+  return !file || record.stat.size == record.local->size;
 }
 
 bool decode_row(const IndexRow& row, PathRecord& record) {

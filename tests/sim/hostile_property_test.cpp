@@ -335,7 +335,7 @@ TEST_CASE("a member that says anything stops no node, loses no file, and spoils 
 }
 
 TEST_CASE("a node starts from an index of which anything is broken, and loses no file") {
-  const Seeds range = seeds(1, 60);
+  const Seeds range = seeds(1, 50);
   for (std::uint64_t seed = range.from; seed <= range.to; ++seed) {
     INFO("seed " << seed);
     Prng random(seed);
