@@ -66,7 +66,8 @@ void row(std::string_view bytes) {
   LoadedIndex loaded;
   loaded.rows.push_back({"a", std::string(bytes.substr(0, half)), std::string(bytes.substr(half))});
   loaded.rows.push_back({"b", std::string(bytes), {}});
-  loaded.rows.push_back({std::string(bytes.substr(0, 300)), std::string(bytes), std::string(bytes)});
+  loaded.rows.push_back(
+      {std::string(bytes.substr(0, 300)), std::string(bytes), std::string(bytes)});
   loaded.trash.push_back({std::string(bytes.substr(0, half)), std::string(bytes.substr(half)),
                           std::string(bytes.substr(0, 32)), -1, ~std::uint64_t{0}});
   Index index;
