@@ -188,8 +188,7 @@ Status ConfinedFileSystem::save_leftovers() {
       int why = move_no_replace({temp_.fd(), item.name.c_str()}, {trash_.fd(), trash_name.c_str()});
       if (why == EEXIST) continue;
       if (why != 0) return posix_error(why, "move a leftover to the trash");
-      saved_leftovers_.push_back(
-          {trash_name, item.name.substr(2), item.stat.size, item.stat.mtime_ns});
+      saved_leftovers_.push_back({trash_name, item.stat.size});
       break;
     }
   }
@@ -226,12 +225,17 @@ Result<std::vector<DirectoryItem>> ConfinedFileSystem::list(const std::string& p
 Result<std::string> ConfinedFileSystem::read_link(const std::string& path) {
   auto parent = parent_of(path);
   if (!parent) return parent.error();
+  return read_link_at(*parent, path);
+}
+
+Result<std::string> ConfinedFileSystem::read_link_at(const ParentHandle& place,
+                                                     const std::string& shown) const {
   std::array<char, kMaxLinkBytes + 2> text{};
-  ssize_t got = ::readlinkat(parent->fd, parent->name.c_str(), text.data(), text.size());
+  ssize_t got = ::readlinkat(place.fd, place.name.c_str(), text.data(), text.size());
   if (got < 0 && errno == EINVAL) {
-    return Error{ErrorCode::kChanged, str("no link any more: ", printable(path, 300))};
+    return Error{ErrorCode::kChanged, str("no link any more: ", printable(shown, 300))};
   }
-  if (got < 0) return posix_error(errno, "read link " + path);
+  if (got < 0) return posix_error(errno, "read link " + shown);
   if (static_cast<std::size_t>(got) > kMaxLinkBytes) return posix_error(ENAMETOOLONG, "read link");
   return std::string(text.data(), static_cast<std::size_t>(got));
 }
@@ -273,6 +277,43 @@ Result<bool> ConfinedFileSystem::has_writer(const std::string& path) {
   }
   if (errno == EAGAIN) return true;
   return posix_error(errno, "ask who writes " + path);
+}
+
+Result<std::vector<DirectoryItem>> ConfinedFileSystem::list_trash() {
+  std::vector<DirectoryItem> found;
+  std::vector<std::string> to_list = {""};
+  while (!to_list.empty()) {
+    const std::string directory = std::move(to_list.back());
+    to_list.pop_back();
+    auto fd = trash_.open_directory(directory, O_RDONLY);
+    if (!fd && fd.error().code == ErrorCode::kNotFound) continue;  // its last file has just gone
+    if (!fd) return fd.error();
+    auto items = list_directory(std::move(*fd), false, ".lansync/trash");
+    if (!items) return items.error();
+    for (DirectoryItem& item : *items) {
+      if (!directory.empty()) item.name = directory + '/' + item.name;
+      if (item.stat.kind == FileKind::kDirectory) {
+        to_list.push_back(std::move(item.name));
+      } else if (item.stat.kind != FileKind::kOther) {
+        found.push_back(std::move(item));
+      }
+    }
+  }
+  return found;
+}
+
+Result<std::unique_ptr<ReadFile>> ConfinedFileSystem::open_trash(const std::string& trash_name) {
+  auto place = trash_.open_parent(trash_name);
+  if (!place) return place.error();
+  auto fd = open_regular({place->fd, place->name.c_str()}, trash_name);
+  if (!fd) return fd.error();
+  return std::unique_ptr<ReadFile>(std::make_unique<OpenReadFile>(std::move(*fd)));
+}
+
+Result<std::string> ConfinedFileSystem::read_trash_link(const std::string& trash_name) {
+  auto place = trash_.open_parent(trash_name);
+  if (!place) return place.error();
+  return read_link_at(*place, trash_name);
 }
 
 Result<std::uint64_t> ConfinedFileSystem::free_bytes() {
@@ -393,7 +434,7 @@ Result<FileStat> ConfinedFileSystem::set_metadata(const std::string& path, std::
   // Size and mtime of a directory follow its children.
   bool same = expected.kind == FileKind::kDirectory
                   ? now.kind == expected.kind && now.inode == expected.inode
-                  : now.same_file_bytes(expected);
+                  : now == expected;
   if (!same || now.kind == FileKind::kOther) {
     return Error{ErrorCode::kChanged, str("changed meanwhile: ", printable(path, 300))};
   }

@@ -27,7 +27,8 @@ constexpr std::array<const char*, 1> kSchema = {
     "CREATE TABLE entries(path BLOB PRIMARY KEY NOT NULL, local BLOB NOT NULL,"
     " synced BLOB NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE trash(name BLOB PRIMARY KEY NOT NULL, path BLOB NOT NULL, content BLOB NOT NULL,"
-    " time_ns INTEGER NOT NULL, size INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
+    " time_ns INTEGER NOT NULL, size INTEGER NOT NULL, put_at_ns INTEGER NOT NULL,"
+    " reason INTEGER NOT NULL, symlink INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE meta(key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL,"
     " sum INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE history(id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL,"
@@ -72,6 +73,9 @@ std::uint64_t sum_of(const TrashRow& row) {
       .add(row.content)
       .add(static_cast<std::uint64_t>(row.time_ns))
       .add(row.size)
+      .add(static_cast<std::uint64_t>(row.put_at_ns))
+      .add(std::uint64_t{row.reason})
+      .add(std::uint64_t{row.symlink})
       .value();
 }
 std::uint64_t sum_of(const std::string& key, const std::string& value) {
@@ -298,7 +302,8 @@ Status SqliteIndexStore::prepare_all() {
   LS_TRY(prepare(put_entry_, "INSERT OR REPLACE INTO entries VALUES(?1, ?2, ?3, ?4)"));
   LS_TRY(prepare(find_entry_, "SELECT sum FROM entries WHERE path = ?1"));
   LS_TRY(prepare(erase_entry_, "DELETE FROM entries WHERE path = ?1"));
-  LS_TRY(prepare(put_trash_, "INSERT OR REPLACE INTO trash VALUES(?1, ?2, ?3, ?4, ?5, ?6)"));
+  LS_TRY(prepare(put_trash_,
+                 "INSERT OR REPLACE INTO trash VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"));
   LS_TRY(prepare(find_trash_, "SELECT sum FROM trash WHERE name = ?1"));
   LS_TRY(prepare(erase_trash_, "DELETE FROM trash WHERE name = ?1"));
   LS_TRY(prepare(put_meta_, "INSERT OR REPLACE INTO meta VALUES(?1, ?2, ?3)"));
@@ -367,12 +372,20 @@ Status SqliteIndexStore::load_entries(LoadedIndex& out, Sums& sums) {
 
 Status SqliteIndexStore::load_trash(LoadedIndex& out, Sums& sums) {
   Statement all;
-  LS_TRY(prepare(all, "SELECT name, path, content, time_ns, size, sum FROM trash"));
+  LS_TRY(prepare(
+      all,
+      "SELECT name, path, content, time_ns, size, put_at_ns, reason, symlink, sum FROM trash"));
   int code = SQLITE_ROW;
   while ((code = sqlite3_step(all.get())) == SQLITE_ROW) {
-    TrashRow row{blob_at(all.get(), 0), blob_at(all.get(), 1), blob_at(all.get(), 2),
-                 sqlite3_column_int64(all.get(), 3), number_at(all.get(), 4)};
-    std::uint64_t sum = number_at(all.get(), 5);
+    TrashRow row{blob_at(all.get(), 0),
+                 blob_at(all.get(), 1),
+                 blob_at(all.get(), 2),
+                 sqlite3_column_int64(all.get(), 3),
+                 number_at(all.get(), 4),
+                 sqlite3_column_int64(all.get(), 5),
+                 static_cast<std::uint8_t>(number_at(all.get(), 6)),
+                 number_at(all.get(), 7) != 0};
+    std::uint64_t sum = number_at(all.get(), 8);
     if (sum != sum_of(row)) return corrupt("a checksum in the trash's list is wrong");
     if (!out.trash.empty() && row.name <= out.trash.back().name) return corrupt("wrong order");
     ++sums.rows;
@@ -474,7 +487,10 @@ Status SqliteIndexStore::put_trash(const TrashRow& row, Sums& sums) {
   bind_blob(put_trash_.get(), 3, row.content);
   sqlite3_bind_int64(put_trash_.get(), 4, row.time_ns);
   bind_number(put_trash_.get(), 5, row.size);
-  bind_number(put_trash_.get(), 6, sum);
+  sqlite3_bind_int64(put_trash_.get(), 6, row.put_at_ns);
+  bind_number(put_trash_.get(), 7, row.reason);
+  bind_number(put_trash_.get(), 8, row.symlink ? 1 : 0);
+  bind_number(put_trash_.get(), 9, sum);
   ++sums.rows;
   sums.all ^= sum;
   return step_done(put_trash_, "write");

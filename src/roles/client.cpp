@@ -15,6 +15,10 @@ constexpr std::size_t kMaxInFlight = 8192;
 constexpr Duration kRefusedDelay = 10s;
 // DESIGN, Self-assignment 4.
 constexpr Duration kVerdictPatience = 15s;
+// A push whose verdict does not come is asked for again, each time after twice as long: the hub may
+// be fetching for hours, and must never be waited for in vain.
+constexpr Duration kAskAgain = 30s;
+constexpr Duration kAskAgainMax = 10min;
 constexpr std::size_t kMaxListing = 10'000'000;  // entries; a hub that lists for ever is cut off
 
 }  // namespace
@@ -22,10 +26,11 @@ constexpr std::size_t kMaxListing = 10'000'000;  // entries; a hub that lists fo
 Client::Client(Replica& replica, Outbox& outbox, Log& log)
     : replica_(replica), outbox_(outbox), log_(log) {}
 
-void Client::follow(SessionId hub, std::uint64_t term) {
+void Client::follow(SessionId hub, std::uint64_t term, std::uint64_t away) {
   leave();
   hub_ = hub;
   term_ = term;
+  hub_away_ = away;
   replica_.remote_unknown();
 }
 
@@ -39,6 +44,7 @@ void Client::leave() {
   in_flight_.clear();
   unanswered_.clear();
   waiting_since_.reset();
+  next_ask_again_ = kNever;
   wait_until_.clear();
   refused_.clear();
   replica_.remote_unknown();
@@ -64,6 +70,7 @@ void Client::begin_join() {
   message.digests = digest.digests();
   message.count_high = replica_.edit_count();
   message.round = ++round_;
+  message.away = hub_away_;
   differing_.assign(bucket_count_, false);
   listing_.clear();
   outbox_.send(hub_, message);
@@ -139,7 +146,7 @@ void Client::on_verdict(const Verdict& verdict, Instant now) {
         if (item.entry) replica_.set_remote(item.name, item.entry);
         break;
       case VerdictKind::kRefuse:
-        wait_until_[item.name] = {at->second, now + kRefusedDelay};
+        wait_until_[item.name] = {at->second.entry, now + kRefusedDelay};
         in_flight_.erase(at);
         refused_[item.name] = item.detail;
         replica_.on_content_changed(item.name);
@@ -163,7 +170,7 @@ void Client::on_done(const std::vector<NamedEntry>& published, Instant now) {
   push_due_ = true;
   for (const NamedEntry& named : published) {
     auto at = in_flight_.find(named.name);
-    bool ours = at != in_flight_.end() && at->second->version == named.entry->version;
+    bool ours = at != in_flight_.end() && at->second.entry->version == named.entry->version;
     if (at != in_flight_.end()) in_flight_.erase(at);
     unanswered_.erase(named.name);
     refused_.erase(named.name);
@@ -190,17 +197,27 @@ void Client::push(Instant now) {
       if (now < at->second.until && at->second.entry == record->local) continue;
       wait_until_.erase(at);
     }
-    PushItem item;
-    item.name = path;
-    item.entry = record->local;
-    if (auto base = merge_base_of(record->local, record->synced, record->remote)) {
-      item.base = PushBase{base->content, base->mode, base->mtime_ns};
-    }
-    in_flight_[path] = record->local;
+    in_flight_[path] = {record->local, now + kAskAgain, kAskAgain};
+    next_ask_again_ = std::min(next_ask_again_, now + kAskAgain);
+    items.push_back(item_of(path));
     unanswered_.insert(path);
     if (!waiting_since_) waiting_since_ = now;
-    items.push_back(std::move(item));
   }
+  send(std::move(items));
+}
+
+PushItem Client::item_of(const std::string& path) const {
+  const PathRecord* record = replica_.index().find(path);
+  PushItem item;
+  item.name = path;
+  item.entry = record->local;
+  if (auto base = merge_base_of(record->local, record->synced, record->remote)) {
+    item.base = PushBase{base->content, base->mode, base->mtime_ns};
+  }
+  return item;
+}
+
+void Client::send(std::vector<PushItem> items) {
   constexpr std::size_t kBaseBytes = 64;
   auto bytes_of = [](const PushItem& item) {
     return entry_bytes_bound(item.name, *item.entry) + kBaseBytes;
@@ -209,10 +226,37 @@ void Client::push(Instant now) {
              [&](std::vector<PushItem> batch) { outbox_.send(hub_, Push{std::move(batch)}); });
 }
 
+void Client::ask_again(Instant now) {
+  next_ask_again_ = kNever;
+  std::vector<PushItem> items;
+  for (auto at = in_flight_.begin(); at != in_flight_.end();) {
+    const std::string& path = at->first;
+    InFlight& flight = at->second;
+    if (now >= flight.ask_again) {
+      const PathRecord* record = replica_.index().find(path);
+      const bool wanted = replica_.to_push().contains(path) && record && record->local;
+      if (!wanted || record->local != flight.entry) {
+        // Another version goes its own way; what is agreed by now needs no verdict.
+        push_due_ = true;
+        unanswered_.erase(path);
+        at = in_flight_.erase(at);
+        continue;
+      }
+      flight.patience = std::min(2 * flight.patience, kAskAgainMax);
+      flight.ask_again = now + flight.patience;
+      items.push_back(item_of(path));
+    }
+    next_ask_again_ = std::min(next_ask_again_, flight.ask_again);
+    ++at;
+  }
+  if (!items.empty()) send(std::move(items));
+}
+
 void Client::pump(Instant now) {
   if (hub_ == 0) return;
   if (!asked_ && replica_.scanned() && replica_.tree_at_rest()) begin_join();
   if (!joined_ || replica_.paused()) return;
+  if (now >= next_ask_again_) ask_again(now);
   // Looking through all that waits costs with 10,000 files under way: only when something changed.
   push_due_ = replica_.take_push_changed() || push_due_ || now >= deadline();
   if (push_due_) push(now);
@@ -228,7 +272,7 @@ bool Client::only_refused(Instant now) const {
 }
 
 Instant Client::deadline() const {
-  Instant next = kNever;
+  Instant next = joined_ && !replica_.paused() ? next_ask_again_ : kNever;
   for (const auto& [path, refused] : wait_until_) next = std::min(next, refused.until);
   return next;
 }

@@ -57,6 +57,20 @@ std::vector<HoldReport> HeldThings::list(const NetworkGuard& network, Instant no
     report.says = replica_.room().reason();
     out.push_back(std::move(report));
   }
+  if (const std::set<std::string>& held = replica_.held_absent(); !held.empty()) {
+    constexpr std::size_t kNames = 3;
+    HoldReport report;
+    report.kind = HoldKind::kAbsence;
+    report.number = held.size();
+    for (const std::string& name : held) {
+      if (report.names.size() < kNames) report.names.push_back(name);
+    }
+    report.says = str(held.size(),
+                      " files may have been deleted elsewhere while this node was away for over a "
+                      "year: `lansync confirm absence` brings them back everywhere; delete here "
+                      "those that are to go");
+    out.push_back(std::move(report));
+  }
   return out;
 }
 
@@ -127,7 +141,10 @@ Result<ActionReport> HeldThings::confirm_room() {
 }
 
 Result<ActionReport> HeldThings::confirm_absence() {
-  return Error{ErrorCode::kNotFound, "no files of a long absence are held"};
+  if (replica_.held_absent().empty())
+    return Error{ErrorCode::kNotFound, "no files of a long absence are held"};
+  const std::uint64_t number = replica_.confirm_long_away();
+  return ActionReport{str(number, " files go out"), number};
 }
 
 // ---- reject

@@ -101,18 +101,17 @@ HubView Hub::view_of(const std::string& path) const {
 // ---- joining
 // ----------------------------------------------------------------------------------------
 
-void Hub::on_index_get(SessionId session, const NodeId& node, bool replica,
-                       const IndexGet& message) {
+void Hub::on_index_get(SessionId session, const Joiner& joiner, const IndexGet& message) {
   Member& member = members_[session];
   member = Member{};
-  member.node = node;
-  member.replica = replica;
+  member.node = joiner.node;
+  member.replica = joiner.replica;
   for (const auto& [path, item] : coming_) {
-    if (replica) member.coming.push_back(item);
+    if (joiner.replica) member.coming.push_back(item);
   }
   TreeDigest digest(message.bucket_count);
   std::uint64_t count_seen = 0;
-  ShortId id = short_id(node);
+  ShortId id = short_id(joiner.node);
   for (const auto& [path, record] : replica_.index().paths()) {
     EntryPtr entry = published(path);
     if (!entry) continue;
@@ -142,6 +141,8 @@ void Hub::on_index_get(SessionId session, const NodeId& node, bool replica,
   update.entries.clear();
   update.last = true;
   update.count_seen = count_seen;
+  update.away = joiner.away;
+  update.unsynced = joiner.unsynced;
   outbox_.send(session, update);
 }
 
@@ -183,6 +184,13 @@ void Hub::offer(Offer offer) {
   auto at = candidates_.find(offer.item.name);
   if (at == candidates_.end()) {
     settle_offer(offer);
+    return;
+  }
+  // Asked for again: its verdict is on the way.
+  const Offer& under_way = at->second.offer;
+  if (offer.session != 0 && under_way.session == offer.session &&
+      under_way.item.name == offer.item.name &&
+      under_way.item.entry->version == offer.item.entry->version) {
     return;
   }
   auto& queue = at->second.queue;
@@ -266,6 +274,7 @@ void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
   Candidate waiting;
   waiting.offer = offer;
   waiting.before = published(path);
+  waiting.waits_for = settled.copy_path;
   candidates_[path] = std::move(waiting);
   copy_for_[settled.copy_path] = path;
   Offer for_copy;
@@ -409,7 +418,7 @@ void Hub::publish(const std::string& path) {
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
     std::string name = copied->second;
     copy_for_.erase(copied);
-    if (auto at = candidates_.find(name); at != candidates_.end() && !at->second.entry) {
+    if (auto at = candidates_.find(name); at != candidates_.end() && waits(at->second, path)) {
       Candidate waiting = std::move(at->second);
       candidates_.erase(at);
       settle_offer(waiting.offer);
@@ -439,8 +448,10 @@ std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
     std::string name = copied->second;
     copy_for_.erase(copied);
-    // Only what waits for the copy: the name may be another member's candidate by now.
-    if (auto owner = candidates_.find(name); owner != candidates_.end() && !owner->second.entry) {
+    // Only what waits for this copy: the name may be another member's candidate by now, or wait for
+    // another copy.
+    if (auto owner = candidates_.find(name);
+        owner != candidates_.end() && waits(owner->second, path)) {
       for (Offer& waiting : withdraw(name, requeue)) queue.push_back(std::move(waiting));
     }
   }

@@ -41,8 +41,15 @@ class Hub {
   // Whose push it was, if it still has its session; 0: not known, or our own.
   SessionId published_by(const std::string& path) const;
 
-  // `replica`: it wants all content.
-  void on_index_get(SessionId session, const NodeId& node, bool replica, const IndexGet& message);
+  // What this node knows of one that joins.
+  struct Joiner {
+    NodeId node;
+    bool replica = false;  // it wants all content
+    // As Update has them.
+    std::uint64_t away = 0;
+    std::uint64_t unsynced = 0;
+  };
+  void on_index_get(SessionId session, const Joiner& joiner, const IndexGet& message);
   // `may_rename`: a count of ours that we do not know leads to a new key before it is compared with
   // anything; else it is taken like any other.
   void on_push(SessionId session, const Push& message, bool may_rename = true);
@@ -69,9 +76,10 @@ class Hub {
   };
   struct Candidate {
     Offer offer;
-    EntryPtr
-        entry;  // what will be published; null: waits for a conflict copy to be published first
-    EntryPtr before;  // the published version meanwhile
+    // What will be published; null: waits for a conflict copy to be published first.
+    EntryPtr entry;
+    std::string waits_for;  // the name of that copy
+    EntryPtr before;        // the published version meanwhile
     std::deque<Offer> queue;
   };
   struct Member {
@@ -83,6 +91,9 @@ class Hub {
     std::map<VerdictKind, std::vector<VerdictItem>> verdicts;
   };
 
+  static bool waits(const Candidate& candidate, const std::string& copy) {
+    return !candidate.entry && candidate.waits_for == copy;
+  }
   void offer(Offer offer);
   void settle_offer(const Offer& offer);
   void take_conflict(const Offer& offer, const Settlement& settlement);

@@ -13,7 +13,6 @@ constexpr Duration kHousekeeping = 1h;
 constexpr Duration kAway = 2s;
 // DESIGN, Self-assignment 4: a hub that cannot commit for so long names a successor.
 constexpr Duration kStuckCommit = 10s;
-constexpr std::int64_t kLongAwayNs = 365LL * 24 * 3600 * 1'000'000'000;
 
 std::uint64_t number(const std::string& text) {
   std::uint64_t value = 0;
@@ -100,11 +99,7 @@ void Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   if (!run_durable_) replica_->commit_then([this] { run_durable_ = true; });
   start_asking();
   make_election(now);
-  std::uint64_t last_sync = number(index.meta("sync_time"));
-  if (last_sync != 0 &&
-      parts_.clock.wall().ns - static_cast<std::int64_t>(last_sync) > kLongAwayNs) {
-    replica_->set_long_away(true);
-  }
+  contacts_.load(index.meta("contacts"));
   BeaconKey key;
   if (from_hex(index.meta("beacon_key"), key.bytes)) use_beacon_key(key, false);
   met_keys_.load(loaded.meta);
@@ -336,7 +331,7 @@ void Node::follow(const FollowAction& action, Instant) {
   if (client_->hub() != session) {
     synced_at_.reset();
     synced_told_.reset();
-    client_->follow(session, action.term);
+    client_->follow(session, action.term, away_of(action.hub));
   }
   const Peer& peer = sessions_.at(session);
   if (peer.hello && peer.hello->beacon_key) use_beacon_key(*peer.hello->beacon_key, true);
@@ -443,11 +438,15 @@ void Node::note_sync(Instant now) {
   }
   if (!synced) return;
   bool shared = client_->hub() != 0;
-  for (const auto& [id, peer] : sessions_) {
-    // What it had to tell has come, and what it had to hear is there.
-    shared |= hub_->is_member(id) && peer.hello && peer.hello->in_sync && peer.hello->hub == node_;
+  for (const auto& [id, peer] : sessions_) shared |= shares_with(id, peer);
+  if (shared) {
+    replica_->note_shared();
+    // The mark of a first contact is not an hour late.
+    const bool first = !contacts_.shared_ago(replica_->observed_ns());
+    contacts_.note_shared(replica_->observed_ns());
+    replica_->observed_time().on_contact();
+    if (first) keep_contacts();
   }
-  if (shared) replica_->note_shared();
   Index& index = replica_->index();
   std::uint64_t seq = hub_->acting() ? hub_->seq() : client_->seq();
   if (!hub_->acting()) synced_at_ = seq;
@@ -455,7 +454,6 @@ void Node::note_sync(Instant now) {
   if (index.meta("sync_seq") == std::to_string(seq) && index.meta("sync_term") == term) return;
   index.set_meta("sync_seq", std::to_string(seq));
   index.set_meta("sync_term", term);
-  index.set_meta("sync_time", std::to_string(parts_.clock.wall().ns));
 }
 
 // ---- what the outside tells
@@ -538,6 +536,8 @@ void Node::begin_stop(Instant now) {
   store_key_limit(now);
   NodeId successor;
   if (hub_->acting()) successor = election_->successor().value_or(NodeId{});
+  keep_contacts();
+  replica_->keep_observed();
   for (auto& [id, peer] : sessions_) {
     outbox_->send_urgent(id, Bye{"stop", successor});
     transport_->close(id);
@@ -553,6 +553,8 @@ bool Node::stopped() const { return stopping_ && sessions_.empty() && replica_->
 void Node::housekeeping(Instant now) {
   next_housekeeping_ = now + kHousekeeping;
   store_key_limit(now);
+  keep_contacts();
+  replica_->keep_observed();
   replica_->prune_trash();
   replica_->drop_old_tombstones();
   decisions_->prune();

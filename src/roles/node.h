@@ -22,6 +22,7 @@
 #include "roles/carriage.h"
 #include "roles/client.h"
 #include "roles/clone_watch.h"
+#include "roles/contacts.h"
 #include "roles/demand.h"
 #include "roles/downloads.h"
 #include "roles/election.h"
@@ -148,6 +149,8 @@ class Node final : public SessionEvents,
   void on_stall(Instant now, Duration slept);
   // An interface was without a link for a moment: it may be on another network now.
   void on_link_lost(Instant now);
+  // For so long the monotonic clock stood still.
+  void on_suspended(Duration slept);
   // Before start() too. What is sent goes out on the new interfaces from here on.
   void on_network(const NetworkFacts& network, Instant now);
   // Goodbye. Then turn() until stopped() (or the caller's patience ends).
@@ -393,6 +396,14 @@ class Node final : public SessionEvents,
   void step_holds(Instant now);
   std::string held_reason(const std::vector<HoldReport>& held) const;
   Result<ActionReport> confirm_network();
+  // What others say of how long they have not seen this node, and what it can say of them.
+  std::uint64_t away_of(const NodeId& node) const;
+  std::uint64_t unsynced_of(const NodeId& node) const;
+  void on_away(std::uint64_t away);
+  void judge_absence(const Update& update);
+  void note_contact(SessionId id, const Peer& peer);
+  void keep_contacts();
+  bool shares_with(SessionId id, const Peer& peer) const;
   std::string lonely_reason() const;
   void add_findings(DoctorFacts& facts) const;
   std::set<NodeId> reached() const;
@@ -438,6 +449,7 @@ class Node final : public SessionEvents,
   std::unique_ptr<Provider> provider_;
   std::unique_ptr<Carriage> carriage_;
   SourceFinder finder_;
+  Contacts contacts_;
   // What is fetched along with the hub: which pieces of it are ours to ask for.
   struct Along {
     std::uint16_t part = 0;

@@ -99,8 +99,14 @@ NodeControl::Token Node::confirm(HoldKind kind, const std::string& run,
     case HoldKind::kRoom:
       done(holds_->confirm_room());
       return token;
-    case HoldKind::kAbsence:
-      done(holds_->confirm_absence());
+    case HoldKind::kAbsence: {
+      Result<ActionReport> report = holds_->confirm_absence();
+      if (report) {
+        contacts_.confirm_absence();
+        keep_contacts();
+      }
+      done(std::move(report));
+    }
       return token;
     case HoldKind::kStrays:
       done(Error{ErrorCode::kNotFound, "no strays are held: this node is no store"});

@@ -101,6 +101,7 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
     outbox_->forget(id);  // told to be a clone, perhaps
     return;
   }
+  note_contact(id, at->second);
   Peer peer = std::move(at->second);
   sessions_.erase(at);
   if (sessions_.empty()) alone_since_ = now_;
@@ -388,7 +389,10 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
   const NodeId& node = sessions_.at(id).info.node;
   if (const auto* get = std::get_if<IndexGet>(&message)) {
     if (!hub_->acting()) return true;
-    hub_->on_index_get(id, node, sessions_.at(id).hello->full_replica, *get);
+    on_away(get->away);
+    const Hub::Joiner joiner{node, sessions_.at(id).hello->full_replica, away_of(node),
+                             unsynced_of(node)};
+    hub_->on_index_get(id, joiner, *get);
     update_sources();
     return true;
   }
@@ -415,6 +419,7 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
       if (key_limit_.allows(now_)) return true;
     }
     note_published(id, *update);
+    if (update->snapshot && update->last) judge_absence(*update);
     return client_->on_update(*update, now_);
   }
   if (const auto* coming = std::get_if<Coming>(&message)) {

@@ -28,7 +28,7 @@ Undo::Undo(Replica& replica, Outbox& outbox, const UndoLinks& links, const Clock
 // The newest, if there are more than one answer takes.
 std::vector<FoundTrash> Undo::own_rows(const std::string& path) const {
   std::vector<FoundTrash> rows;
-  for (const auto& [name, item] : replica_.index().trash()) {
+  for (const auto& [name, item] : replica_.index().trash().items()) {
     if (!is_within(item.path, path)) continue;
     rows.push_back({name, item.path, item.time_ns, item.size, links_.self()});
   }
@@ -41,7 +41,7 @@ std::vector<FoundTrash> Undo::own_rows(const std::string& path) const {
 // What this run deleted, and nothing older of the same name.
 std::vector<FoundTrash> Undo::own_rows_of_run(RunId run) const {
   std::map<std::string, FoundTrash> newest;
-  for (const auto& [name, item] : replica_.index().trash()) {
+  for (const auto& [name, item] : replica_.index().trash().items()) {
     const PathRecord* record = replica_.index().find(item.path);
     if (!record) continue;
     const EntryPtr& gone = record->remote ? record->remote : record->local;
@@ -336,10 +336,10 @@ void Undo::restore_own(const std::vector<std::string>& names, bool missing_only,
     FoundTrash row;
     row.name = name;
     row.node = links_.self();
-    if (auto at = replica_.index().trash().find(name); at != replica_.index().trash().end()) {
-      row.path = at->second.path;
-      row.time_ns = at->second.time_ns;
-      row.size = at->second.size;
+    if (const TrashItem* item = replica_.index().trash().find(name)) {
+      row.path = item->path;
+      row.time_ns = item->time_ns;
+      row.size = item->size;
     }
     replica_.restore_trash(name, missing_only, [sum, finish, row](Status status) {
       if (status) {

@@ -19,6 +19,7 @@ Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, E
       random_(random),
       clock_(clock),
       log_(log),
+      trash_(index_, files, executor, log),
       rules_(std::make_shared<const IgnoreRules>()),
       timer_({.settle = options.settle, .settle_max = options.settle_max, .ask_writers = true}),
       guard_(options.max_deletes, DeleteGuard::Side::kOwn, [this] { return random_.next() | 1; }),
@@ -37,6 +38,8 @@ void Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
                    "kept beside it"));
   }
   importing_ = fresh;
+  observed_.start(index_.meta("observed"), now, clock_.wall());
+  index_.set_observed(observed_.at(now));
   edit_reserved_ = 0;
   counter_.start({index_.meta("edit_reserved"), index_.meta("edit_count"), index_.meta("run_begin"),
                   index_.meta("run_id"), index_.meta("edit_runs"), index_.meta("edit_shared")},
@@ -44,7 +47,8 @@ void Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
   store_runs();
   paused_ = index_.meta("paused") == "1";
   start_guards(now);
-  trash_counter_ = random_.below(1'000'000);
+  take_up_journal();
+  trash_.start(journal_, random_.below(1'000'000), now, observed_.at(now));
   reserve_counts();
   begin_scan(now);
 }
@@ -129,6 +133,7 @@ void Replica::remote_unknown() {
   remote_known_ = false;
   index_.clear_remote();
   to_push_.clear();
+  held_absent_.clear();
   blocked_.clear();
   awaiting_room_.clear();
   source_of_.clear();
@@ -238,6 +243,7 @@ std::vector<SourceId> Replica::sources_for(const std::string& path) const {
 }
 
 void Replica::pump(Instant now) {
+  index_.set_observed(observed_.at(now));
   if (!root_error_.empty()) {
     // Nothing is done to a folder that is not the one that was opened; a scan finds out when it is
     // back.
@@ -268,6 +274,8 @@ void Replica::pump(Instant now) {
   run_repairs();
   run_receives();
   step_confirming();
+  trash_.pump(now, observed_.at(now));
+  if (prune_again_ && !trash_.pruning()) prune_trash();
   start_commit(now);
   for (const std::string& line : activity_.take_lines(now)) log_.info(line);
 }
@@ -275,7 +283,7 @@ void Replica::pump(Instant now) {
 Instant Replica::deadline() const {
   if (more_to_plan_ || !ended_repairs_.empty() || !ended_receives_.empty() || gone_waits())
     return Instant{};
-  Instant next = std::min({timer_.deadline(), next_scan_, activity_.deadline()});
+  Instant next = std::min({timer_.deadline(), next_scan_, activity_.deadline(), trash_.deadline()});
   if (remote_known_) next = std::min(next, room_.deadline());
   for (const auto& [path, at] : retry_) next = std::min(next, at);
   for (const auto& [content, ready] : ready_)
@@ -297,8 +305,8 @@ bool Replica::caught_up() const {
 }
 
 bool Replica::in_sync() const {
-  return caught_up() && local_quiet() && to_push_.empty() && settled_.empty() && !commit_running_ &&
-         !index_.dirty();
+  return caught_up() && local_quiet() && to_push_.empty() && held_absent_.empty() &&
+         settled_.empty() && !commit_running_ && !index_.dirty();
 }
 
 std::vector<std::string> Replica::push_order() const {
@@ -319,6 +327,28 @@ std::vector<std::string> Replica::push_order() const {
 void Replica::refuse_push(const std::string& path, const std::string& reason) {
   to_push_.erase(path);
   note_problem(path, reason);
+}
+
+void Replica::set_long_away(bool long_away) {
+  if (long_away_ == long_away) return;
+  long_away_ = long_away;
+  held_absent_.clear();
+  if (remote_known_) plan_everything();
+}
+
+std::uint64_t Replica::confirm_long_away() {
+  const std::uint64_t held = held_absent_.size();
+  set_long_away(false);
+  return held;
+}
+
+void Replica::plan_everything() {
+  for (const auto& [path, record] : index_.paths()) plan_.insert(path);
+}
+
+void Replica::keep_observed() {
+  observed_.vouch_alone();
+  index_.set_meta("observed", observed_.text(clock_.now(), clock_.wall()));
 }
 
 std::optional<LocatedContent> Replica::locate(const ContentId& content, const std::string& hint) {
@@ -369,6 +399,7 @@ void Replica::start_commit(Instant now) {
   if (!uncommitted_since_) uncommitted_since_ = now;
   if (auto at = retry_.find(""); at != retry_.end() && now < at->second) return;
   commit_running_ = true;
+  index_.set_meta("observed", observed_.text(now, clock_.wall()));
   auto batch = std::make_shared<IndexBatch>(index_.take_batch());
   for (const IndexRow& row : batch->rows) committing_.insert(row.path);
   auto status = std::make_shared<Status>();

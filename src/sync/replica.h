@@ -21,10 +21,12 @@
 
 #include "base/executor.h"
 #include "base/log.h"
+#include "base/observed_time.h"
 #include "base/random.h"
 #include "base/time.h"
 #include "sync/activity.h"
 #include "sync/applier.h"
+#include "sync/batch_journal.h"
 #include "sync/confirmed_runs.h"
 #include "sync/delete_guard.h"
 #include "sync/edit_counter.h"
@@ -38,6 +40,7 @@
 #include "sync/quiet_timer.h"
 #include "sync/room_guard.h"
 #include "sync/scanner.h"
+#include "sync/trash.h"
 
 namespace lansync {
 
@@ -184,7 +187,8 @@ class Replica final : public ContentLocator {
   void forget_confirmed(RunId run) { confirmed_runs_.forget(run); }
   void forget_rejected(RunId run) { rejected_runs_.erase(run); }
   void confirm_room();
-  void confirm_long_away();
+  // How many files went free.
+  std::uint64_t confirm_long_away();
   // The group's tombstones of these runs.
   std::vector<std::pair<std::string, EntryPtr>> gone_in(const std::set<RunId>& runs) const;
   // What of a run is known here: tombstones of the group, and what is held.
@@ -324,10 +328,9 @@ class Replica final : public ContentLocator {
   // in its place goes to the trash, or (`missing_only`) is left alone, and the restore fails.
   void restore_trash(const std::string& trash_name, bool missing_only,
                      std::function<void(Status)> done);
-  // Drops what is older than 30 days or beyond a tenth of the disk, oldest first; never the last
-  // copy.
+  // What is older than 30 days or beyond a tenth of the disk, as far as it may go (sync/trash.h).
   void prune_trash();
-  // Tombstones are kept for 15 months (DESIGN, Joining).
+  // Tombstones are kept for 15 months of observed time (DESIGN, Joining).
   void drop_old_tombstones();
   // Commits what is dirty and calls `done` when it is durable.
   void commit_then(std::function<void()> done);
@@ -340,8 +343,18 @@ class Replica final : public ContentLocator {
   // The work of planning, in paths, since the start.
   std::uint64_t paths_planned() const { return paths_planned_; }
   std::uint64_t mismatches() const { return mismatches_; }
-  // Last in sync over 12 months ago (roles know when): see PlanOptions.
-  void set_long_away(bool long_away) { long_away_ = long_away; }
+  // Was away too long to know of all deletes (roles know when): unchanged files that the hub does
+  // not know are held and not pushed (PlanOptions), until confirm_long_away() or another hub's
+  // word.
+  void set_long_away(bool long_away);
+  const std::set<std::string>& held_absent() const { return held_absent_; }
+
+  // ---- observed time (base/observed_time.h)
+  std::int64_t observed_ns() const { return observed_.at(clock_.now()); }
+  ObservedTime& observed_time() { return observed_; }
+  // Into the index, with what nobody else vouches for by now.
+  void keep_observed();
+
   // Nothing in progress on workers that would be lost by leaving now.
   bool idle() const { return applies_running_ == 0 && !commit_running_ && !index_.dirty(); }
 
@@ -387,6 +400,7 @@ class Replica final : public ContentLocator {
   bool keep_deleted(const std::string& path);
   void step_confirming();
   void set_synced(const std::string& path, const EntryPtr& entry);
+  bool is_own_delete(const std::string& path) const;
   void forget_ignored(const std::string& path);
   void start_due(Instant now);
   void start_examine(Instant now);
@@ -432,6 +446,7 @@ class Replica final : public ContentLocator {
 
   // remote
   void plan(Instant now);
+  void plan_everything();
   static WantedContent wanted_of(const std::string& path, const Entry& entry);
   void want_content(const std::string& path, const EntryPtr& entry);
   void fetch_waiting(const ContentId& content);
@@ -466,7 +481,8 @@ class Replica final : public ContentLocator {
   void release_temp(const ContentId& content, const std::string& temp);
   void run_retries(Instant now);
   void start_apply(Instant now);
-  void on_applied(const std::vector<DiskChange>& changes, const std::vector<DiskOutcome>& outcomes);
+  void on_applied(const DiskBatch& batch);
+  void note_displaced(const DiskChange& change, const DiskOutcome& outcome);
   void on_change_failed(const DiskChange& change, const DiskOutcome& outcome);
   void on_change_done(const DiskChange& change, const DiskOutcome& outcome);
   void plan_parent_of_deleted(const std::string& path);
@@ -474,7 +490,11 @@ class Replica final : public ContentLocator {
   void start_commit(Instant now);
   void store_runs();
   void drop_interest(const std::string& path);
-  std::string trash_name(const std::string& path);
+  TrashItem displaced_item(const std::string& path, const EntryPtr& by) const;
+  // replica_local.cpp, after a crash
+  void take_up_journal();
+  bool adopt(const std::string& path, const Entry& seen, const FileStat& stat);
+  void save_journal(const std::vector<DiskChange>& changes);
   void note_absent(const std::string& path, const EntryPtr& entry);
   void retry_later(const std::string& path, Instant now, Duration delay);
 
@@ -488,6 +508,10 @@ class Replica final : public ContentLocator {
   Log& log_;
   ReplicaEvents* events_ = nullptr;
   Index index_;
+  ObservedTime observed_;
+  Trash trash_;
+  BatchJournal journal_;
+  bool prune_again_ = false;
 
   bool remote_known_ = false;
   bool frozen_ = false;
@@ -594,10 +618,10 @@ class Replica final : public ContentLocator {
   std::optional<Instant> uncommitted_since_;
   std::vector<std::string> settled_;  // agreed on disk, row not yet durable
   std::vector<std::function<void()>> after_commit_;
-  std::uint64_t trash_counter_ = 0;
   std::uint64_t copy_counter_ = 0;
   std::uint64_t paths_planned_ = 0;
   bool long_away_ = false;
+  std::set<std::string> held_absent_;  // kHold
   std::uint64_t mismatches_ = 0;
   std::map<ContentId, Receiving> receiving_;
   std::vector<std::pair<std::function<void(Result<std::string>)>, Result<std::string>>>

@@ -109,7 +109,8 @@ bool Replica::expect(const WantedContent& wanted, Instant now) {
   if (!remote_known_ || frozen_ || paused_ || room_.waits() || short_of_room(now)) return false;
   if (!index_.wants_all() || too_large || rules_->ignored(wanted.name, false)) return false;
   if (expected_.size() >= kMaxExpected || fetcher_.is_coming(content)) return false;
-  if (index_.find_content(content, wanted.name) || index_.find_trash(content)) return false;
+  if (index_.find_content(content, wanted.name) || index_.trash().find_content(content))
+    return false;
   expected_[content] = now + kExpectedFor;
   WantedContent unsure = wanted;
   unsure.hearsay = true;
@@ -183,7 +184,7 @@ bool Replica::begin_copy(const ContentId& content, const std::string& hint) {
   if (auto from = index_.find_content(content, hint)) {
     copy.from = *from;
     ++copied_from_[copy.from];
-  } else if (auto trash = index_.find_trash(content)) {
+  } else if (auto trash = index_.trash().find_content(content)) {
     copy.from = *trash;
     copy.from_trash = true;
   } else {

@@ -70,7 +70,7 @@ void Replica::note_delete(const std::string& path, Instant now) {
     return;
   }
   for (const std::string& child : below) {
-    if (!deleting_.contains(child)) hear_delete(child, now);
+    if (!is_own_delete(child)) hear_delete(child, now);
   }
 }
 
@@ -110,7 +110,7 @@ void Replica::step_gone(Instant now) {
     auto at = gone_.counting.begin();
     const std::vector<std::string> some = some_below(index_, at->first, at->second, kPortion);
     for (const std::string& child : some) {
-      if (!deleting_.contains(child)) hear_delete(child, now);
+      if (!is_own_delete(child)) hear_delete(child, now);
     }
     if (some.size() < kPortion) {
       gone_.counting.erase(at);
@@ -228,7 +228,8 @@ bool Replica::may_be_renamed_to(const Operation& operation) const {
     case OperationKind::kFetch:
       // Once a path: one that waits for its content is planned again and again.
       if (waits_for_.contains(operation.path) || ready_.contains(entry.content)) return false;
-      return index_.find_content(entry.content, operation.path) || index_.find_trash(entry.content);
+      return index_.find_content(entry.content, operation.path) ||
+             index_.trash().find_content(entry.content);
     case OperationKind::kMakeSymlink:
       return index_.has_link(entry.content);
     case OperationKind::kMakeDirectory:
@@ -411,12 +412,6 @@ void Replica::confirm_room() {
   if (!room_.held()) return;
   room_.confirm();
   plan_.merge(awaiting_room_);
-}
-
-void Replica::confirm_long_away() {
-  if (!long_away_) return;
-  long_away_ = false;
-  for (const auto& [path, record] : index_.paths()) plan_.insert(path);
 }
 
 std::vector<std::pair<std::string, EntryPtr>> Replica::gone_in(const std::set<RunId>& runs) const {

@@ -29,6 +29,12 @@ bool is_racy(const FileStat& stat, WallTime now) {
   return stat.ctime_ns > now.ns - kRacyNs && stat.ctime_ns < now.ns + kRacyNs;
 }
 
+ShortId id_from(const ContentId& digest) {
+  ShortId id = 0;
+  for (std::size_t i = 0; i < 8; ++i) id = id << 8 | digest.bytes[i];
+  return id == 0 ? 1 : id;
+}
+
 // The one author of what a first scan finds: the same file found by two nodes gets the same vector,
 // so that two equal folders that meet cost digests and not listings (docs/architecture.md,
 // Imports).
@@ -41,10 +47,17 @@ ShortId import_id(const std::string& path, const Entry& entry) {
   out.u64(entry.size);
   out.i64(entry.mtime_ns);
   out.raw(entry.content);
-  ContentId digest = content_id_of(out.bytes());
-  ShortId id = 0;
-  for (int i = 0; i < 8; ++i) id = id << 8 | digest.bytes[i];
-  return id == 0 ? 1 : id;
+  return id_from(content_id_of(out.bytes()));
+}
+
+// The author of a version that is made where this disk had none of what the group has: of this very
+// one and no other, so that no other version's vector can be part of its.
+ShortId bystander_id(const NodeId& node, std::uint64_t count) {
+  ByteWriter out;
+  out.text("lansync bystander");
+  out.raw(node);
+  out.u64(count);
+  return id_from(content_id_of(out.bytes()));
 }
 
 EntryKind entry_kind(FileKind kind) {
@@ -123,9 +136,8 @@ void Replica::on_hint(const ChangeHint& hint, Instant now) {
     return;
   }
   const PathRecord* record = index_.find(hint.path);
-  // Our own deletes are heard of as well, before their rows follow: they are nobody's mistake.
   bool heard = hint.event == FileEvent::kDelete && record && record->live();
-  if (heard && !deleting_.contains(hint.path)) note_delete(hint.path, now);
+  if (heard && !is_own_delete(hint.path)) note_delete(hint.path, now);
   auto& events = hints_[hint.path];
   if (events.size() < kMaxEventsKept) {
     events.push_back({hint.event, now});
@@ -371,6 +383,7 @@ void Replica::judge(const Observation& seen, Instant now) {
   plan_.insert(seen.path);
   switch (seen.kind) {
     case Observation::Kind::kUnchanged:
+      journal_.resolve(seen.path);
       gone_.burying.erase(seen.path);
       apply_change(guard_.on_restored(seen.path));
       clear_problem(seen.path);
@@ -395,6 +408,46 @@ void Replica::judge(const Observation& seen, Instant now) {
   }
   if (seen.kind != Observation::Kind::kUnstable) restless_.erase(seen.path);
   initial_.erase(seen.path);
+}
+
+// ---- after a crash
+// ------------------------------------------------------------------------------------------
+
+// What a batch was doing when the last run ended is looked at first, and is nobody's edit if it is
+// what was meant.
+void Replica::take_up_journal() {
+  journal_.load(index_.meta(BatchJournal::kMetaKey));
+  for (const auto& [path, entry] : journal_.intended()) {
+    (void)entry;
+    due_.insert(path);
+  }
+}
+
+// Our own deletes are heard of as well, before their rows follow: they are nobody's mistake.
+bool Replica::is_own_delete(const std::string& path) const {
+  if (deleting_.contains(path)) return true;
+  const EntryPtr meant = journal_.intended(path);
+  return meant && meant->is_tombstone();
+}
+
+// True: the disk shows what a batch of ours was to make there, and now the index says so.
+bool Replica::adopt(const std::string& path, const Entry& seen, const FileStat& stat) {
+  const EntryPtr meant = journal_.intended(path);
+  if (!meant) return false;
+  journal_.resolve(path);
+  if (journal_.resolved() && applies_running_ == 0) save_journal({});
+  const PathRecord* record = index_.find(path);
+  const EntryPtr known = record ? record->local : nullptr;
+  const bool newer = !known || known->version.compare(meant->version) == Order::kOlder;
+  if (!newer || seen.is_tombstone() != meant->is_tombstone()) return false;
+  // Killed between mkdir and chmod: not there yet, as far as the index goes.
+  if (meant->is_directory() && seen.is_directory() && !(known && !known->is_tombstone()))
+    return true;
+  if (!seen.is_tombstone() && !same_on_disk(seen, *meant)) return false;
+  index_.set_local(path, meant, stat);
+  index_.set_synced(path, meant);
+  settled_.push_back(path);
+  return true;
 }
 
 void Replica::on_present(const Observation& seen, Instant now) {
@@ -438,6 +491,7 @@ void Replica::on_present(const Observation& seen, Instant now) {
     racy_.insert(seen.path);
     timer_.on_event(seen.path, FileEvent::kScanFound, now);
   }
+  if (adopt(seen.path, entry, stat)) return;
   const PathRecord* record = index_.find(seen.path);
   // The very file whose content was absent: a copy that a person brought, or one that was to be
   // dropped when the power failed. No edit.
@@ -466,6 +520,19 @@ void Replica::on_present(const Observation& seen, Instant now) {
   make_version(seen.path, std::move(entry), stat);
 }
 
+namespace {
+
+// Would pass for a successor of a file or link of the group's.
+bool goes_past(const VersionVector& version, const PathRecord& record) {
+  for (const EntryPtr& entry : {record.synced, record.remote}) {
+    if (!entry || entry->is_tombstone() || entry->is_directory()) continue;
+    if (version.compare(entry->version) == Order::kNewer) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 EntryPtr Replica::versioned(const std::string& path, Entry entry) {
   const PathRecord* record = index_.find(path);
   entry.author = short_id(options_.node);
@@ -480,6 +547,14 @@ EntryPtr Replica::versioned(const std::string& path, Entry entry) {
   } else {
     LS_ASSERT(counter_.last() < edit_reserved_);
     count = counter_.next();
+    VersionVector alone;
+    alone.raise(id, count);
+    // Who writes where the group's file is absent has not seen its bytes, also if they were his own
+    // once: both are kept.
+    if (record && !record->local && goes_past(alone, *record)) {
+      id = bystander_id(options_.node, count);
+      count = 1;
+    }
   }
   auto version = VersionVector::next(before, id, count, kMaxVectorSize);
   if (!version) return nullptr;
@@ -504,6 +579,11 @@ void Replica::on_absent(const std::string& path, Instant now) {
   racy_.erase(path);
   if (!record || !record->live()) return;
   if (unknown_region(path)) return;
+  if (!record->local->is_directory() || index_.live_below(path).empty()) {
+    Entry gone;
+    gone.kind = EntryKind::kTombstone;
+    if (adopt(path, gone, FileStat{})) return;
+  }
   note_delete(path, now);
   if (!record->local->is_directory() || bury(path)) make_tombstone(path);
 }

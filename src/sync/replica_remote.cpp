@@ -15,6 +15,21 @@ namespace {
 constexpr std::size_t kPlanBatch = 4096;
 constexpr Duration kDeleteGathering = 300ms;
 
+bool changes_disk(const Operation& operation) {
+  switch (operation.kind) {
+    case OperationKind::kFetch:
+    case OperationKind::kMakeDirectory:
+    case OperationKind::kMakeSymlink:
+    case OperationKind::kSetMetadata:
+    case OperationKind::kDelete:
+      return true;
+    case OperationKind::kAdopt:
+      return operation.set_metadata;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 void Replica::plan(Instant now) {
@@ -52,7 +67,9 @@ void Replica::plan(Instant now) {
   std::set<std::string> active;
   for (const Operation& operation : planned.operations) active.insert(operation.path);
   for (const std::string& path : paths) {
-    if (active.contains(path) || repairs_.contains(path)) continue;
+    if (active.contains(path)) continue;
+    held_absent_.erase(path);
+    if (repairs_.contains(path)) continue;
     drop_interest(path);
     awaiting_room_.erase(path);
   }
@@ -94,11 +111,16 @@ bool Replica::waits_for_children(const Operation& operation) const {
 void Replica::carry_out(const Operation& operation, Instant now) {
   const std::string& path = operation.path;
   if (operation.kind != OperationKind::kPush) to_push_.erase(path);
+  if (operation.kind != OperationKind::kHold) held_absent_.erase(path);
   if (operation.kind != OperationKind::kFetch) drop_interest(path);
   awaiting_room_.erase(path);
+  // Somebody is at it: what they make of it is looked at first, and brings this path here again.
+  if (changes_disk(operation) && timer_.waiting(path)) return;
   switch (operation.kind) {
     case OperationKind::kNone:
+      break;
     case OperationKind::kHold:
+      held_absent_.insert(path);
       break;
     case OperationKind::kNote:
       note_absent(path, operation.entry);
@@ -198,20 +220,17 @@ void Replica::queue_change(const Operation& operation, DiskChange::Kind kind,
   change.path = operation.path;
   change.entry = operation.entry;
   change.temp = temp;
-  if (record && record->live()) change.expected = record->stat;
-  change.trash = trash_name(operation.path);
+  if (record && record->live()) {
+    change.expected = record->stat;
+    if (!record->local->is_directory()) {
+      change.trash = trash_.name_for(operation.path, clock_.wall());
+      change.displaces = displaced_item(operation.path, operation.entry);
+    }
+  }
   if (kind == DiskChange::Kind::kInstall) ++installing_[operation.entry->content];
   busy_.insert(operation.path);
   if (operation.entry->is_tombstone()) deleting_.insert(operation.path);
   changes_.push_back(std::move(change));
-}
-
-std::string Replica::trash_name(const std::string& path) {
-  std::string stamp = to_file_stamp(clock_.wall());
-  for (char& c : stamp) {
-    if (c == ' ') c = '_';
-  }
-  return str(stamp, '-', ++trash_counter_, '/', path);
 }
 
 }  // namespace lansync

@@ -119,6 +119,8 @@ struct IndexGet {
   // This node's own edit counter: a hub that saw a higher one says so.
   std::uint64_t count_high = 0;
   std::uint32_t round = 0;  // of this node: the answer carries it, so that a late one is known
+  // Since this node last saw the receiver, in seconds and one more; 0: it does not know.
+  std::uint64_t away = 0;
 };
 
 // A client heard another hub of the group: its own hub has to know (DESIGN, Self-assignment 5).
@@ -158,6 +160,10 @@ struct Update {
   bool last = false;        // snapshot: nothing more to come
   std::uint64_t count_seen =
       0;  // snapshot, last: the highest edit count the group knows of the receiver
+  // snapshot, last: since the hub saw the receiver, and since it saw it in sync with itself, in
+  // seconds and one more; 0: it does not know.
+  std::uint64_t away = 0;
+  std::uint64_t unsynced = 0;
   std::vector<std::uint32_t>
       buckets;  // snapshot: whose entries this message begins (differing ones)
   std::vector<NamedEntry> entries;

@@ -294,8 +294,8 @@ Message read_holds(Fields& in, Fault& fault) {
   return m;
 }
 
-constexpr std::array<std::string_view, 5> kIndexGetNames = {"type", "buckets", "digests", "high",
-                                                            "round"};
+constexpr std::array<std::string_view, 6> kIndexGetNames = {"type", "buckets", "digests",
+                                                            "high", "round",   "away"};
 
 Message read_index_get(Fields& in, Fault& fault) {
   IndexGet m;
@@ -304,14 +304,16 @@ Message read_index_get(Fields& in, Fault& fault) {
   m.digests.assign(digests.begin(), digests.end());
   m.count_high = in.number<std::uint64_t>(3);
   m.round = in.number<std::uint32_t>(4);
+  m.away = in.number<std::uint64_t>(5);
   bool power_of_two = m.bucket_count != 0 && (m.bucket_count & (m.bucket_count - 1)) == 0;
   if (!power_of_two || m.digests.size() != std::size_t{16} * m.bucket_count)
     fault.set("digests that do not fit their number of buckets");
   return m;
 }
 
-constexpr std::array<std::string_view, 9> kUpdateNames = {
-    "type", "term", "seq", "snapshot", "last", "seen", "round", "buckets", "entries"};
+constexpr std::array<std::string_view, 11> kUpdateNames = {
+    "type",  "term", "seq",      "snapshot", "last",   "seen",
+    "round", "away", "unsynced", "buckets",  "entries"};
 
 Message read_update(Fields& in, Fault& fault) {
   Update m;
@@ -321,7 +323,9 @@ Message read_update(Fields& in, Fault& fault) {
   m.last = in.flag(4);
   m.count_seen = in.number<std::uint64_t>(5);
   m.round = in.number<std::uint32_t>(6);
-  std::span<const Object> buckets = in.list(7, kMaxDigestBuckets);
+  m.away = in.number<std::uint64_t>(7);
+  m.unsynced = in.number<std::uint64_t>(8);
+  std::span<const Object> buckets = in.list(9, kMaxDigestBuckets);
   m.buckets.reserve(buckets.size());
   for (const Object& bucket : buckets) {
     if (bucket.type != msgpack::type::POSITIVE_INTEGER || bucket.via.u64 >= kMaxDigestBuckets) {
@@ -330,7 +334,7 @@ Message read_update(Fields& in, Fault& fault) {
     }
     m.buckets.push_back(static_cast<std::uint32_t>(bucket.via.u64));
   }
-  m.entries = read_entries(in.list(8, kMaxEntriesPerMessage), fault);
+  m.entries = read_entries(in.list(10, kMaxEntriesPerMessage), fault);
   return m;
 }
 

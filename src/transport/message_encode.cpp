@@ -130,22 +130,25 @@ class Encoder {
   }
 
   void operator()(const IndexGet& m) {
-    begin("index_get", 4);
+    begin("index_get", 5);
     number("buckets", m.bucket_count);
     LS_ASSERT(m.digests.size() <= kMaxDigestBytes);
     bytes("digests", m.digests);
     number("high", m.count_high);
     number("round", m.round);
+    number("away", m.away);
   }
 
   void operator()(const Update& m) {
-    begin("update", 8);
+    begin("update", 10);
     number("term", m.term);
     number("seq", m.seq);
     flag("snapshot", m.snapshot);
     flag("last", m.last);
     number("seen", m.count_seen);
     number("round", m.round);
+    number("away", m.away);
+    number("unsynced", m.unsynced);
     list("buckets", m.buckets.size(), kMaxDigestBuckets);
     for (std::uint32_t bucket : m.buckets) pack_.pack_uint32(bucket);
     entries("entries", m.entries);

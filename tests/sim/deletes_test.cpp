@@ -439,7 +439,7 @@ TEST_CASE("names that live again are left alone, and what nobody has is missing 
   group.world.run_for(5s);
   // The one whose trash has what had gone out is off, and the hub's trash is lost.
   third.kill();
-  for (const auto& [name, item] : std::map(hub.node().replica().index().trash()))
+  for (const auto& [name, item] : std::map(hub.node().replica().index().trash().items()))
     hub.node().trash_restore({item.path, {}}, [](const Result<std::vector<TrashReport>>&) {});
   group.world.run_for(20s);
   const Rejected done = reject(group, author);

@@ -162,6 +162,14 @@ bool SimDisk::append(const std::string& path, const Bytes& bytes) {
   return write(path, whole);
 }
 
+void SimDisk::rewrite(const std::string& path, const Bytes& bytes) {
+  set_clock();
+  rewrite_file(path, bytes);
+  person_changed(path);
+  told(path, FileEvent::kModify);
+  told(path, FileEvent::kCloseWrite);
+}
+
 bool SimDisk::rename(const std::string& from, const std::string& to) {
   begin_act();
   auto at = files_.find(from);

@@ -72,6 +72,7 @@ class SimDisk final : public MemoryFileSystem {
   // As most editors save: a new file renamed over the old one, so that the inode changes.
   bool save(const std::string& path, const Bytes& bytes);
   bool append(const std::string& path, const Bytes& bytes);
+  void rewrite(const std::string& path, const Bytes& bytes);  // keeps the mtime; it must be there
   bool rename(const std::string& from, const std::string& to);
   bool erase(const std::string& path);  // with everything below
   // Out of the folder with everything below it: one event, as the kernel has it.

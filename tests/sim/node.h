@@ -114,6 +114,8 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   bool write_on(const std::string& path, std::string_view text, bool closes);
   bool save(const std::string& path, std::string_view text);
   bool append(const std::string& path, std::string_view text);
+  // As a program does that restores the time of what it writes (touch -r).
+  bool rewrite(const std::string& path, std::string_view text);
   bool rename(const std::string& from, const std::string& to);
   bool erase(const std::string& path);
   bool make_folder(const std::string& path);

@@ -71,6 +71,18 @@ bool SimNode::save(const std::string& path, std::string_view text) {
   return true;
 }
 
+bool SimNode::rewrite(const std::string& path, std::string_view text) {
+  const auto before = disk_.contents(path);
+  if (!before) return false;
+  const ByteView view = as_bytes(text);
+  const Bytes bytes(view.begin(), view.end());
+  disk_.rewrite(path, bytes);
+  if (*before != bytes) oracle_.on_superseded(*before);
+  oracle_.on_written(name_, path, bytes);
+  trace_.line(name_, str("a person writes ", path, " under its old time"));
+  return true;
+}
+
 bool SimNode::append(const std::string& path, std::string_view text) {
   const auto before = disk_.contents(path);
   if (!before) return false;

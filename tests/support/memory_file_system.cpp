@@ -21,9 +21,10 @@ std::size_t read_at(const Bytes& bytes, std::uint64_t offset, std::span<std::uin
   return count;
 }
 
-// What a rename or a chmod changes does not make it another file.
+// A directory's size and times follow what is in it.
 bool is_expected(const FileStat& now, const FileStat& expected) {
-  return now.same_file_bytes(expected);
+  if (expected.kind != FileKind::kDirectory) return now == expected;
+  return now.kind == expected.kind && now.inode == expected.inode && now.device == expected.device;
 }
 
 }  // namespace
@@ -176,6 +177,13 @@ void MemoryFileSystem::write_file(const std::string& path, ByteView bytes, std::
   node->stat.mode = mode;
   node->stat.size = bytes.size();
   node->stat.mtime_ns = node->stat.ctime_ns = next_time();
+}
+
+void MemoryFileSystem::rewrite_file(const std::string& path, ByteView bytes) {
+  Node& node = *files_.at(path);
+  node.bytes.assign(bytes.begin(), bytes.end());
+  node.stat.size = bytes.size();
+  node.stat.ctime_ns = next_time();
 }
 
 void MemoryFileSystem::remove(const std::string& path) {
@@ -419,8 +427,31 @@ Status MemoryFileSystem::restore_from_trash(const std::string& trash_name,
 
 Status MemoryFileSystem::remove_trash(const std::string& trash_name) {
   LS_TRY(check("remove_trash", trash_name));
-  if (trash_.erase(trash_name) == 0) return not_found(trash_name);
+  trash_.erase(trash_name);
   return {};
+}
+
+Result<std::vector<DirectoryItem>> MemoryFileSystem::list_trash() {
+  LS_TRY(check("list_trash", ""));
+  std::vector<DirectoryItem> items;
+  for (const auto& [name, node] : trash_) items.push_back({name, node->stat});
+  return items;
+}
+
+Result<std::unique_ptr<ReadFile>> MemoryFileSystem::open_trash(const std::string& trash_name) {
+  LS_TRY(check("open_trash", trash_name));
+  auto node = find(trash_, trash_name);
+  if (!node) return node.error();
+  if ((*node)->stat.kind != FileKind::kFile)
+    return Error{ErrorCode::kChanged, "not a regular file: " + trash_name};
+  return std::unique_ptr<ReadFile>(std::make_unique<OpenRead>(*this, *node, trash_name));
+}
+
+Result<std::string> MemoryFileSystem::read_trash_link(const std::string& trash_name) {
+  LS_TRY(check("read_trash_link", trash_name));
+  auto node = find(trash_, trash_name);
+  if (!node) return node.error();
+  return (*node)->target;
 }
 
 Status MemoryFileSystem::sync_all() {

@@ -41,6 +41,12 @@ class MemoryFileSystem : public FileSystem {
   std::optional<Bytes> temp_contents(const std::string& name) const;
   std::optional<Bytes> trash_contents(const std::string& name) const;
   void put_temp(const std::string& name, ByteView bytes);
+  // A second name of the file, as a crash may leave it.
+  void link_into_trash(const std::string& path, const std::string& trash_name) {
+    trash_[trash_name] = files_.at(path);
+  }
+  // As a program does that restores the times of what it writes (touch -r): the ctime tells.
+  void rewrite_file(const std::string& path, ByteView bytes);
   std::vector<std::string> temp_names() const;
   std::vector<std::string> paths() const;  // of everything below the root, sorted
   std::uint64_t used_bytes() const;  // sparse: pages of zeros that were never written are free
@@ -76,6 +82,9 @@ class MemoryFileSystem : public FileSystem {
                                 const FileStat& expected) override;
   Status restore_from_trash(const std::string& trash_name, const std::string& path) override;
   Status remove_trash(const std::string& trash_name) override;
+  Result<std::vector<DirectoryItem>> list_trash() override;
+  Result<std::unique_ptr<ReadFile>> open_trash(const std::string& trash_name) override;
+  Result<std::string> read_trash_link(const std::string& trash_name) override;
   Status sync_all() override;
 
  protected:

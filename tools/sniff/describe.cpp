@@ -185,7 +185,10 @@ struct Describer {
     return {{"token", m.token}, {"answer", m.answer}, {"hashes", std::move(hashes)}};
   }
   Fields operator()(const IndexGet& m) const {
-    return {{"buckets", m.bucket_count}, {"digests", to_hex(m.digests)}, {"high", m.count_high}};
+    return {{"buckets", m.bucket_count},
+            {"digests", to_hex(m.digests)},
+            {"high", m.count_high},
+            {"away", m.away}};
   }
   Fields operator()(const Update& m) const {
     List buckets;
@@ -195,6 +198,8 @@ struct Describer {
             {"snapshot", m.snapshot},
             {"last", m.last},
             {"seen", m.count_seen},
+            {"away", m.away},
+            {"unsynced", m.unsynced},
             {"buckets", std::move(buckets)},
             {"entries", named_entries(m.entries)}};
   }

@@ -226,6 +226,7 @@ Message random_message(Prng& random) {
       random.fill(m.digests);
       m.count_high = random_number(random);
       m.round = u32();
+      m.away = random_number(random);
       return m;
     }
     case 6: {
@@ -236,6 +237,8 @@ Message random_message(Prng& random) {
       m.last = random.chance(1, 2);
       m.count_seen = random_number(random);
       m.round = u32();
+      m.away = random_number(random);
+      m.unsynced = random_number(random);
       for (std::uint64_t i = random.below(5); i > 0; --i)
         m.buckets.push_back(static_cast<std::uint32_t>(random.below(kMaxDigestBuckets)));
       m.entries = random_entries(random);
