@@ -88,7 +88,8 @@ class Rig : public RunKeys {
     settle();
   }
   void settle() {
-    for (int i = 0; i < 100; ++i) {
+    // Longer than the quiet timer.
+    for (int i = 0; i < 500; ++i) {
       clock.at += 10ms;
       replica.pump(clock.now());
       while (executor.run_one()) {

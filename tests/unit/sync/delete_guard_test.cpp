@@ -448,9 +448,9 @@ TEST_CASE("held deletes that a scan sees again after a restart stay held, all of
   CHECK(after.held_count() == 60);
 }
 
-TEST_CASE("a million deletes are counted, held, listed and let go in moments") {
+TEST_CASE("a quarter of a million deletes are counted, held, listed and let go in moments") {
   Guard guard(default_max_deletes());
-  constexpr int kMany = 1'000'000;
+  constexpr int kMany = 250'000;
   for (int i = 0; i < kMany; ++i) guard.remove(path(i), file(i & 0xffff), kStart, kMany);
   CHECK(guard.held_count() == kMany);
   CHECK(guard.held_runs().front().number == kMany);
