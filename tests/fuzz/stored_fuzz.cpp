@@ -50,11 +50,11 @@ void counts(std::string_view bytes) {
   const std::string text(bytes.substr(0, 4096));
   Prng random(1);
   EditCounter counter;
-  counter.start({"1000000", "7", "0", text, text}, random);
+  counter.start({"1000000", "7", "0", "0102030405060708", text, text}, random);
   FUZZ_CHECK(!counter.forgot(7));
   FUZZ_CHECK(counter.forgot(counter.last() + 1));
   EditCounter again;
-  again.start({"1000000", "7", "0", counter.runs_text(), ""}, random);
+  again.start({"1000000", "7", "0", "0102030405060708", counter.runs_text(), ""}, random);
   FUZZ_CHECK(!again.forgot(7));
 }
 

@@ -535,7 +535,7 @@ TEST_CASE("a hash that differs is exit 1, and so is a search that finds nothing"
 TEST_CASE("version and genpass need no node") {
   Outcome version = run("", "version", true);
   CHECK(version.code == kExitDone);
-  CHECK(Json::parse(version.out)["protocol"] == 1);
+  CHECK(Json::parse(version.out)["protocol"] == 2);
   CHECK(run("", "version").out.starts_with("lansync "));
   CHECK(run("", "genpass").out.size() == 20);
   CHECK(Json::parse(run("", "genpass", true).out)["password"].get<std::string>().size() == 19);
