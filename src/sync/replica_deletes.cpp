@@ -222,6 +222,8 @@ void Replica::forget_incoming(const std::vector<std::string>& paths, const Plan&
 // A rename needs an old name, here or in the trash by now. Content that is new here must not excuse
 // the delete of that very file within the next minute.
 bool Replica::may_be_renamed_to(const Operation& operation) const {
+  // What is forgotten or has nothing to do has no entry.
+  if (!operation.entry) return false;
   const Entry& entry = *operation.entry;
   const PathRecord* record = index_.find(operation.path);
   switch (operation.kind) {
