@@ -9,24 +9,32 @@ namespace {
 
 void write_new(Stage& stage) {
   SimNode& node = stage.any_node();
-  node.write(stage.any_path(), stage.new_text());
+  const std::string path = stage.any_path();
+  node.write(path, stage.new_text());
 }
 
 void write_over(Stage& stage) {
   SimNode& node = stage.any_node();
-  node.write(stage.existing(node), stage.new_text());
+  const std::string path = stage.existing(node);
+  node.write(path, stage.new_text());
 }
 
-void save(Stage& stage) { stage.any_node().save(stage.any_path(), stage.new_text()); }
+void save(Stage& stage) {
+  SimNode& node = stage.any_node();
+  const std::string path = stage.any_path();
+  node.save(path, stage.new_text());
+}
 
 void append(Stage& stage) {
   SimNode& node = stage.any_node();
-  node.append(stage.existing(node), stage.new_text());
+  const std::string path = stage.existing(node);
+  node.append(path, stage.new_text());
 }
 
 void rename(Stage& stage) {
   SimNode& node = stage.any_node();
-  node.rename(stage.existing(node), stage.any_path());
+  const std::string from = stage.existing(node);
+  node.rename(from, stage.any_path());
 }
 
 void copy(Stage& stage) {
@@ -80,7 +88,8 @@ void replace_folder(Stage& stage) {
   const std::string old = str("d.", stage.next_number());
   if (!node.rename("d", old)) return;
   if (stage.chance(1, 3)) node.erase(old);
-  node.write(str("d/", static_cast<char>('p' + stage.random.below(6))), stage.new_text());
+  const std::string path = str("d/", static_cast<char>('p' + stage.random.below(6)));
+  node.write(path, stage.new_text());
 }
 
 // Something of another kind under a name (W2).
@@ -106,7 +115,11 @@ void chmod(Stage& stage) {
   node.chmod(path, kModes[stage.random.below(6)]);
 }
 
-void link(Stage& stage) { stage.any_node().link(stage.any_path() + ".lnk", stage.any_path()); }
+void link(Stage& stage) {
+  SimNode& node = stage.any_node();
+  const std::string path = stage.any_path() + ".lnk";
+  node.link(path, stage.any_path());
+}
 
 // Times that people and archives make: the epoch, before it, and beyond 2262, where the program's
 // clock ends and its file system clamps (W20).

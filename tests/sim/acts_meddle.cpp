@@ -91,7 +91,8 @@ void write_slowly(Stage& stage) {
 // As truncate(2) and mmap do: no close is heard (W22).
 void write_unclosed(Stage& stage) {
   SimNode& node = stage.any_node();
-  node.write_on(stage.existing(node), stage.new_text(), false);
+  const std::string path = stage.existing(node);
+  node.write_on(path, stage.new_text(), false);
 }
 
 constexpr Act kActs[] = {

@@ -134,7 +134,10 @@ void newcomer(Stage& stage) {
   options.place.clear();
   SimNode& node = stage.add_node(options);
   const std::uint64_t files = stage.random.below(4);
-  for (std::uint64_t i = 0; i < files; ++i) node.write(stage.any_path(), stage.new_text());
+  for (std::uint64_t i = 0; i < files; ++i) {
+    const std::string path = stage.any_path();
+    node.write(path, stage.new_text());
+  }
   node.start();
 }
 

@@ -93,8 +93,10 @@ std::string HostileMessages::path() {
     case 6:
       return "\xC3\xA9";
     default:
-      return repeated(random_.below(3), "d/") + "m" + std::to_string(random_.below(8));
+      break;
   }
+  const std::string folders = repeated(random_.below(3), "d/");
+  return folders + "m" + std::to_string(random_.below(8));
 }
 
 Address HostileMessages::address() {
@@ -165,8 +167,11 @@ std::vector<WireRange> HostileMessages::ranges(std::uint64_t size, std::size_t m
   const std::size_t wanted = flip() ? 1 : random_.chance(1, 8) ? max_size : 3;
   while (out.size() < wanted && at < size) {
     std::uint64_t begin = at + number_below(std::min<std::uint64_t>(size - at, 4000)) / 1000 * 1000;
-    std::uint64_t end =
-        random_.chance(1, 4) ? size : begin + 1000 * (1 + random_.below(300)) - (flip() ? 0 : 1);
+    std::uint64_t end = size;
+    if (!random_.chance(1, 4)) {
+      end = begin + 1000 * (1 + random_.below(300));
+      if (!flip()) --end;
+    }
     end = std::min(end, size);
     if (begin >= end) break;
     out.push_back({begin, end});

@@ -115,7 +115,9 @@ void Scenario::draw_carriers(NodeOptions& options) {
 // What is there before anything begins.
 void Scenario::draw_folder() {
   for (SimNode* node : stage_.world.nodes()) {
-    if (random_.chance(1, 2)) node->write(stage_.any_path(), stage_.new_text());
+    if (!random_.chance(1, 2)) continue;
+    const std::string path = stage_.any_path();
+    node->write(path, stage_.new_text());
   }
   // So many that half of them is more than the guard lets go (50).
   if (random_.chance(1, 24)) {

@@ -23,8 +23,11 @@ SimNode* Stage::another(SimNode& not_this) {
 
 std::string Stage::any_path() {
   static const char* const kFolders[] = {"", "", "d/", "d/e/", "f/"};
-  return str(kFolders[random.below(5)], static_cast<char>('p' + random.below(6)),
-             random.chance(1, 2) ? ".txt" : "");
+  // One draw a line, here and wherever else: compilers differ in the order in which they look at
+  // arguments, and a seed means the same with each of them.
+  const char* folder = kFolders[random.below(5)];
+  const char name = static_cast<char>('p' + random.below(6));
+  return str(folder, name, random.chance(1, 2) ? ".txt" : "");
 }
 
 std::string Stage::existing(SimNode& node) {
