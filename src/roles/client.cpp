@@ -195,7 +195,6 @@ void Client::push(Instant now) {
     const PathRecord* record = replica_.index().find(path);
     if (auto at = wait_until_.find(path); at != wait_until_.end()) {
       if (now < at->second.until && at->second.entry == record->local) continue;
-      wait_until_.erase(at);
     }
     in_flight_[path] = {record->local, now + kAskAgain, kAskAgain};
     next_ask_again_ = std::min(next_ask_again_, now + kAskAgain);
@@ -203,6 +202,8 @@ void Client::push(Instant now) {
     unanswered_.insert(path);
     if (!waiting_since_) waiting_since_ = now;
   }
+  // Of what is not pushed any more as well, or the time that is over would be a deadline for ever.
+  std::erase_if(wait_until_, [&](const auto& item) { return item.second.until <= now; });
   send(std::move(items));
 }
 
@@ -272,7 +273,8 @@ bool Client::only_refused(Instant now) const {
 }
 
 Instant Client::deadline() const {
-  Instant next = joined_ && !replica_.paused() ? next_ask_again_ : kNever;
+  if (!joined_ || replica_.paused()) return kNever;
+  Instant next = next_ask_again_;
   for (const auto& [path, refused] : wait_until_) next = std::min(next, refused.until);
   return next;
 }

@@ -281,9 +281,12 @@ void Replica::pump(Instant now) {
 }
 
 Instant Replica::deadline() const {
+  const Instant next_scan = scan_running_ ? kNever : next_scan_;
+  // See pump(): a folder that is gone is looked for now and then, and nothing else is done.
+  if (!root_error_.empty()) return next_scan;
   if (more_to_plan_ || !ended_repairs_.empty() || !ended_receives_.empty() || gone_waits())
     return Instant{};
-  Instant next = std::min({timer_.deadline(), next_scan_, activity_.deadline(), trash_.deadline()});
+  Instant next = std::min({timer_.deadline(), next_scan, activity_.deadline(), trash_.deadline()});
   if (remote_known_) next = std::min(next, room_.deadline());
   for (const auto& [path, at] : retry_) next = std::min(next, at);
   for (const auto& [content, ready] : ready_)
