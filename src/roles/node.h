@@ -25,6 +25,7 @@
 #include "roles/contacts.h"
 #include "roles/demand.h"
 #include "roles/downloads.h"
+#include "roles/early_packets.h"
 #include "roles/election.h"
 #include "roles/held_things.h"
 #include "roles/hub.h"
@@ -274,6 +275,7 @@ class Node final : public SessionEvents,
   struct Peer {
     SessionInfo info;
     std::optional<Hello> hello;              // its last; none yet: not a member in our eyes
+    EarlyPackets early;                      // what came before its hello
     bool greeted = false;                    // our hello or hi went out
     Instant renew_at = kNever;               // when a session that we opened gets new keys
     Instant content_at{};                    // when content was asked of it, or came from it, last

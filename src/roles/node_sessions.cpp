@@ -258,6 +258,11 @@ void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
   }
   if (hello.beacon_key && client_->hub() == id) use_beacon_key(*hello.beacon_key, true);
   election_->on_facts(facts_of(peer), now_);
+  for (const auto& [channel, packet] : peer.early.take()) {
+    // One that breaks the rules ends the session.
+    if (auto at = sessions_.find(id); at != sessions_.end())
+      dispatch(id, at->second, channel, packet);
+  }
 }
 
 // ---- packets
@@ -281,7 +286,7 @@ void Node::on_packet(SessionId id, Channel channel, ByteView bytes) {
   dispatch(id, at->second, channel, bytes);
 }
 
-void Node::dispatch(SessionId id, Peer& peer, Channel, ByteView bytes) {
+void Node::dispatch(SessionId id, Peer& peer, Channel channel, ByteView bytes) {
   std::string why;
   std::optional<Message> message = decode_message(bytes, &why);
   if (!message) {
@@ -301,9 +306,8 @@ void Node::dispatch(SessionId id, Peer& peer, Channel, ByteView bytes) {
                  now_);
     return;
   }
-  // Nothing but hello comes first: who does not say who it is gets no answers.
-  bool fine = peer.hello && on_member_message(id, peer, *message);
-  if (fine) return;
+  // Who does not say who it is gets no answers. What follows hello on another channel waits for it.
+  if (peer.hello ? on_member_message(id, peer, *message) : peer.early.keep(channel, bytes)) return;
   ++rejected_;
   transport_->violation(id, str("a message out of place: ", message_type(*message)));
 }

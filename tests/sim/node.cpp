@@ -328,6 +328,9 @@ void SimNode::on_beacon(const Address& from, const Bytes& bytes, std::uint32_t i
 void SimNode::broadcast(ByteView datagram) { network_.broadcast(ip_, datagram); }
 
 void SimNode::write(LogLevel level, std::string_view line) {
+  // The transport's word for what ends a session at once (SessionEvents::violation).
+  if (line.find(" broke the rules: ") != std::string_view::npos && accused_.empty())
+    accused_ = line;
   if (level >= LogLevel::kInfo) {
     trace_.line(name_, str("  ", line));
   } else if (trace_.told()) {

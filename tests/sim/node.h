@@ -68,6 +68,8 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   const SimDisk& disk() const { return disk_; }
   SimIndexStore& store() { return store_; }
   SimClock& clock() { return clock_; }
+  // The first line by which it said that a peer breaks the rules; no honest one does.
+  const std::string& accused() const { return accused_; }
   // Requires: running().
   Node& node() { return *running_->node; }
   SimExecutor& executor() { return *running_->executor; }
@@ -215,6 +217,7 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   std::uint64_t place_ = 0;
   std::uint64_t turns_ = 0;
   std::uint64_t handshakes_ = 0;
+  std::string accused_;
   Instant wake_at_ = kNever;
   std::uint64_t wake_number_ = 0;
   Instant last_turn_{};

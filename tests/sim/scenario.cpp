@@ -197,7 +197,14 @@ bool Scenario::settle() {
   }
   const bool converged = world.converge(kBound);
   judged_ = true;
-  return converged && world.rest();
+  bool honest = true;
+  for (SimNode* node : world.nodes()) {
+    if (node->accused().empty()) continue;
+    honest = false;
+    world.oracle().violation(
+        str("I8: ", node->name(), " dropped an honest peer: ", node->accused()));
+  }
+  return converged && honest && world.rest();
 }
 
 ScenarioResult Scenario::run() {
