@@ -187,7 +187,7 @@ def test_unreadable_file():
         b.start(*FAST)
         process = netns.popen(
             a.namespace,
-            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program(), "run", a.path, "--name", "a", *FAST],
+            ["setpriv", "--pdeathsig", "keep", "--reuid=65534", "--regid=65534", "--clear-groups", program(), "run", a.path, "--name", "a", *FAST],
             stdin=subprocess.DEVNULL, stdout=open(a.log_path, "ab"), stderr=subprocess.STDOUT, cwd="/",
             env=a.environment())
         a.process = process

@@ -94,7 +94,7 @@ def test_unreadable_directory():
             os.chown(path, 65534, 65534)
         b.start(*FAST)
         a.process = netns.popen(
-            a.namespace, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program(), "run", a.path, "--name",
+            a.namespace, ["setpriv", "--pdeathsig", "keep", "--reuid=65534", "--regid=65534", "--clear-groups", program(), "run", a.path, "--name",
                           "a", *FAST],
             stdin=subprocess.DEVNULL, stdout=open(a.log_path, "ab"), stderr=subprocess.STDOUT, cwd="/", env=a.environment())
         a.wait_ready()
@@ -277,7 +277,7 @@ def test_read_only_target():
         os.makedirs(a.at("theirs"))  # root's, 0755: nobody may not write here
         b.start(*FAST)
         a.process = netns.popen(
-            a.namespace, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program(), "run", a.path, "--name",
+            a.namespace, ["setpriv", "--pdeathsig", "keep", "--reuid=65534", "--regid=65534", "--clear-groups", program(), "run", a.path, "--name",
                           "a", *FAST],
             stdin=subprocess.DEVNULL, stdout=open(a.log_path, "ab"), stderr=subprocess.STDOUT, cwd="/", env=a.environment())
         a.wait_ready()

@@ -199,7 +199,7 @@ def test_forged_and_broken_packets():
         nodes[0].write("x.bin", tree.payload(30_000, "x"))
         settled(nodes)
         payloads = [payload for _, payload in lansync_frames(drain(tap))]
-        before = [resident(node) for node in nodes]
+        before = [node.resident_kb() for node in nodes]
         rejected = sum(node.counter("rejected") for node in nodes)
         seed = random.randrange(1 << 32)
         draw = random.Random(seed)
@@ -222,7 +222,7 @@ def test_forged_and_broken_packets():
         for node in nodes:
             check(node.running, f"{node.name} ended (seed {seed})")
         for node, old in zip(nodes, before):
-            grown = resident(node) - old
+            grown = node.resident_kb() - old
             check(grown < 20_000, f"{node.name} grew by {grown} kB (seed {seed})")
             check_equal(len(connected(node)), 1, f"sessions of {node.name} (seed {seed})")
             # Beacons are hints: strangers' are shown, but few of them.
@@ -233,11 +233,6 @@ def test_forged_and_broken_packets():
         check_undisturbed(nodes, "forged")
 
 
-def resident(node):
-    with open(f"/proc/{node.process.pid}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
-
-
 def test_beacon_flood():
     """Ten thousand beacons of invented nodes do not fill `peers`, nor memory, nor push members out."""
     with Lan() as net:
@@ -245,7 +240,7 @@ def test_beacon_flood():
         nodes = group(net, "abc", None)
         beacons = [payload for _, payload in lansync_frames(drain(tap)) if payload[:4] == b"LSYN"]
         check(beacons, "no beacon was seen")
-        old = resident(nodes[0])
+        old = nodes[0].resident_kb()
         ids = {node.name: node.status()["node"]["id"] for node in nodes}
         with net.socket("eve", socket.AF_INET, socket.SOCK_DGRAM) as eve:
             eve.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -256,7 +251,7 @@ def test_beacon_flood():
                 eve.sendto(bytes(fake), ("10.77.0.255", 27800))
                 if number % 100 == 0:
                     time.sleep(0.005)
-        check(resident(nodes[0]) - old < 20_000, f"a grew by {resident(nodes[0]) - old} kB")
+        check(nodes[0].resident_kb() - old < 20_000, f"a grew by {nodes[0].resident_kb() - old} kB")
         for node in nodes:
             peers = node.status()["peers"]
             seen = {p["id"] for p in peers if p["state"] in ("connected", "known")}
