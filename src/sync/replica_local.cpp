@@ -294,12 +294,14 @@ void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
 }
 
 bool Replica::not_taken(const std::string& path, const PathRecord& record) const {
-  if (record.live() || !record.remote) return false;
-  if (!record.remote->is_tombstone()) return rules_->ignored(path, record.remote->is_directory());
-  // A tombstone does not say what it was, and rules like `!*/` ask for it. Nothing is done on this
-  // disk for it, so where that is not known any more it is enough that one of the two is taken.
-  if (record.synced && !record.synced->is_tombstone())
-    return rules_->ignored(path, record.synced->is_directory());
+  const EntryPtr& meant = record.remote ? record.remote : record.local;
+  if (record.live() || !meant) return false;
+  if (!meant->is_tombstone()) return rules_->ignored(path, meant->is_directory());
+  // Rules like `!*/` ask what it was. Nothing is done on this disk for it, so where that is not
+  // known any more it is enough that one of the two is taken.
+  EntryKind was = meant->was;
+  if (was == EntryKind::kTombstone && record.synced) was = record.synced->kind;
+  if (was != EntryKind::kTombstone) return rules_->ignored(path, was == EntryKind::kDirectory);
   return rules_->ignored(path, false) && rules_->ignored(path, true);
 }
 

@@ -37,6 +37,7 @@ void Replica::plan(Instant now) {
   if (!remote_known_ || paused_ || frozen_ || plan_.empty()) return;
   // What waits for its timer is going to change: its turn comes when it has rested.
   std::vector<std::string> paths;
+  std::vector<std::string> left_out;
   for (auto at = plan_.begin(); at != plan_.end() && paths.size() < kPlanBatch;) {
     if (busy_.contains(*at)) {
       ++at;
@@ -48,11 +49,17 @@ void Replica::plan(Instant now) {
       drop_interest(*at);
       awaiting_room_.erase(*at);
       retry_.erase(*at);
+      to_push_.erase(*at);
       clear_problem(*at);
+      left_out.push_back(*at);
     } else {
       paths.push_back(*at);
     }
     at = plan_.erase(at);
+  }
+  // A hub whose rules leave it out will never have it: who pushes it must not wait for that.
+  for (const std::string& path : left_out) {
+    if (events_) events_->on_fetch_failed(path, str(IgnoreRules::kFileName, " leaves it out here"));
   }
   if (paths.empty()) return;
   more_to_plan_ = paths.size() == kPlanBatch;

@@ -12,6 +12,7 @@ namespace {
 // After the last fault: a rescan that finds what the watcher lost (30 s + 25 %), a refused push
 // that is tried again (10 s), quiet timers, and room.
 constexpr Duration kBound = 240s;
+constexpr Duration kKeyWait = 61min;
 // At rest people look at what their nodes hold back, each so often.
 constexpr Duration kLook = 7s;
 
@@ -173,7 +174,10 @@ void Scenario::edit() {
 void Scenario::answer_what_is_held() {
   if (judged_) return;
   for (SimNode* node : stage_.world.running()) {
-    if (node->node().status().held_deletes == 0) continue;
+    const StatusReport status = node->node().status();
+    // Perhaps it was off when he meant to, or is a backup of that time.
+    if (status.state == NodeState::kPaused) node->resume();
+    if (status.held_deletes == 0) continue;
     if (rejects_) {
       node->reject();
     } else {
@@ -195,6 +199,14 @@ bool Scenario::settle() {
       node->check_all(*node, true);
     }
   }
+  // A second new key within the hour is waited for (DESIGN, Identity).
+  const auto waits_for_key = [&] {
+    const std::vector<SimNode*> all = world.running();
+    return std::any_of(all.begin(), all.end(), [](SimNode* node) {
+      return node->node().status().reason.find("needs a new key") != std::string::npos;
+    });
+  };
+  if (waits_for_key()) world.run_for(kKeyWait);
   const bool converged = world.converge(kBound);
   judged_ = true;
   bool honest = true;
