@@ -273,6 +273,9 @@ void Replica::forget_ignored(const std::string& path) {
   index_.set_local(path, nullptr, FileStat{});
   index_.set_synced(path, nullptr);
   drop_interest(path);
+  // A push of it is over, too; the plan tells the hub's part.
+  to_push_.erase(path);
+  plan_.insert(path);
 }
 
 void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
