@@ -460,7 +460,11 @@ std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
 
 void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
   auto at = candidates_.find(path);
-  if (at == candidates_.end() || at->second.offer.session == 0) return;
+  if (at == candidates_.end()) return;
+  if (at->second.offer.session == 0) {
+    give_up_copy(path, reason);
+    return;
+  }
   SessionId session = at->second.offer.session;
   std::string name = at->second.offer.item.name;
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) name = copied->second;
@@ -469,8 +473,36 @@ void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
   verdict(session, VerdictKind::kRefuse, name, nullptr, reason);
 }
 
+// A conflict copy of what this disk showed, and a person replaced it before it could be made: its
+// bytes are nowhere that we can ask, and nobody misses them. (With a copy that waits for ever the
+// name that it was made for waits, too.)
+void Hub::give_up_copy(const std::string& path, const std::string& reason) {
+  const Candidate& candidate = candidates_.at(path);
+  const PathRecord* record = replica_.index().find(path);
+  const bool copy = candidate.entry && candidate.entry->is_file() && !(record && record->live());
+  if (!copy || replica_.has_bytes(candidate.entry->content, path)) return;
+  std::optional<Offer> pushed;
+  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
+    auto owner = candidates_.find(copied->second);
+    if (owner != candidates_.end() && waits(owner->second, path)) pushed = owner->second.offer;
+  }
+  run_queue(withdraw(path, false));
+  if (pushed) refuse(*pushed, reason);
+}
+
 // ---- this disk's own edits
 // --------------------------------------------------------------------------
+
+// The candidate waits for a copy of what was published, and this disk's edit is that one's
+// successor: no copy is needed, and its bytes may be gone.
+bool Hub::replaced_here(const Candidate& candidate, const PathRecord& record) const {
+  if (!candidate.before || !record.local) return false;
+  auto copy = candidates_.find(candidate.waits_for);
+  return copy != candidates_.end() && copy->second.entry &&
+         same_content(*copy->second.entry, *candidate.before) &&
+         record.local->version.compare(candidate.before->version) == Order::kNewer &&
+         !replica_.has_bytes(copy->second.entry->content, candidate.waits_for);
+}
 
 void Hub::offer_own_edits() {
   if (replica_.to_push().empty()) return;
@@ -482,10 +514,14 @@ void Hub::offer_own_edits() {
     if (at != candidates_.end()) {
       bool own = at->second.offer.session == 0 && at->second.entry &&
                  at->second.entry->version.covers(record->local->version);
-      if (own || !at->second.entry) continue;
+      const bool waits_in_vain = !at->second.entry && replaced_here(at->second, *record);
+      if (own || (!at->second.entry && !waits_in_vain)) continue;
       // Somebody's push was on its way into a file that was edited here meanwhile: this disk's edit
       // is based on the published version and goes first; the push is settled against it.
+      const std::string copy = waits_in_vain ? at->second.waits_for : std::string();
       after = withdraw(path, true);
+      if (!copy.empty()) copy_for_.erase(copy);
+      for (Offer& waiting : withdraw(copy, false)) after.push_back(std::move(waiting));
       std::erase_if(
           after, [&](const Offer& offer) { return offer.session == 0 && offer.item.name == path; });
       record = replica_.index().find(path);

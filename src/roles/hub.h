@@ -103,6 +103,8 @@ class Hub {
   void publish(const std::string& path);
   std::deque<Offer> withdraw(const std::string& path, bool requeue);
   void run_queue(std::deque<Offer> queue);
+  void give_up_copy(const std::string& path, const std::string& reason);
+  bool replaced_here(const Candidate& candidate, const PathRecord& record) const;
   void tell_coming();
   void end_coming(const std::string& path, bool published);
   void announce(const std::string& path, const EntryPtr& entry, SessionId except);

@@ -119,6 +119,9 @@ class Replica final : public ContentLocator {
   // If disk and remote agree on `path` and nothing has to be done for it: tells on_settled, once
   // the row is durable.
   void settle_if_agreed(const std::string& path);
+  // Folder or trash has these bytes, as far as is known: a copy that did not verify says they have
+  // not.
+  bool has_bytes(const ContentId& content, const std::string& path) const;
   // Local and remote agree on `entry` without anything to do on disk (a push was published).
   void set_agreed(const std::string& path, const EntryPtr& entry);
   // Paths whose local version the hub should have. Roles push them; an entry leaves the set when

@@ -195,6 +195,11 @@ bool Replica::begin_copy(const ContentId& content, const std::string& hint) {
   return true;
 }
 
+bool Replica::has_bytes(const ContentId& content, const std::string& path) const {
+  if (no_copy_.contains(content)) return false;
+  return index_.find_content(content, path) || index_.trash().find_content(content);
+}
+
 void Replica::end_copy(const ContentId& content) {
   const Copying copy = std::move(copying_.at(content));
   copying_.erase(content);
