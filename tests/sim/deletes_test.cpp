@@ -53,9 +53,8 @@ std::string run_of(SimNode& node) {
 // How many were let go; 0: it was refused.
 std::uint64_t confirm(Group& group, SimNode& node, const std::string& run = "") {
   std::optional<std::uint64_t> done;
-  node.node().confirm(HoldKind::kDeletes, run, [&](const Result<ActionReport>& result) {
-    done = result ? result->count : 0;
-  });
+  node.confirm_deletes(
+      run, [&](const Result<ActionReport>& result) { done = result ? result->count : 0; });
   REQUIRE(group.until([&] { return done.has_value(); }));
   return *done;
 }
@@ -67,7 +66,7 @@ struct Rejected {
 };
 Rejected reject(Group& group, SimNode& node, const std::string& run = "") {
   std::optional<Rejected> done;
-  node.node().reject(run, [&](const Result<RejectReport>& result) {
+  node.reject(run, [&](const Result<RejectReport>& result) {
     done.emplace();
     done->refused = !result;
     if (!result) return;
@@ -307,7 +306,7 @@ TEST_CASE("a held run survives a restart of its author at any step, and so does 
     CHECK(run_of(author) == run);
     if (undo) {
       bool asked = false;
-      author.node().reject(run, [&](const Result<RejectReport>&) { asked = true; });
+      author.reject(run, [&](const Result<RejectReport>&) { asked = true; });
       group.world.run_for(300ms);
       author.kill();
       group.world.run_for(3s);
