@@ -532,3 +532,38 @@ TEST_CASE("files that came and went while a run was open do not count") {
   }
   group.settle();
 }
+
+TEST_CASE("a large file that is deleted while it is on its way to the hub stays deleted") {
+  Group group(217);
+  SimNode& a = group.add("a");
+  SimNode& b = group.add("b");
+  fill(a, 3);
+  group.world.start_all();
+  group.settle();
+  SimNode& hub = hub_of({&a, &b});
+  SimNode& author = &hub == &a ? b : a;
+  for (const std::uint64_t part : {std::uint64_t{1}, std::uint64_t{100'000}}) {
+    const std::uint64_t sent = author.payload_sent();
+    author.write("large", std::string(1'000'000, static_cast<char>('a' + part % 7)));
+    REQUIRE(group.until([&] { return author.payload_sent() >= sent + part; }));
+    REQUIRE_FALSE(hub.has("large"));
+    author.erase("large");
+    group.settle();
+    CHECK_FALSE(hub.has("large"));
+    CHECK_FALSE(author.has("large"));
+  }
+}
+
+TEST_CASE("held deletes of what becomes ignored are held no more, and nobody deletes anything") {
+  Group group(219);
+  SimNode& a = group.add("a");
+  SimNode& b = group.add("b");
+  fill(a, 100);
+  group.world.start_all();
+  group.settle();
+  erase(a, 0, 80);
+  REQUIRE(group.until([&] { return held(a) == 80; }));
+  a.write(".lansyncignore", "d[0-9]/\n");
+  CHECK(group.until([&] { return held(a) == 0 && a.in_sync() && b.in_sync(); }, 2min));
+  CHECK(count_of(b, 100) == 100);
+}
