@@ -112,7 +112,7 @@ void Client::end_join(Instant now) {
   for (auto& [path, entry] : remotes) {
     if (!entry) continue;
     index.set_remote(path, entry);
-    if (!held_.contains(path)) index.set_synced(path, entry);
+    if (!held_.contains(path)) replica_.set_known_synced(path, entry);
   }
   held_.clear();
   for (auto& [path, entry] : listing_) index.set_remote(path, entry);

@@ -113,7 +113,8 @@ Result<std::set<RunId>> HeldThings::find_runs(const std::string& text) const {
 void HeldThings::confirm_deletes(Token token, const std::string& text,
                                  Callback<ActionReport> done) {
   if (!replica_.scanned()) {
-    early_[token] = [this, token, text, done](Instant) { confirm_deletes(token, text, done); };
+    early_[token] = {
+        {}, {}, [this, token, text, done](Instant) { confirm_deletes(token, text, done); }};
     return;
   }
   auto runs = find_runs(text);
@@ -159,13 +160,23 @@ bool HeldThings::lives(const std::string& path) const {
          !replica_.index().wants(*record);
 }
 
-void HeldThings::reject(Token token, const std::string& text, Instant now,
-                        Callback<RejectReport> done) {
+void HeldThings::reject(Token token, const std::string& text, const std::string& marker,
+                        Instant now, Callback<RejectReport> done) {
   // A node that was killed in the middle of it knows a part of the run until it has looked.
-  if (!replica_.scanned()) {
-    early_[token] = [this, token, text, done](Instant later) { reject(token, text, later, done); };
-    return;
+  if (replica_.scanned() && marker.empty()) return reject_now(token, text, now, std::move(done));
+  early_[token] = {marker, now + kMarkerPatience, [this, token, text, done](Instant later) {
+                     reject_now(token, text, later, done);
+                   }};
+}
+
+void HeldThings::on_marker(const std::string& marker) {
+  for (auto& [token, early] : early_) {
+    if (early.marker == marker) early.marker.clear();
   }
+}
+
+void HeldThings::reject_now(Token token, const std::string& text, Instant now,
+                            Callback<RejectReport> done) {
   auto runs = find_runs(text);
   if (!runs) return done(runs.error());
   if (runs->empty()) return done(Error{ErrorCode::kNotFound, "no deletes are held"});
@@ -204,9 +215,17 @@ void HeldThings::cancel(Token token) {
 // ------------------------------------------------------------------------------------------
 
 void HeldThings::tick(Instant now) {
-  if (!early_.empty() && replica_.scanned()) {
-    for (auto& [token, ask] : std::exchange(early_, {})) ask(now);
+  std::vector<std::function<void(Instant)>> due;
+  for (auto at = early_.begin(); at != early_.end();) {
+    const Early& early = at->second;
+    if (!replica_.scanned() || (!early.marker.empty() && now < early.until)) {
+      ++at;
+      continue;
+    }
+    due.push_back(early.ask);
+    at = early_.erase(at);
   }
+  for (const auto& ask : due) ask(now);
   for (const Replica::Confirmed& confirmed : replica_.take_confirmed()) {
     decisions_.confirm(confirmed);
     for (auto& [token, confirm] : confirms_) confirm.runs.erase(confirmed.run);
@@ -248,6 +267,12 @@ void HeldThings::tick(Instant now) {
   for (Reject& reject : ended) finish(std::move(reject));
 }
 
-Instant HeldThings::deadline() const { return rejects_.empty() ? kNever : clock_.now() + kLook; }
+Instant HeldThings::deadline() const {
+  Instant next = rejects_.empty() ? kNever : clock_.now() + kLook;
+  for (const auto& [token, early] : early_) {
+    if (!early.marker.empty()) next = std::min(next, early.until);
+  }
+  return next;
+}
 
 }  // namespace lansync

@@ -25,6 +25,7 @@ std::string run_text(RunId run);
 
 class HeldThings {
  public:
+  static constexpr Duration kMarkerPatience = 3s;
   // For a reject: so long without a file more that came back.
   static constexpr Duration kPatience = 10s;
   static constexpr std::int64_t kRememberedNs = 24LL * 3600 * 1'000'000'000;
@@ -43,14 +44,24 @@ class HeldThings {
   void confirm_deletes(Token token, const std::string& run, Callback<ActionReport> done);
   Result<ActionReport> confirm_room();
   Result<ActionReport> confirm_absence();
-  // "": every run that is held here.
-  void reject(Token token, const std::string& run, Instant now, Callback<RejectReport> done);
+  // "": every run that is held here. `marker`: what the watcher is to report first, because what
+  // was deleted before the word is meant as well; "" if there is no watcher.
+  void reject(Token token, const std::string& run, const std::string& marker, Instant now,
+              Callback<RejectReport> done);
+  void on_marker(const std::string& marker);
   void cancel(Token token);
 
   void tick(Instant now);
   Instant deadline() const;
 
  private:
+  // Asked before the first scan was done, which may find more of the run, or before the watcher
+  // has told of all that was deleted by then.
+  struct Early {
+    std::string marker;
+    Instant until{};  // of the marker
+    std::function<void(Instant now)> ask;
+  };
   struct Confirm {
     std::set<RunId> runs;
     std::uint64_t number = 0;
@@ -65,6 +76,7 @@ class HeldThings {
   };
 
   Result<std::set<RunId>> find_runs(const std::string& text) const;
+  void reject_now(Token token, const std::string& run, Instant now, Callback<RejectReport> done);
   bool lives(const std::string& path) const;
   void finish(Reject reject) const;
 
@@ -72,8 +84,7 @@ class HeldThings {
   RunDecisions& decisions_;
   const Clock& clock_;
   std::map<RunId, std::uint64_t> shown_;  // up to which mark
-  // Asked before the first scan was done: it may find more of the run.
-  std::map<Token, std::function<void(Instant now)>> early_;
+  std::map<Token, Early> early_;
   std::map<Token, Confirm> confirms_;
   std::map<Token, Reject> rejects_;
 };

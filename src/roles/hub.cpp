@@ -46,7 +46,7 @@ void Hub::start(std::uint64_t term, std::uint64_t seq, Instant now) {
   for (auto& [path, entry] : tree) {
     if (!entry) continue;
     replica_.index().set_remote(path, entry);
-    if (!replica_.is_held(path)) replica_.index().set_synced(path, entry);
+    if (!replica_.is_held(path)) replica_.set_known_synced(path, entry);
   }
   replica_.remote_known(now);
 }

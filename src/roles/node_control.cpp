@@ -335,6 +335,7 @@ void Node::on_marker(const std::string& name) {
   for (Wait& wait : waits_) {
     if (wait.marker == name) wait.noticed = true;
   }
+  holds_->on_marker(name);
 }
 
 void Node::check_waits(Instant now) {

@@ -120,7 +120,9 @@ NodeControl::Token Node::confirm(HoldKind kind, const std::string& run,
 
 NodeControl::Token Node::reject(const std::string& run, Callback<RejectReport> done) {
   const Token token = next_token_++;
-  holds_->reject(token, run, now_, std::move(done));
+  std::string marker = str("marker-", to_hex(boot_).substr(0, 8), '-', token);
+  if (!parts_.host.place_marker(marker)) marker.clear();
+  holds_->reject(token, run, marker, now_, std::move(done));
   return token;
 }
 

@@ -66,14 +66,20 @@ void DeleteGuard::end_current() {
   if (!current_) return;
   current_ = false;
   changed_ = true;
-  fresh_.clear();
+  forget_fresh();
   drop_if_done(std::prev(runs_.end()));
+}
+
+void DeleteGuard::forget_fresh() {
+  fresh_.clear();
+  heirs_.clear();
 }
 
 void DeleteGuard::expire(Instant now) {
   if (current_ && (now - last_delete_ > kRunGap || now - runs_.back().began > kRunLength))
     end_current();
-  while (!appeared_.empty() && now - appeared_.front().first > kRunGap) drop_oldest_appeared();
+  while (!appeared_.empty() && now - appeared_.front().at > kRunGap)
+    drop_appeared(appeared_.begin());
   while (!new_directories_.empty() && now - new_directories_.front().first > kRunGap)
     new_directories_.pop_front();
 }
@@ -82,7 +88,7 @@ void DeleteGuard::drop_run(Runs::iterator run) {
   while (!run->members.empty()) erase(deletes_.find(run->members.back()->first));
   if (current_ && run == std::prev(runs_.end())) {
     current_ = false;
-    fresh_.clear();
+    forget_fresh();
   }
   std::erase_if(restored_, [&](const auto& item) { return item.second == run; });
   runs_.erase(run);
@@ -152,12 +158,16 @@ void DeleteGuard::erase(Deletes::iterator at) {
 bool DeleteGuard::on_delete(const HeardDelete& heard) {
   expire(heard.now);
   const std::string& path = heard.path;
+  // That it appeared here is no reason why it may go.
+  forget_appeared(path);
+  if (excused_.contains(path)) return true;
   if (auto at = deletes_.find(path); at != deletes_.end()) {
     // One that is seen again is no news: it is heard of first, and looked at later.
     if (!at->second.pushed) return !held(*at);
     on_restored(path);  // it must have been there again
   }
-  if (!heard.in_sync || (!limit_.holds_all() && fresh_.contains(path))) return true;
+  const bool was_there = heard.in_sync || heirs_.contains(path);
+  if (!was_there || (!limit_.holds_all() && fresh_.contains(path))) return true;
   Delete what;
   what.label = heard.label;
   what.directory = heard.was.is_directory();
@@ -175,6 +185,7 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
                                       : !what.content.is_zero() && take_appeared(what.content);
   if (renamed) {
     note_above(*run, path);
+    note_excused(path);
     return true;
   }
   if (what.label == 0) what.label = run->id;
@@ -188,11 +199,12 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
 }
 
 void DeleteGuard::on_first_synced(const std::string& path) {
-  if (!current_ || runs_.back().returned.contains(path)) return;
+  if (!current_ || runs_.back().returned.contains(path) || heirs_.contains(path)) return;
   if (fresh_.size() < kMaxRemembered) fresh_.insert(path);
 }
 
 void DeleteGuard::on_pushed(const std::string& path) {
+  excused_.erase(path);
   auto at = deletes_.find(path);
   if (at == deletes_.end()) return;
   mark_pushed(at->second);
@@ -203,6 +215,7 @@ void DeleteGuard::on_pushed(const std::string& path) {
 
 DeleteGuard::Change DeleteGuard::on_present(const std::string& path, const Entry& is, Instant now) {
   expire(now);
+  forget_appeared(path);
   const ContentId content = telling_content(is);
   auto at = deletes_.find(path);
   if (at != deletes_.end()) {
@@ -211,18 +224,23 @@ DeleteGuard::Change DeleteGuard::on_present(const std::string& path, const Entry
     // One reappearance excuses one delete, and this was the path's own.
     if (as_before || is.is_directory() || content.is_zero()) return change;
     if (auto other = find_excusable(content); other != deletes_.end()) {
+      note_heir(path);
       Change more = excuse(other);
       change.excused = std::move(more.excused);
       change.freed.insert(change.freed.end(), more.freed.begin(), more.freed.end());
+    } else {
+      note_appeared(path, content, now);
     }
     return change;
   }
+  excused_.erase(path);
   if (is.is_directory()) return on_new_directory(path, now);
   if (content.is_zero()) return {};
-  if (auto other = find_excusable(content); other != deletes_.end()) return excuse(other);
-  if (appeared_.size() >= kMaxAppeared) drop_oldest_appeared();
-  appeared_.emplace_back(now, content);
-  appeared_by_content_[content].push_back(std::prev(appeared_.end()));
+  if (auto other = find_excusable(content); other != deletes_.end()) {
+    note_heir(path);
+    return excuse(other);
+  }
+  note_appeared(path, content, now);
   return {};
 }
 
@@ -250,7 +268,7 @@ bool DeleteGuard::take_new_directory(const std::string& path) {
   std::size_t looked = 0;
   for (auto at = new_directories_.rbegin(); at != new_directories_.rend(); ++at) {
     if (++looked > kMaxLooked) return false;
-    if (!may_be_renamed(path, at->second)) continue;
+    if (at->second == path || !may_be_renamed(path, at->second)) continue;
     new_directories_.erase(std::next(at).base());
     return true;
   }
@@ -259,6 +277,7 @@ bool DeleteGuard::take_new_directory(const std::string& path) {
 
 DeleteGuard::Change DeleteGuard::on_restored(const std::string& path) {
   Change change;
+  excused_.erase(path);
   auto at = deletes_.find(path);
   if (at == deletes_.end()) return change;
   auto run = at->second.run;
@@ -277,6 +296,7 @@ DeleteGuard::Change DeleteGuard::excuse(Deletes::iterator at) {
   const bool was_over = over(*run);
   const std::string path = at->first;
   note_above(*run, path);
+  if (!at->second.pushed) note_excused(path);
   erase(at);
   change.excused = path;
   collect_freed(*run, was_over, change);
@@ -325,20 +345,42 @@ DeleteGuard::Deletes::iterator DeleteGuard::find_excusable(const ContentId& cont
   return gone;
 }
 
-void DeleteGuard::drop_oldest_appeared() {
-  auto at = appeared_by_content_.find(appeared_.front().second);
-  LS_ASSERT(at != appeared_by_content_.end() && at->second.front() == appeared_.begin());
-  at->second.pop_front();
-  if (at->second.empty()) appeared_by_content_.erase(at);
-  appeared_.pop_front();
+void DeleteGuard::note_excused(const std::string& path) {
+  if (excused_.size() < kMaxRemembered) excused_.insert(path);
 }
 
+void DeleteGuard::note_heir(const std::string& path) {
+  fresh_.erase(path);
+  if (heirs_.size() < kMaxRemembered) heirs_.insert(path);
+}
+
+void DeleteGuard::note_appeared(const std::string& path, const ContentId& content, Instant now) {
+  if (appeared_.size() >= kMaxAppeared) drop_appeared(appeared_.begin());
+  const std::uint64_t number = next_appeared_++;
+  appeared_.push_back({now, content, path, number});
+  const auto at = std::prev(appeared_.end());
+  appeared_by_content_.emplace(std::pair(content, number), at);
+  appeared_at_.emplace(path, at);
+}
+
+void DeleteGuard::drop_appeared(Appeared::iterator at) {
+  appeared_by_content_.erase({at->content, at->number});
+  appeared_at_.erase(at->path);
+  appeared_.erase(at);
+}
+
+void DeleteGuard::forget_appeared(const std::string& path) {
+  if (auto at = appeared_at_.find(path); at != appeared_at_.end()) drop_appeared(at->second);
+}
+
+// The youngest of that content.
 bool DeleteGuard::take_appeared(const ContentId& content) {
-  auto found = appeared_by_content_.find(content);
-  if (found == appeared_by_content_.end()) return false;
-  appeared_.erase(found->second.back());
-  found->second.pop_back();
-  if (found->second.empty()) appeared_by_content_.erase(found);
+  auto after = appeared_by_content_.upper_bound({content, ~std::uint64_t{0}});
+  if (after == appeared_by_content_.begin()) return false;
+  auto found = std::prev(after);
+  if (found->first.first != content) return false;
+  note_heir(found->second->path);
+  drop_appeared(found->second);
   return true;
 }
 

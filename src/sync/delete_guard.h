@@ -18,7 +18,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/bytes.h"
@@ -151,8 +150,14 @@ class DeleteGuard {
       return key != other.key ? key < other.key : *path < *other.path;
     }
   };
-  // In order of time; the map below points into it.
-  using Appeared = std::list<std::pair<Instant, ContentId>>;
+  // In order of time; the maps below point into it.
+  struct Appearance {
+    Instant at{};
+    ContentId content;
+    std::string path;
+    std::uint64_t number = 0;
+  };
+  using Appeared = std::list<Appearance>;
 
   bool over(const Run& run) const;
   bool held(const Node& one) const;
@@ -161,8 +166,13 @@ class DeleteGuard {
   Run& current_run(const HeardDelete& heard);
   void end_current();
   void expire(Instant now);
+  void note_appeared(const std::string& path, const ContentId& content, Instant now);
   bool take_appeared(const ContentId& content);
-  void drop_oldest_appeared();
+  void drop_appeared(Appeared::iterator at);
+  void forget_appeared(const std::string& path);
+  void note_excused(const std::string& path);
+  void note_heir(const std::string& path);
+  void forget_fresh();
   bool take_new_directory(const std::string& path);
   void insert(Runs::iterator run, const std::string& path, Delete what);
   void erase(Deletes::iterator at);
@@ -191,12 +201,18 @@ class DeleteGuard {
   mutable bool held_runs_known_ = false;
   std::set<Place> by_content_;   // deletes that may yet turn out to be renames
   std::set<std::string> fresh_;  // first in sync after the current run had begun
+  // Where the content of what was renamed since then stands now: its delete is that of what was in
+  // sync under the old name.
+  std::set<std::string> heirs_;
   std::map<RunId, Runs::iterator> restored_;
   Appeared appeared_;
-  // Of each content its appearances, oldest first. A queue each and no multimap: of 100,000 equal
-  // files each removal searched through all the others.
-  std::unordered_map<ContentId, std::deque<Appeared::iterator>, TaggedBytesHash>
-      appeared_by_content_;
+  // Its number tells equal ones apart: of 100,000 equal files each is found at once.
+  std::map<std::pair<ContentId, std::uint64_t>, Appeared::iterator> appeared_by_content_;
+  std::map<std::string, Appeared::iterator> appeared_at_;
+  std::uint64_t next_appeared_ = 0;
+  // Gone by a rename, until that has gone out or the path lives again: it is heard of first and
+  // looked at later, and must not count the second time.
+  std::set<std::string> excused_;
   std::deque<std::pair<Instant, std::string>> new_directories_;
 };
 

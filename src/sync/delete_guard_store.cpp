@@ -67,9 +67,10 @@ bool DeleteGuard::restore(std::string_view bytes, Instant now) {
   std::stable_sort(headers.begin(), headers.end(),
                    [](const Header& a, const Header& b) { return a.current < b.current; });
   while (!runs_.empty()) drop_run(std::prev(runs_.end()));
-  while (!appeared_.empty()) drop_oldest_appeared();
+  while (!appeared_.empty()) drop_appeared(appeared_.begin());
+  excused_.clear();
   new_directories_.clear();
-  fresh_.clear();
+  forget_fresh();
   restored_.clear();
   for (const Header& header : headers) {
     if (restored_.contains(header.id)) continue;
@@ -79,7 +80,8 @@ bool DeleteGuard::restore(std::string_view bytes, Instant now) {
     run.files_at_start = header.files_at_start;
     run.since = header.since;
     run.began = now;
-    run.pinned = side_ == Side::kOthers;
+    // Unless there is no limit any more.
+    run.pinned = side_ == Side::kOthers && (limit_.count || limit_.percent);
     restored_.emplace(header.id, std::prev(runs_.end()));
   }
   current_ = !headers.empty() && headers.back().current;

@@ -251,7 +251,8 @@ void Replica::pump(Instant now) {
     start_commit(now);
     return;
   }
-  if (initial_walk_done_ && !initial_scan_done_ && initial_.empty()) {
+  // Not before all that the scan has missed is heard of: who undoes a run then undoes all of it.
+  if (initial_walk_done_ && !initial_scan_done_ && initial_.empty() && !deletes_wait()) {
     initial_scan_done_ = true;
     importing_ = false;
   }

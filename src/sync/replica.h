@@ -124,6 +124,8 @@ class Replica final : public ContentLocator {
   bool has_bytes(const ContentId& content, const std::string& path) const;
   // Local and remote agree on `entry` without anything to do on disk (a push was published).
   void set_agreed(const std::string& path, const EntryPtr& entry);
+  // The group has this version of `path`, whether this disk does or not: a delete is out with it.
+  void set_known_synced(const std::string& path, const EntryPtr& entry);
   // Paths whose local version the hub should have. Roles push them; an entry leaves the set when
   // the trees agree or a newer remote takes over.
   const std::set<std::string>& to_push() const { return to_push_; }

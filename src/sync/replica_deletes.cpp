@@ -180,6 +180,11 @@ void Replica::set_synced(const std::string& path, const EntryPtr& entry) {
   index_.set_synced(path, entry);
 }
 
+void Replica::set_known_synced(const std::string& path, const EntryPtr& entry) {
+  set_synced(path, entry);
+  if (is_gone(entry)) guard_.on_pushed(path);
+}
+
 bool Replica::is_held(const std::string& path) const {
   const PathRecord* record = index_.find(path);
   if (!record || !is_gone(record->local)) return false;

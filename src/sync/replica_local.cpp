@@ -270,6 +270,9 @@ void Replica::note_scan_problems(const std::vector<ScanProblem>& problems) {
 // A path that becomes ignored leaves the index without a tombstone and stays on every disk
 // (DESIGN).
 void Replica::forget_ignored(const std::string& path) {
+  // Nor is a delete of it held any more, by whomever.
+  apply_change(guard_.on_restored(path));
+  if (incoming_counted_.erase(path) > 0) apply_incoming(incoming_guard_.on_restored(path));
   index_.set_local(path, nullptr, FileStat{});
   index_.set_synced(path, nullptr);
   drop_interest(path);

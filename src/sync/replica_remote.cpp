@@ -45,6 +45,8 @@ void Replica::plan(Instant now) {
     }
     const PathRecord* record = index_.find(*at);
     if (record && not_taken(*at, *record)) {
+      // A held delete goes nowhere any more, and leaves the index like the file.
+      if (is_held(*at)) forget_ignored(*at);
       if (incoming_counted_.erase(*at) > 0) apply_incoming(incoming_guard_.on_restored(*at));
       drop_interest(*at);
       awaiting_room_.erase(*at);

@@ -53,9 +53,8 @@ std::string run_of(SimNode& node) {
 // How many were let go; 0: it was refused.
 std::uint64_t confirm(Group& group, SimNode& node, const std::string& run = "") {
   std::optional<std::uint64_t> done;
-  node.node().confirm(HoldKind::kDeletes, run, [&](const Result<ActionReport>& result) {
-    done = result ? result->count : 0;
-  });
+  node.confirm_deletes(
+      run, [&](const Result<ActionReport>& result) { done = result ? result->count : 0; });
   REQUIRE(group.until([&] { return done.has_value(); }));
   return *done;
 }
@@ -67,7 +66,7 @@ struct Rejected {
 };
 Rejected reject(Group& group, SimNode& node, const std::string& run = "") {
   std::optional<Rejected> done;
-  node.node().reject(run, [&](const Result<RejectReport>& result) {
+  node.reject(run, [&](const Result<RejectReport>& result) {
     done.emplace();
     done->refused = !result;
     if (!result) return;
@@ -307,7 +306,7 @@ TEST_CASE("a held run survives a restart of its author at any step, and so does 
     CHECK(run_of(author) == run);
     if (undo) {
       bool asked = false;
-      author.node().reject(run, [&](const Result<RejectReport>&) { asked = true; });
+      author.reject(run, [&](const Result<RejectReport>&) { asked = true; });
       group.world.run_for(300ms);
       author.kill();
       group.world.run_for(3s);
@@ -532,4 +531,39 @@ TEST_CASE("files that came and went while a run was open do not count") {
     REQUIRE(state_of(b) != NodeState::kHeld);
   }
   group.settle();
+}
+
+TEST_CASE("a large file that is deleted while it is on its way to the hub stays deleted") {
+  Group group(217);
+  SimNode& a = group.add("a");
+  SimNode& b = group.add("b");
+  fill(a, 3);
+  group.world.start_all();
+  group.settle();
+  SimNode& hub = hub_of({&a, &b});
+  SimNode& author = &hub == &a ? b : a;
+  for (const std::uint64_t part : {std::uint64_t{1}, std::uint64_t{100'000}}) {
+    const std::uint64_t sent = author.payload_sent();
+    author.write("large", std::string(1'000'000, static_cast<char>('a' + part % 7)));
+    REQUIRE(group.until([&] { return author.payload_sent() >= sent + part; }));
+    REQUIRE_FALSE(hub.has("large"));
+    author.erase("large");
+    group.settle();
+    CHECK_FALSE(hub.has("large"));
+    CHECK_FALSE(author.has("large"));
+  }
+}
+
+TEST_CASE("held deletes of what becomes ignored are held no more, and nobody deletes anything") {
+  Group group(219);
+  SimNode& a = group.add("a");
+  SimNode& b = group.add("b");
+  fill(a, 100);
+  group.world.start_all();
+  group.settle();
+  erase(a, 0, 80);
+  REQUIRE(group.until([&] { return held(a) == 80; }));
+  a.write(".lansyncignore", "d[0-9]/\n");
+  CHECK(group.until([&] { return held(a) == 0 && a.in_sync() && b.in_sync(); }, 2min));
+  CHECK(count_of(b, 100) == 100);
 }

@@ -167,6 +167,7 @@ void SimNode::stop() {
 
 void SimNode::end(const char* how) {
   trace_.line(name_, how);
+  oracle_.runs().on_ending(*this);
   network_.detach(ip_);
   ++wake_number_;
   wake_at_ = kNever;

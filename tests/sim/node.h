@@ -132,8 +132,11 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   void get(const std::string& path, Answer done = {});
   void drop(const std::string& path, Answer done = {});
   void download(const DownloadAsk& what, std::function<void(const Result<DownloadReport>&)> done);
+  // All that is held here, as it is now.
   void confirm();
-  void reject();
+  // Of deletes, that run, or all that are held ("").
+  void confirm_deletes(const std::string& run, NodeControl::Callback<ActionReport> done);
+  void reject(const std::string& run = "", NodeControl::Callback<RejectReport> done = {});
   void pause();
   void resume();
   void rescan();

@@ -182,7 +182,8 @@ void SimNode::command(const std::string& what, const std::function<std::string(N
 }
 
 void SimNode::confirm() {
-  oracle_.deletes().on_confirmed();
+  if (!running()) return;
+  oracle_.runs().on_confirmed(*this, "");
   command("confirm", [](Node& node) {
     const std::vector<HoldReport> holds = node.holds();
     node.note_shown();
@@ -191,10 +192,21 @@ void SimNode::confirm() {
   });
 }
 
-void SimNode::reject() {
-  oracle_.history().on_undone("");
-  command("reject", [](Node& node) {
-    node.reject("", [](const auto&) {});
+void SimNode::confirm_deletes(const std::string& run, NodeControl::Callback<ActionReport> done) {
+  if (!running()) return;
+  oracle_.runs().on_confirmed(*this, run);
+  command("confirm deletes " + run, [&](Node& node) {
+    node.confirm(HoldKind::kDeletes, run, std::move(done));
+    return std::string();
+  });
+}
+
+void SimNode::reject(const std::string& run, NodeControl::Callback<RejectReport> done) {
+  if (!running()) return;
+  oracle_.runs().on_rejected(*this, run);
+  if (!done) done = [](const auto&) {};
+  command("reject " + run, [&](Node& node) {
+    node.reject(run, std::move(done));
     return std::string();
   });
 }

@@ -85,6 +85,7 @@ void Oracle::check_whole(const std::string& node, const SeenTree& tree) {
 }
 
 void Oracle::check_final(const SeenTree& tree) {
+  runs_.look();
   history_.check(tree, [this](std::string text) { violation(std::move(text)); });
   std::map<Key, std::vector<std::string>> places;
   for (const auto& [path, seen] : tree) {

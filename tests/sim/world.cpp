@@ -110,6 +110,7 @@ World::World(std::uint64_t seed)
     }
     return stands;
   });
+  oracle_.runs().set_running([this] { return running(); });
 }
 
 World::~World() {

@@ -9,7 +9,6 @@
 
 #include "sim/index_store.h"
 #include "support/catch.h"
-#include "support/hand_clock.h"
 #include "support/manual_executor.h"
 #include "support/memory_file_system.h"
 #include "transport/ed25519.h"
@@ -21,6 +20,16 @@ constexpr SessionId kMember = 3;
 constexpr SessionId kHub = 4;
 constexpr int kFiles = 100;
 constexpr RunId kRun = 0x1234567890abcdef;
+
+// Wall time passes too: what was written within the last 50 ms of it would never come to rest.
+class MovingClock final : public Clock {
+ public:
+  Instant now() const override { return at; }
+  WallTime wall() const override {
+    return {1'700'000'000'000'000'000 + std::chrono::nanoseconds(at.time_since_epoch()).count()};
+  }
+  Instant at{1h};
+};
 
 class SilentLog final : public Log {
  public:
@@ -115,7 +124,7 @@ class Rig : public RunKeys {
   bool has_met(const PublicKey& key) const override { return key == met; }
   bool is_hub_session(SessionId session) const override { return session == kHub; }
 
-  HandClock clock;
+  MovingClock clock;
   Prng random;
   SigningKey own;
   PublicKey met;

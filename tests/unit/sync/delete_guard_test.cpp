@@ -201,6 +201,60 @@ TEST_CASE("a rename does not count, whichever of its two names is noticed first"
   CHECK(!guard.holding());
 }
 
+TEST_CASE("a rename does not count when its old name is found gone a second time") {
+  for (bool new_name_first : {true, false}) {
+    INFO(new_name_first);
+    Guard guard("5");
+    const Instant end = remove(guard, 0, 6, 10);
+    CHECK(guard.held_count() == 6);
+    if (new_name_first) (void)appear(guard, 8, end);
+    guard.remove(path(8), file(8), end, 10);
+    if (!new_name_first) (void)appear(guard, 8, end);
+    // Heard of, and then looked at.
+    CHECK(guard.remove(path(8), file(8), end + 1s, 10));
+    CHECK(guard.held_count() == 6);
+    CHECK(guard.run_of(path(8)) == 0);
+    // It is gone once and for all; another file of that name is another delete.
+    guard.on_pushed(path(8));
+    guard.remove(path(8), file(8), end + 2s, 10);
+    CHECK(guard.held_count() == 7);
+  }
+}
+
+TEST_CASE("a file that came a moment ago is no reason for its own delete") {
+  Guard guard("5");
+  for (int i = 0; i < 10; ++i) (void)guard.on_present(path(i), file(i), kStart);
+  (void)guard.on_present("empty", directory(), kStart);
+  remove(guard, 0, 6, 10);
+  CHECK(guard.held_count() == 6);
+  guard.remove("empty", directory(), kStart + 7s, 10);
+  CHECK(guard.holds("empty"));
+  // Nor, once it is gone, for that of another.
+  (void)guard.on_present("copy", file(7), kStart + 8s);
+  guard.remove("copy", file(7), kStart + 8s, 10);
+  guard.remove(path(7), file(7), kStart + 8s, 10);
+  CHECK(guard.holds(path(7)));
+}
+
+TEST_CASE("what was renamed and then deleted counts, though its new name is younger than the run") {
+  for (bool new_name_first : {true, false}) {
+    INFO(new_name_first);
+    Guard guard("5");
+    Instant now = kStart;
+    for (int i = 0; i < 8; ++i, now += 100ms) {
+      const std::string heir = "new/" + std::to_string(i);
+      if (new_name_first) (void)appear(guard, i, now);
+      CHECK(guard.remove(path(i), file(i), now, 10));
+      if (!new_name_first) (void)appear(guard, i, now);
+      guard.on_first_synced(heir);
+      guard.on_pushed(path(i));
+    }
+    CHECK_FALSE(guard.holding());
+    for (int i = 0; i < 8; ++i) guard.remove("new/" + std::to_string(i), file(i), now + 1s, 10);
+    CHECK(guard.held_count() >= 6);
+  }
+}
+
 TEST_CASE("one reappearance excuses one delete, and none of an empty file") {
   Guard guard("0");
   appear(guard, 1, kStart);
@@ -407,6 +461,21 @@ TEST_CASE("deletes of others that were held are held from the first one on after
   CHECK(after.remove(path(200), file(200), kStart, 110, 71));
   CHECK(after.drop_label(70).size() == 20);
   CHECK(!after.knows(70));
+}
+
+TEST_CASE("deletes of others that were held are held no more when there is no limit any more") {
+  Guard guard("5", DeleteGuard::Side::kOthers);
+  remove(guard, 0, 6, 10);
+  REQUIRE(guard.holding());
+  const RunId run = guard.only_run();
+  Guard bounded("5", DeleteGuard::Side::kOthers);
+  REQUIRE(bounded.restore(guard.serialize(), kStart));
+  bounded.remove(path(0), file(0), kStart, 10, run);
+  CHECK(bounded.holding());
+  Guard free("100%", DeleteGuard::Side::kOthers);
+  REQUIRE(free.restore(guard.serialize(), kStart));
+  CHECK(free.remove(path(0), file(0), kStart, 10, run));
+  CHECK_FALSE(free.holding());
 }
 
 TEST_CASE("stored bytes that are cut or flipped are refused, or mean something that is whole") {
