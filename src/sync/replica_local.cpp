@@ -411,7 +411,12 @@ void Replica::judge(const Observation& seen, Instant now) {
       timer_.on_event(seen.path, FileEvent::kModify, now);
       break;
     case Observation::Kind::kUnknown:
-      note_problem(seen.path, seen.reason);
+      // Of a folder that is gone a scan says it once, instead of each path.
+      if (!files_.check_root()) {
+        rescan(now);
+      } else {
+        note_problem(seen.path, seen.reason);
+      }
       break;
   }
   if (seen.kind != Observation::Kind::kUnstable) restless_.erase(seen.path);

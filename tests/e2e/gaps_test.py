@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import time
 
-from cases import check, check_equal, eventually, main
+from cases import check, check_equal, eventually, main, timeout
 from lan import FAST, Lan, filled, group, program, settled
 import netns
 
@@ -142,6 +142,76 @@ def test_unmounted_root():
             for path in (a.path, os.path.join(net.root, "keep")):
                 for _ in range(mounts):
                     subprocess.run(["umount", "-l", path], capture_output=True)
+
+
+def share_of_a_core(node, seconds):
+    before = node.processor_seconds()
+    time.sleep(seconds)
+    return (node.processor_seconds() - before) / seconds
+
+
+@timeout(120)
+def test_folder_gone():
+    """A folder that goes under its node, in whatever way: it says so, looks each few seconds, deletes nothing, goes on when it is back"""
+    def away(node):
+        os.rename(node.path, node.path + "-away")
+        return lambda: os.rename(node.path + "-away", node.path)
+
+    def away_with_another_there(node):
+        back = away(node)
+        os.mkdir(node.path)
+
+        def put_back():
+            os.rmdir(node.path)
+            back()
+        return put_back
+
+    def away_for_a_file(node):
+        back = away(node)
+        open(node.path, "wb").close()
+
+        def put_back():
+            os.remove(node.path)
+            back()
+        return put_back
+
+    def covered(node):
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", node.path], check=True)
+        return lambda: subprocess.run(["umount", "-l", node.path], check=True)
+
+    with Lan() as net:
+        nodes = group(net)
+        # Enough that their types are still being found out when the folder goes: in sync, and yet not at rest.
+        filled(nodes, 1500)
+        for turn, go in enumerate((away, away_with_another_there, away_for_a_file, covered)):
+            one, other = nodes[turn % 2], nodes[1 - turn % 2]
+            lines = len(one.log().splitlines())
+            back = go(one)
+            time.sleep(1)
+            share = share_of_a_core(one, 4)
+            said = [line for line in one.log().splitlines()[lines:] if " error " in line]
+            print(f"    {go.__name__}: {100 * share:.1f} % of a core; {(said or ['nothing was said'])[0]}")
+            check(share <= 0.05, f"{go.__name__}: {100 * share:.1f} % of a core")
+            check_equal(files_of(other), 1500 + turn, f"{go.__name__}: files on the other node")
+            back()
+            if go is not covered:  # of which nothing tells, and nothing else is wrong with it
+                check(said, f"{go.__name__}: nothing was said: {one.log().splitlines()[lines:]}")
+            one.write(f"{go.__name__}.txt", "back")
+            eventually(lambda other=other, go=go: other.read(f"{go.__name__}.txt") == b"back", 20,
+                       f"what was written when it was back ({go.__name__}) on {other.name}")
+            settled(nodes)
+        # And for good: no command reaches it then, but a signal does.
+        one, other = nodes
+        lines = len(one.log().splitlines())
+        shutil.rmtree(one.path)
+        time.sleep(1)
+        share = share_of_a_core(one, 5)
+        said = one.log().splitlines()[lines:]
+        print(f"    removed: {100 * share:.1f} % of a core")
+        check(share <= 0.05, f"removed: {100 * share:.1f} % of a core")
+        check(any("is gone" in line for line in said) and len(said) < 10, f"its words: {said}")
+        check_equal(files_of(other), 1504, "files on the other node")
+        one.stop()
 
 
 def test_lansync_moved_away_and_back():
