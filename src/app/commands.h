@@ -22,6 +22,9 @@ struct CommandStreams {
 
 int run_command(const CommandLine& command, RandomSource& random, const CommandStreams& streams);
 
+// What stands on stdout beside an error line where --json was asked for; `code` is the exit code.
+std::string error_document(std::string_view line, int code);
+
 // "lansync 0.1.0"
 const char* program_version();
 
