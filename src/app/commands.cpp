@@ -227,7 +227,8 @@ int run_command(const CommandLine& command, RandomSource& random, const CommandS
   std::ostringstream out;
   std::ostringstream error;
   const int code =
-      run_any(command, random, CommandStreams{out, error, false, streams.keep_watching, {}});
+      run_any(command, random,
+              CommandStreams{out, error, false, streams.keep_watching, {}, streams.progress});
   const std::string said = error.str();
   if (code == kExitDone || !out.str().empty()) {
     streams.out << out.str();

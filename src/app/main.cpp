@@ -59,5 +59,10 @@ int main(int argc, char** argv) {
       return line;
     };
   }
+  if (isatty(STDERR_FILENO) != 0) {
+    streams.progress = [](const std::string& line) {
+      std::cerr << "\r\x1b[K" << line << std::flush;
+    };
+  }
   return run_command(*parsed.command, random, streams);
 }

@@ -60,6 +60,9 @@ void Node::sample_progress(Instant now) {
       now + std::max<Duration>(kSampleInterval, kSampleCost * replica_->index().paths().size());
   people_.unfinished.settle(replica_->index(), now);
   people_.left = in_sync() ? Replica::Pending{} : replica_->pending();
+  std::uint64_t done = 0;
+  for (const TransferProgress& transfer : fetcher_->progress()) done += transfer.done;
+  people_.left.bytes -= std::min(people_.left.bytes, done);
   Replica::Pending left = people_.left;
   if (left.files == 0 && hub_->acting()) {
     for (const auto& [id, peer] : sessions_) {
@@ -67,9 +70,7 @@ void Node::sample_progress(Instant now) {
       if (behind.files > left.files) left = {behind.files, behind.bytes};
     }
   }
-  std::uint64_t done = 0;
-  for (const TransferProgress& transfer : fetcher_->progress()) done += transfer.done;
-  people_.progress.sample(left.files, left.bytes - std::min(left.bytes, done), now);
+  people_.progress.sample(left.files, left.bytes, now);
 }
 
 // One row for a file and a peer, however many ranges of it are on their way.
@@ -106,8 +107,11 @@ void Node::add_transfers(StatusReport& report) {
 }
 
 void Node::add_progress(StatusReport& report) const {
+  std::uint64_t done = 0;
+  for (const TransferReport& transfer : report.transfers)
+    if (!transfer.sending) done += transfer.done;
   report.left_files = report.pending_files;
-  report.left_bytes = report.pending_bytes;
+  report.left_bytes = report.pending_bytes - std::min(report.pending_bytes, done);
   if (report.left_files == 0) {
     for (const PeerReport& peer : report.peers) {
       if (peer.behind.files <= report.left_files) continue;
@@ -115,10 +119,6 @@ void Node::add_progress(StatusReport& report) const {
       report.left_bytes = peer.behind.bytes;
     }
   }
-  std::uint64_t done = 0;
-  for (const TransferReport& transfer : report.transfers)
-    if (!transfer.sending) done += transfer.done;
-  report.left_bytes -= std::min(report.left_bytes, done);
   const Progress::Report progress = people_.progress.report(report.left_files, report.left_bytes);
   report.total_files = progress.files;
   report.total_bytes = progress.bytes;

@@ -85,7 +85,7 @@ std::vector<PeerReport> Node::peers() {
     } else if (election_->is_busy(node)) {
       refused = why_busy({neighbour.beacon.name, neighbour.address, {}, false, true});
     } else if (kept && neighbour.beacon.role == Role::kClient) {
-      refused = "not asked: the hub of this group turned this node away";
+      refused = "not asked: the hub of this group does not let this node in";
     }
     if (!refused.empty()) {
       by_node[node].state = PeerState::kRefused;
@@ -164,7 +164,7 @@ std::string Node::version_notice() const {
              people_.refusals.version_refusal(version));
 }
 
-// Members that are heard beside a hub that turned this node away: they share its password.
+// Members that are heard beside a hub that does not let this node in: they share its password.
 std::vector<std::string> Node::not_asked() const {
   std::vector<std::string> names;
   bool hub_refuses = false;
@@ -173,7 +173,8 @@ std::vector<std::string> Node::not_asked() const {
   for (const auto& [node, neighbour] : discovery_->neighbours()) {
     const Refusals::Row* row = people_.refusals.find(neighbour.address);
     const Role role = neighbour.beacon.role;
-    hub_refuses = hub_refuses || (row != nullptr && !row->other_version && is_hub(role));
+    const bool refuses = (row != nullptr && !row->other_version) || election_->is_busy(node);
+    hub_refuses = hub_refuses || (refuses && is_hub(role));
     if (row == nullptr && role == Role::kClient)
       names.push_back(printable(neighbour.beacon.name, 64));
   }

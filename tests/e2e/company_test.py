@@ -30,8 +30,9 @@ def test_wait_on_the_hub():
         check("bert is behind by 1 file" in waited.stderr, f"{waited}")
         said = hub.status()
         check_equal(said["state"], "syncing", f"state of the hub, {said['reason']!r}")
-        check_equal(said["peers"][0]["behind"], {"files": 1, "bytes": 8_000_000}, "behind")
-        check("1 file, 8 MB" in hub.cli("peers").stdout, f"{hub.cli('peers').stdout}")
+        behind = said["peers"][0]["behind"]
+        check(behind["files"] == 1 and 0 < behind["bytes"] <= 8_000_000, f"behind: {behind}")
+        check("1 file, " in hub.cli("peers").stdout, f"{hub.cli('peers').stdout}")
         check_equal(hub.cli("wait", "--timeout", "20s").code, 0, "`wait` in the end")
         check(bert.exists("film.bin"), "`wait` returned before the other had it")
         check_equal(hub.status()["state"], "in-sync", "state in the end")

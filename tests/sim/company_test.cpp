@@ -77,7 +77,8 @@ TEST_CASE("`wait` on the hub lasts until another node has it, and meanwhile says
   const StatusReport report = company.hub->node().status();
   CHECK(report.state == NodeState::kSyncing);
   CHECK(holds(report.reason, "b is behind by 1 file"));
-  CHECK(company.row(*company.hub, "b").behind.bytes == kSize);
+  CHECK(company.row(*company.hub, "b").behind.bytes > 0);
+  CHECK(company.row(*company.hub, "b").behind.bytes <= kSize);
   CHECK(report.left_files == 1);
   CHECK(company.world.run_until([&] { return wait.done; }, 60s));
   CHECK(company.all[0]->has("film"));
