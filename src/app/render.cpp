@@ -13,6 +13,9 @@ namespace {
 
 using Rows = std::vector<std::vector<std::string>>;
 
+constexpr std::size_t kTransfersShown = 8;
+constexpr std::uint64_t kLarge = 1024 * 1024;
+
 // A code point of valid UTF-8 at the front; what printable() let through is valid.
 std::pair<std::uint32_t, std::size_t> next_point(std::string_view text) {
   auto first = static_cast<unsigned char>(text.front());
@@ -93,6 +96,21 @@ void append_attention(const StatusReport& report, Rows& rows) {
                                   " with fewer copies than wanted")});
 }
 
+std::string transfer_rows(const std::vector<TransferReport>& transfers) {
+  std::string out;
+  // Large ones first: what comes and goes within a moment is counted in "to go".
+  std::vector<const TransferReport*> rows;
+  for (const TransferReport& transfer : transfers) rows.push_back(&transfer);
+  std::stable_sort(rows.begin(), rows.end(), [](const auto* a, const auto* b) {
+    return (a->size >= kLarge) > (b->size >= kLarge);
+  });
+  for (std::size_t i = 0; i < std::min(rows.size(), kTransfersShown); ++i)
+    out += transfer_line(*rows[i], 200) + "\n";
+  if (rows.size() > kTransfersShown)
+    out += str("and ", rows.size() - kTransfersShown, " more transfers\n");
+  return out;
+}
+
 }  // namespace
 
 std::size_t display_width(std::string_view text) {
@@ -165,7 +183,8 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
 
 std::string state_line(const StatusReport& report) {
   std::string line = to_string(report.state);
-  if (report.pending_files != 0 && report.state != NodeState::kInSync)
+  const bool stands = report.state == NodeState::kHeld || report.state == NodeState::kInSync;
+  if (report.pending_files != 0 && !stands)
     line += str(", ", counted(report.pending_files, "files"), " and ",
                 format_size(report.pending_bytes), " to go");
   if (!report.reason.empty()) line += ": " + printable(report.reason, 500);
@@ -182,7 +201,7 @@ std::string behind_text(const PeerReport& peer) {
 }
 
 std::string progress_line(const StatusReport& report) {
-  if (report.left_files == 0) return {};
+  if (report.left_files == 0 || report.state != NodeState::kSyncing) return {};
   const std::uint64_t total = std::max(report.total_files, report.left_files);
   std::string line = str(report.left_files, " of ", counted(total, "files"), ", ",
                          format_size(report.left_bytes), " to go");
@@ -246,8 +265,7 @@ std::string render_status(const StatusReport& report) {
                         counted(counters.rejected, "packets"), ": `lansync peers` says whose")});
   std::string out = table(rows) + "\n" + render_peers(report.peers);
   if (!report.transfers.empty()) out += "\n";
-  for (const TransferReport& transfer : report.transfers)
-    out += transfer_line(transfer, 200) + "\n";
+  out += transfer_rows(report.transfers);
   return out;
 }
 
@@ -260,9 +278,15 @@ std::string render_peers(const std::vector<PeerReport>& peers) {
       turned_away += behind + "\n";
     if (peer.state == PeerState::kConnected) continue;
     if (peer.why.empty() && peer.state != PeerState::kRefused) continue;
-    turned_away += str(name_or_dash(peer.name), " at ", address_of(peer), " ",
-                       peer.state == PeerState::kRefused ? "was turned away" : "is not connected",
-                       ": ", peer.why.empty() ? "no reason known" : printable(peer.why, 500), "\n");
+    const std::string who = str(name_or_dash(peer.name), " at ", address_of(peer), " ");
+    const std::string why = peer.why.empty() ? "no reason known" : printable(peer.why, 500);
+    if (peer.state == PeerState::kRefused && why.starts_with("not asked")) {
+      turned_away += str(who, "was ", why, "\n");
+    } else {
+      turned_away += str(
+          who, peer.state == PeerState::kRefused ? "was turned away: " : "is not connected: ", why,
+          "\n");
+    }
   }
   std::string out = members.empty() ? "no other nodes are known\n" : table(peer_rows(members));
   return turned_away.empty() ? out : out + "\n" + turned_away;

@@ -62,6 +62,8 @@ Json peer_in_status(const PeerReport& peer) {
                {"address", peer.address}, {"port", peer.port}, {"state", to_string(peer.state)},
                {"rtt_ms", nullptr}};
   if (peer.rtt_ms) json["rtt_ms"] = *peer.rtt_ms;
+  json["protocol"] = nullptr;
+  if (peer.protocol != 0) json["protocol"] = static_cast<unsigned>(peer.protocol);
   json["reason"] = peer.why;
   json["behind"] = nullptr;
   if (peer.state == PeerState::kConnected)
@@ -162,12 +164,7 @@ Json to_json_document(const StatusReport& report) {
   return json;
 }
 
-Json to_json_document(const PeerReport& report) {
-  Json json = peer_in_status(report);
-  json["protocol"] = nullptr;
-  if (report.protocol != 0) json["protocol"] = static_cast<unsigned>(report.protocol);
-  return json;
-}
+Json to_json_document(const PeerReport& report) { return peer_in_status(report); }
 
 Json to_json_document(const ConflictReport& report) {
   return {{"name", report.path},

@@ -39,8 +39,11 @@ Ping Node::make_ping(bool to_hub) const {
   if (synced_at_) ping.seq = *synced_at_ + 1;
   ping.heard = std::min(client_->seq(), kMaxSeq);
   if (!in_sync()) {
-    ping.files = people_.left.files;
-    ping.bytes = people_.left.bytes;
+    // What it has to send itself is not what it lacks.
+    const PeerBehind own = behind_of(client_->hub());
+    const std::uint64_t noticed = replica_->unexamined();
+    ping.files = people_.left.files - std::min(people_.left.files, own.files + noticed);
+    if (ping.files > 0) ping.bytes = people_.left.bytes - std::min(people_.left.bytes, own.bytes);
   }
   if (!replica_->root_error().empty()) {
     ping.obstacle = Obstacle::kError;
@@ -119,6 +122,7 @@ void Node::add_progress(StatusReport& report) const {
       report.left_bytes = peer.behind.bytes;
     }
   }
+  if (report.state != NodeState::kSyncing) return;  // what is held or paused gets no nearer
   const Progress::Report progress = people_.progress.report(report.left_files, report.left_bytes);
   report.total_files = progress.files;
   report.total_bytes = progress.bytes;

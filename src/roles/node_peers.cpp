@@ -107,8 +107,14 @@ std::vector<PeerReport> Node::peers() {
     PeerReport report =
         report_of(peer.info.node, peer.hello->role, peer.info.address, PeerState::kConnected);
     report.rtt_ms = transport_->rtt_ms(id);
-    report.behind = behind_of(id);
-    report.why = report.behind.why;
+    if (silent(id)) {
+      // The session is there until its time limit, and so is nobody else.
+      report.state = PeerState::kLost;
+      report.why = "it has been silent for some seconds";
+    } else {
+      report.behind = behind_of(id);
+      report.why = report.behind.why;
+    }
     by_node[peer.info.node] = report;
   }
   by_node.erase(node_);

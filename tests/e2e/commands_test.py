@@ -90,7 +90,8 @@ def test_status_document():
             check_equal(said["node"]["name"], node.name, "name")
             check_equal(said["group"], {"name": "lansync", "open": True}, "group")
             check_equal([sorted(p) for p in said["peers"]],
-                        [sorted(["id", "name", "role", "address", "port", "state", "rtt_ms", "reason", "behind"])], "peers")
+                        [sorted(["id", "name", "role", "address", "port", "state", "rtt_ms", "protocol", "reason", "behind"])],
+                        "peers")
             check_equal(said["peers"][0]["behind"], {"files": 0, "bytes": 0}, "behind")
             check_equal(said["peers"][0]["address"], net.address("b" if node.name == "a" else "a"), "address")
         hub = next(node for node in nodes if node.status()["role"] == "server")

@@ -72,6 +72,7 @@ TEST_CASE("who is behind, by what, and what keeps it there is said") {
 TEST_CASE("what is to do has a total, a rate and the time left") {
   StatusReport report;
   CHECK(progress_line(report).empty());
+  report.state = NodeState::kSyncing;
   report.left_files = 12'000;
   report.left_bytes = 48'000'000;
   report.total_files = 50'000;
@@ -81,6 +82,19 @@ TEST_CASE("what is to do has a total, a rate and the time left") {
   CHECK(progress_line(report) ==
         "12000 of 50000 files, 48 MB to go, 400 files/s, 1.6 MB/s, 30 s left");
   CHECK(render_status(report).find("to go") != std::string::npos);
+  // What waits for a person gets no nearer.
+  report.state = NodeState::kHeld;
+  CHECK(progress_line(report).empty());
+}
+
+TEST_CASE("of very many transfers the large ones are shown, and the rest is counted") {
+  StatusReport report = sample_status();
+  report.transfers.assign(40, report.transfers[0]);
+  report.transfers[33].name = "film.mkv";
+  report.transfers[33].size = 50'000'000;
+  const std::string text = render_status(report);
+  CHECK(text.find("film.mkv") != std::string::npos);
+  CHECK(text.find("and 32 more transfers") != std::string::npos);
 }
 
 TEST_CASE("status names who was turned away") {

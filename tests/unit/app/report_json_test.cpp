@@ -26,7 +26,7 @@ TEST_CASE("status is the document of the contract, field by field and in its ord
             "\"under_replicated\":17,\"peers\":[{\"id\":\"bb" +
             zeros +
             "\",\"name\":\"bob\",\"role\":\"client\",\"address\":\"192.168.1.7\",\"port\":27801,"
-            "\"state\":\"connected\",\"rtt_ms\":2,\"reason\":\"\","
+            "\"state\":\"connected\",\"rtt_ms\":2,\"protocol\":1,\"reason\":\"\","
             "\"behind\":{\"files\":0,\"bytes\":0}}],\"transfers\":[{\"name\":\"a.txt\","
             "\"direction\":\"out\",\"peer\":\"bob\",\"carrier\":\"lane\",\"size\":100,\"done\":50,"
             "\"rate\":25}],\"counters\":{\"bytes_sent\":21,\"bytes_received\":22,"
