@@ -167,7 +167,7 @@ std::string Node::behind_reason(bool& moves) const {
   std::size_t others = 0;
   if (!hub_->acting()) return text;
   for (const auto& [id, peer] : sessions_) {
-    if (!peer.hello) continue;
+    if (!peer.hello || silent(id)) continue;
     const PeerBehind behind = behind_of(id);
     if (behind.files == 0) continue;
     if (!text.empty()) {
@@ -189,7 +189,8 @@ std::string Node::behind_reason(bool& moves) const {
 std::optional<bool> Node::members_have(std::uint64_t seq, bool all, SessionId but) const {
   std::optional<bool> answer;
   for (const auto& [id, peer] : sessions_) {
-    if (!peer.hello || id == but || (!all && !peer.hello->full_replica)) continue;
+    // One whose cable is out is connected to nobody, whatever the session's time limit says.
+    if (!peer.hello || id == but || silent(id) || (!all && !peer.hello->full_replica)) continue;
     const bool has = people_.members.has(id, seq);
     answer = all ? answer.value_or(true) && has : answer.value_or(false) || has;
   }
