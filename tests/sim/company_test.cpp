@@ -94,6 +94,7 @@ TEST_CASE("`wait --all` lasts until every member has it, on the hub and on a mem
   company.hub->write("f", "text");
   Waiting one(*company.hub, false);
   Waiting all(*company.hub, true);
+  REQUIRE(company.world.run_until([&] { return company.all[0]->has("f"); }, 10s));
   Waiting member(*company.all[0], true);
   company.world.run_for(20s);
   CHECK(one.done);
