@@ -88,9 +88,10 @@ StartedCommand wait_in_sync(NodeControl& node, const Json& args, const ControlRe
     reply(error_answer(kExitUsage, "wait: no group is that large"));
     return {};
   }
-  return {node.wait(static_cast<std::uint32_t>(peers),
-                    [reply](auto result) { reply(answer_of(result)); }),
-          false};
+  auto all = args.find("all");
+  const WaitAsk what{static_cast<std::uint32_t>(peers),
+                     all != args.end() && all->is_boolean() && all->get<bool>()};
+  return {node.wait(what, [reply](auto result) { reply(answer_of(result)); }), false};
 }
 
 // What is shown here is what a `confirm` that follows means.

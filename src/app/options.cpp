@@ -31,6 +31,7 @@ struct RawOptions {
   bool by_tcp = false;
   std::vector<std::string> words;
   bool yes = false;
+  bool all = false;
   AskOptions ask;
   bool force_dir = false;
   bool on_demand = false;
@@ -69,9 +70,17 @@ void build_status(CLI::App& app, RawOptions& raw) {
   app.add_flag("--watch", raw.watch, "again each second, until interrupted");
 }
 
+void build_why(CLI::App& app, RawOptions& raw) {
+  app.add_option("NAME", raw.names, "a path in the folder (default: all that is not in sync)")
+      ->expected(0, 1);
+}
+
 void build_wait(CLI::App& app, RawOptions& raw) {
   app.add_option("--peers", raw.peers, "how many other nodes must be known (default 0)")
       ->type_name("N");
+  app.add_flag("--all", raw.all,
+               "until every connected node has it (default: on the hub, one other node that keeps "
+               "everything; elsewhere, the hub)");
   app.add_option("--timeout", raw.timeout, "give up after this time (default: never)")
       ->type_name("DUR");
 }
@@ -167,6 +176,8 @@ const std::vector<Command>& commands() {
        "lansync run ~/Shared --group family --password-file ~/.family", false, build_run},
       {"status", "role and why, hub, state, files, transfers, peers", "lansync status --watch",
        true, build_status},
+      {"why", "why a path, or anything, is not the same everywhere; what ends it",
+       "lansync why notes/todo.txt", true, build_why},
       {"wait", "until N other nodes are known and everything is in sync",
        "lansync wait --peers 2 --timeout 1m", true, build_wait},
       {"peers", "the other nodes, and who was turned away and why", "lansync -C ~/Shared peers",
@@ -383,6 +394,7 @@ std::string take_values(const CLI::App& app, const RawOptions& raw, CommandLine&
   }
   out.words = raw.words;
   out.yes = raw.yes;
+  out.all = raw.all;
   out.peer = raw.peer;
   out.output = raw.output;
   if (raw.by_enet) out.carrier = CarrierChoice::kEnet;

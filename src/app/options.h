@@ -43,6 +43,7 @@ struct CommandLine {
   bool json = false;
   bool watch = false;                            // status
   std::uint32_t peers = 0;                       // wait
+  bool all = false;                              // wait
   std::optional<Duration> timeout;               // wait
   std::string restore;                           // trash: a path; "" = list
   std::optional<WallTime> restore_time;          // trash

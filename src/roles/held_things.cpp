@@ -122,6 +122,8 @@ void HeldThings::confirm_deletes(Token token, const std::string& text,
   Confirm confirm;
   for (Replica::HeldDeletes& held : replica_.held_runs()) {
     if (!runs->contains(held.run.run)) continue;
+    for (const std::string& path : replica_.paths_of_run(held.run.run))
+      if (replica_.waits_for_word(path)) confirm.names.push_back(path);
     const std::uint64_t all = held.run.number;
     if (auto shown = shown_.find(held.run.run); shown != shown_.end())
       held.run.mark = std::min(held.run.mark, shown->second);
@@ -138,14 +140,16 @@ void HeldThings::confirm_deletes(Token token, const std::string& text,
 Result<ActionReport> HeldThings::confirm_room() {
   if (!replica_.room_held()) return Error{ErrorCode::kNotFound, "no first sync is held"};
   replica_.confirm_room();
-  return ActionReport{"the first sync begins, and takes what fits", 1};
+  return ActionReport{"the first sync begins, and takes what fits", 1, {}};
 }
 
 Result<ActionReport> HeldThings::confirm_absence() {
   if (replica_.held_absent().empty())
     return Error{ErrorCode::kNotFound, "no files of a long absence are held"};
+  const std::vector<std::string> names(replica_.held_absent().begin(),
+                                       replica_.held_absent().end());
   const std::uint64_t number = replica_.confirm_long_away();
-  return ActionReport{str(number, " files go out"), number};
+  return ActionReport{str(number, " files go out"), number, names};
 }
 
 // ---- reject
@@ -242,7 +246,10 @@ void HeldThings::tick(Instant now) {
     if (confirm.later > 0)
       message += str("; ", deletes_text(confirm.later),
                      " that came after you looked stay held: `lansync status` shows them");
-    ActionReport report{std::move(message), confirm.number};
+    // What came after somebody looked is still held.
+    std::erase_if(confirm.names,
+                  [&](const std::string& path) { return replica_.waits_for_word(path); });
+    ActionReport report{std::move(message), confirm.number, std::move(confirm.names)};
     // A word that a crash would take back was not given.
     replica_.commit_then([done = std::move(confirm.done), report] { done(report); });
     at = confirms_.erase(at);

@@ -11,6 +11,8 @@ namespace lansync {
 namespace {
 
 constexpr std::size_t kMaxPublishedAt = 100'000;
+// Of what members have not heard of yet: for people, who see "thousands".
+constexpr std::size_t kMaxRecent = 4096;
 // Less than this is there sooner than anybody could fetch along.
 constexpr std::uint64_t kLeastComing = 4 * 1024 * 1024;
 constexpr std::size_t kComingAtOnce = 4;
@@ -29,6 +31,7 @@ void Hub::start(std::uint64_t term, std::uint64_t seq, Instant now) {
   seq_ = seq;
   published_at_.clear();
   published_before_ = 0;
+  recent_.clear();
   members_.clear();
   candidates_.clear();
   copy_for_.clear();
@@ -59,6 +62,26 @@ std::uint64_t Hub::published_at(const std::string& path) const {
 SessionId Hub::published_by(const std::string& path) const {
   auto at = published_at_.find(path);
   return at == published_at_.end() ? 0 : at->second.by;
+}
+
+Hub::Amount Hub::published_since(std::uint64_t seq, SessionId but) const {
+  Amount amount;
+  for (auto row = recent_.rbegin(); row != recent_.rend() && row->seq > seq; ++row) {
+    if (row->by == but) continue;
+    ++amount.files;
+    amount.bytes += row->bytes;
+  }
+  return amount;
+}
+
+std::uint64_t Hub::own_since(std::uint64_t seq) const {
+  std::uint64_t files = 0;
+  for (const auto& [path, row] : published_at_) {
+    if (row.seq <= seq || row.by != 0) continue;
+    const PathRecord* record = replica_.index().find(path);
+    if (record && record->live() && record->local->is_file()) ++files;
+  }
+  return files;
 }
 
 void Hub::stop() {
@@ -407,6 +430,8 @@ void Hub::publish(const std::string& path) {
   }
   published_at_[path] = {seq_, candidate.offer.session};
   EntryPtr entry = replica_.index().find(path)->known();
+  recent_.push_back({seq_, candidate.offer.session, entry->size});
+  if (recent_.size() > kMaxRecent) recent_.pop_front();
   auto member = members_.find(candidate.offer.session);
   bool told = false;
   if (member != members_.end() && candidate.offer.item.name == path) {
@@ -564,6 +589,7 @@ void Hub::flush(SessionId session, Member& member) {
     });
   }
   member.verdicts.clear();
+  const bool published = !member.published.empty();
   in_batches(member.published, bytes_of_named, [&](std::vector<NamedEntry> batch) {
     outbox_.send(session, Done{{}, std::move(batch)});
   });
@@ -573,6 +599,13 @@ void Hub::flush(SessionId session, Member& member) {
     outbox_.send(session, Coming{std::move(batch)});
   });
   member.coming.clear();
+  // Whoever pushed it all hears by this how far the hub is: it says to have everything up to there.
+  if (published && member.updates.empty()) {
+    Update message;
+    message.term = term_;
+    message.seq = seq_;
+    outbox_.send(session, message);
+  }
   in_batches(member.updates, bytes_of_named, [&](std::vector<NamedEntry> batch) {
     Update message;
     message.term = term_;

@@ -41,6 +41,15 @@ class Hub {
   // Whose push it was, if it still has its session; 0: not known, or our own.
   SessionId published_by(const std::string& path) const;
 
+  // What was published after `seq`, by others than that session: of the last few thousand.
+  struct Amount {
+    std::uint64_t files = 0;
+    std::uint64_t bytes = 0;
+  };
+  Amount published_since(std::uint64_t seq, SessionId but) const;
+  // Files of this node's own that it published after `seq`.
+  std::uint64_t own_since(std::uint64_t seq) const;
+
   // What this node knows of one that joins.
   struct Joiner {
     NodeId node;
@@ -132,6 +141,12 @@ class Hub {
     SessionId by = 0;
   };
   std::map<std::string, Published> published_at_;
+  struct Recent {
+    std::uint64_t seq = 0;
+    SessionId by = 0;
+    std::uint64_t bytes = 0;
+  };
+  std::deque<Recent> recent_;           // by rising seq
   std::uint64_t published_before_ = 0;  // of what is not in published_at_
   // A conflict copy that was proposed for the sake of the offer on another path.
   std::map<std::string, std::string> copy_for_;

@@ -40,7 +40,8 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
       boot_(boot),
       parts_(parts),
       fresh_(identity.fresh),
-      identity_meta_(identity.meta) {
+      identity_meta_(identity.meta),
+      people_(config.group, config.open, config.protocol) {
   discovery_ = std::make_unique<Discovery>(
       Discovery::Options{group_tag(config.group), node_, boot, config.protocol, &parts.clock},
       parts.beacons, parts.random, parts.log);
@@ -138,6 +139,7 @@ void Node::turn(Instant now) {
   run_elections(now);
   update_self(now);
   check_waits(now);
+  answer_marks(now);
   undo_->tick(now);
   if (now >= next_housekeeping_) housekeeping(now);
   outbox_->pump();
@@ -206,7 +208,9 @@ void Node::take_discovery_events(Instant now) {
     const Neighbour* neighbour = discovery_->find(event.node);
     switch (event.kind) {
       case DiscoveryEvent::Kind::kHeard: {
-        if (neighbour) hear(*neighbour, now);
+        if (!neighbour) break;
+        people_.refusals.note_beacon(neighbour->address, neighbour->beacon.name, now);
+        hear(*neighbour, now);
         break;
       }
       case DiscoveryEvent::Kind::kGoodbye:
@@ -273,6 +277,7 @@ void Node::perform(const ElectionAction& action, Instant now) {
   } else if (const auto* seek = std::get_if<SeekAction>(&action)) {
     hub_lost_ = seek->hub_lost;
     hub_->stop();
+    note_hub_gone();
     client_->leave();
     replica_->remote_unknown();
     update_sources();
@@ -310,6 +315,9 @@ void Node::become_hub(const BecomeHubAction& action, Instant now) {
     // It orders what one reign publishes; no hub's word brings the next to the end of the numbers.
     if (seq >= kMaxSeq / 2) seq = 0;
     replica_->expect_first_pull(false);
+    note_hub_gone();
+    people_.members.begin_reign();
+    for (auto& [id, peer] : sessions_) peer.synced_at.reset();
     hub_->start(action.term, seq, now);
     mender_->wake(now);
     parts_.log.info(
@@ -331,8 +339,10 @@ void Node::follow(const FollowAction& action, Instant) {
   if (client_->hub() != session) {
     synced_at_.reset();
     synced_told_.reset();
+    note_hub_gone();
     client_->follow(session, action.term, away_of(action.hub));
   }
+  people_.hub_name = name_of(action.hub);
   const Peer& peer = sessions_.at(session);
   if (peer.hello && peer.hello->beacon_key) use_beacon_key(*peer.hello->beacon_key, true);
   replica_->index().set_meta("term", std::to_string(action.term));
@@ -536,6 +546,7 @@ void Node::begin_stop(Instant now) {
   store_key_limit(now);
   NodeId successor;
   if (hub_->acting()) successor = election_->successor().value_or(NodeId{});
+  if (std::string alone = only_here_text(); !alone.empty()) parts_.log.warn("stopping: " + alone);
   keep_contacts();
   replica_->keep_observed();
   for (auto& [id, peer] : sessions_) {
@@ -558,7 +569,7 @@ void Node::housekeeping(Instant now) {
   replica_->prune_trash();
   replica_->drop_old_tombstones();
   decisions_->prune();
-  std::erase_if(refusals_, [&](const auto& item) { return now - item.second.at > 10min; });
+  people_.refusals.prune(now);
   std::erase_if(lost_, [&](const auto& item) { return now - item.second.second > 24h; });
 }
 

@@ -37,6 +37,7 @@
 #include "roles/node_control.h"
 #include "roles/outbox.h"
 #include "roles/peer_names.h"
+#include "roles/people_view.h"
 #include "roles/queries.h"
 #include "roles/questions.h"
 #include "roles/run_decisions.h"
@@ -224,7 +225,7 @@ class Node final : public SessionEvents,
   Token drop(const std::vector<std::string>& names, Callback<ActionReport> done) override;
   Token download(const DownloadAsk& what, Callback<DownloadReport> done) override;
   void give_back(Token token) override;
-  Token wait(std::uint32_t peers, Callback<StatusReport> done) override;
+  Token wait(const WaitAsk& what, Callback<StatusReport> done) override;
   void cancel(Token token) override;
   // ---- AskControl (node_ask.cpp)
   // ----------------------------------------------------------------------
@@ -284,7 +285,7 @@ class Node final : public SessionEvents,
   };
   struct Wait {
     Token token = 0;
-    std::uint32_t peers = 0;
+    WaitAsk what;
     std::string marker;
     bool noticed = false;  // the watcher reported the marker, or a scan was made instead
     Instant fallback_at{};
@@ -292,13 +293,10 @@ class Node final : public SessionEvents,
     std::uint64_t mark = 0;  // asked of the hub; 0: not yet
     bool marked = false;
     SessionId marked_with = 0;
+    // On the hub: what members have to have, and in which reign.
+    std::optional<std::uint64_t> seq;
+    std::uint64_t term = 0;
     Callback<StatusReport> done;
-  };
-  struct Refusal {
-    std::string why;
-    int protocol = 0;
-    bool other_version = false;
-    Instant at{};
   };
 
   // node_ask.cpp
@@ -407,7 +405,8 @@ class Node final : public SessionEvents,
   void keep_contacts();
   bool shares_with(SessionId id, const Peer& peer) const;
   std::string lonely_reason() const;
-  void add_findings(DoctorFacts& facts) const;
+  void add_findings(DoctorFacts& facts);
+  void add_state_findings(DoctorFacts& facts);
   std::set<NodeId> reached() const;
 
   // node_peers.cpp
@@ -415,16 +414,28 @@ class Node final : public SessionEvents,
   std::uint32_t known_nodes() const;
   std::map<NodeId, NamedPeer> named_peers() const;
   void add_turned_away(std::vector<PeerReport>& out) const;
-  std::string version_refusal(int theirs) const;
   std::string version_notice() const;
   std::string same_host_notice() const;
-  std::string kept_out() const;
+  Complaint kept_out() const;
+  std::vector<std::string> not_asked() const;
   void start_guard(Instant now);
   void look_at_networks(Instant now);
   void hear(const Neighbour& neighbour, Instant now);
   void guard_step(Instant now);
   bool kept_apart() const;
   void meet(const Peer& peer);
+  // node_company.cpp
+  Ping make_ping(bool to_hub) const;
+  void sample_progress(Instant now);
+  void add_transfers(StatusReport& report);
+  void add_progress(StatusReport& report) const;
+  PeerBehind behind_of(SessionId id) const;
+  std::string behind_reason(bool& moves) const;
+  std::optional<bool> members_have(std::uint64_t seq, bool all, SessionId but) const;
+  void answer_marks(Instant now);
+  void note_hub_gone();
+  std::uint64_t only_here() const;
+  std::string only_here_text() const;
 
   NodeConfig config_;
   SigningKey signer_;
@@ -505,7 +516,7 @@ class Node final : public SessionEvents,
   std::vector<NodeId> sent_succession_;
   std::size_t sent_roster_rows_ = 0;
   std::uint32_t roster_number_ = 0;
-  std::map<Address, Refusal> refusals_;
+  PeopleView people_;
   std::map<NodeId, Instant> same_host_;  // members on this machine, and since when
   std::optional<BeaconKey> beacon_key_;
   std::string roles_refused_;

@@ -39,7 +39,7 @@ void Node::start_asking() {
 // CONTRACT: the hub; on the hub, the only other node, else an error that lists the names.
 Result<NodeId> Node::pick_peer(const std::string& name) const {
   if (!name.empty()) {
-    Result<NodeId> found = find_named(named_peers(), name);
+    Result<NodeId> found = find_named(named_peers(), name, node_);
     // Ourselves too: reading one's own files anew is a question like any other.
     return found;
   }

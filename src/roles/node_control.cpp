@@ -10,24 +10,10 @@ namespace {
 
 constexpr Duration kMarkerPatience = 2s;
 
-// "name (conflict HOST 2026-11-21 12.30.05).ext": the file that it is a version of, host and time.
 ConflictReport describe_conflict(const std::string& path) {
-  ConflictReport report;
-  report.path = path;
-  report.of = path;
-  std::size_t open = path.rfind(" (conflict ");
-  if (open == std::string::npos) return report;
-  std::size_t close = path.find(')', open);
-  if (close == std::string::npos) return report;
-  report.of = path.substr(0, open) + path.substr(path.rfind(')') + 1);
-  std::string inside = path.substr(open + 11, close - open - 11);
-  constexpr std::size_t kStamp = 19;  // 2026-11-21 12.30.05
-  if (inside.size() <= kStamp) return report;
-  report.host = inside.substr(0, inside.size() - kStamp - 1);
-  std::string stamp = inside.substr(inside.size() - kStamp);
-  std::replace(stamp.begin(), stamp.end(), '.', ':');
-  report.time = parse_time(stamp).value_or(WallTime{});
-  return report;
+  const ConflictLabel copy =
+      parse_conflict_name(path).value_or(ConflictLabel{path, "", WallTime{}});
+  return {path, copy.of, copy.host, copy.time};
 }
 
 PlanReport describe_operation(const Operation& operation, const PathRecord* record) {
@@ -106,8 +92,7 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
   // Said at once, whatever else is waited for: this is what a person can mend.
   if (!network_.lan && reached().empty()) {
     reason = network_.problem;
-    if (election_->seeking()) return NodeState::kSeeking;
-    return in_sync() ? NodeState::kInSync : NodeState::kSyncing;
+    return NodeState::kSeeking;
   }
   if (election_->seeking()) {
     reason = !network_.problem.empty() && sessions_.empty() ? network_.problem
@@ -116,7 +101,7 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
     if (std::string notice = version_notice(); !notice.empty()) reason += str("; ", notice);
     return NodeState::kSeeking;
   }
-  if (std::string out = kept_out(); !out.empty()) {
+  if (std::string out = kept_out().text(); !out.empty()) {
     reason = network_.problem.empty() ? out : network_.problem;
     return NodeState::kSeeking;
   }
@@ -127,6 +112,8 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
   if (!in_sync()) {
     if (!replica_->scanned()) {
       reason = "reading the folder";
+      if (std::size_t left = replica_->unexamined(); left > 0)
+        reason += str(": ", left, left == 1 ? " file" : " files", " to go");
     } else if (client_->following() && !client_->joined()) {
       reason = "comparing with the hub";
     } else if (!replica_->problems().empty()) {
@@ -142,13 +129,24 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
     }
     return NodeState::kSyncing;
   }
+  bool moves = false;
+  const std::string behind = behind_reason(moves);
+  if (moves) {
+    reason = behind;
+    return NodeState::kSyncing;
+  }
   if (hub_->acting() && sessions_.empty()) {
-    reason = lonely_reason();
+    reason = people_.unfinished.text();
+    if (reason.empty()) reason = lonely_reason();
   }
   if (std::string notice = version_notice(); !notice.empty()) {
     reason = notice;
   } else if (std::string twin = same_host_notice(); !twin.empty()) {
     reason = twin;
+  } else if (std::string missing = people_.unfinished.text(); !missing.empty()) {
+    reason = missing;
+  } else if (!behind.empty()) {
+    reason = behind;
   } else if (reason.empty() && !replica_->problems().empty()) {
     const auto& [path, problem] = *replica_->problems().begin();
     reason = str(replica_->problems().size(), " not synced, the first: ", printable(path), ": ",
@@ -190,30 +188,9 @@ StatusReport Node::status() {
   report.pending_bytes = pending.bytes;
   report.held_deletes = replica_->held_deletes();
   report.conflicts = conflicts().size();
-  for (const PeerReport& peer : peers()) {
-    if (peer.state != PeerState::kRefused) report.peers.push_back(peer);
-  }
-  const std::map<NodeId, std::string> names = shown_names(named_peers());
-  auto add_transfers = [&](const std::vector<TransferProgress>& transfers) {
-    for (const TransferProgress& transfer : transfers) {
-      TransferReport line;
-      line.name = transfer.name;
-      line.sending = !transfer.incoming;
-      auto at = sessions_.find(transfer.peer);
-      if (at != sessions_.end() && at->second.hello) {
-        const NodeId& other = at->second.info.node;
-        auto named = names.find(other);
-        line.peer = named == names.end() ? at->second.hello->name : named->second;
-      }
-      line.carrier = via_name(transfer.via);
-      line.size = transfer.size;
-      line.done = transfer.done;
-      line.rate = static_cast<std::uint64_t>(transfer.rate);
-      report.transfers.push_back(std::move(line));
-    }
-  };
-  add_transfers(fetcher_->progress());
-  add_transfers(provider_->progress());
+  report.peers = peers();
+  add_transfers(report);
+  add_progress(report);
   const TransportCounters& transport = transport_->counters();
   const Carriage::Counters& carried = carriage_->counters();
   report.counters.bytes_sent = transport.bytes_sent + carried.bytes_sent;
@@ -263,25 +240,27 @@ Result<ActionReport> Node::pause() {
   replica_->pause(true);
   replica_->index().set_meta("paused", "1");
   update_self(now_);
-  return ActionReport{"paused; `lansync resume` goes on", 0};
+  return ActionReport{"paused; `lansync resume` goes on", 0, {}};
 }
 
 Result<ActionReport> Node::resume() {
   replica_->pause(false);
   replica_->index().set_meta("paused", "");
   update_self(now_);
-  return ActionReport{"going on", 0};
+  return ActionReport{"going on", 0, {}};
 }
 
 Result<ActionReport> Node::rescan() {
   replica_->rescan(now_);
   replica_->retry_now();
-  return ActionReport{"the folder is being read", 0};
+  return ActionReport{"the folder is being read", 0, {}};
 }
 
 Result<ActionReport> Node::stop() {
+  const std::uint64_t files = only_here();
+  const std::string alone = only_here_text();
   parts_.host.stop();
-  return ActionReport{"stopping", 0};
+  return ActionReport{alone.empty() ? "stopping" : "stopping: " + alone, files, {}};
 }
 
 NodeControl::Token Node::trash_restore(const TrashRestore& what,
@@ -297,10 +276,10 @@ NodeControl::Token Node::trash_restore(const TrashRestore& what,
 // ---- wait
 // -------------------------------------------------------------------------------------------
 
-NodeControl::Token Node::wait(std::uint32_t peers, Callback<StatusReport> done) {
+NodeControl::Token Node::wait(const WaitAsk& what, Callback<StatusReport> done) {
   Wait wait;
   wait.token = next_token_++;
-  wait.peers = peers;
+  wait.what = what;
   wait.marker = str("marker-", to_hex(boot_).substr(0, 8), '-', wait.token);
   wait.fallback_at = now_ + kMarkerPatience;
   wait.done = std::move(done);
@@ -348,15 +327,25 @@ void Node::check_waits(Instant now) {
       wait.scanning = true;
       wait.fallback_at = now + 100ms;
     }
-    if (!wait.noticed || known_nodes() < wait.peers || !in_sync()) continue;
-    if (!kept_out().empty()) continue;
-    if (!hub_->acting()) {
+    if (!wait.noticed || known_nodes() < wait.what.peers || !in_sync()) continue;
+    if ((!network_.lan && reached().empty()) || !kept_out().what.empty()) continue;
+    if (hub_->acting()) {
+      if (!wait.seq || wait.term != election_->term()) {
+        wait.seq = hub_->seq();
+        wait.term = election_->term();
+      }
+      if (!members_have(*wait.seq, wait.what.all, 0).value_or(true)) continue;
+    } else {
       // Everything that the hub had said before this moment has to be here too.
       if (wait.marked_with != client_->hub()) {
         wait.marked = false;
         wait.marked_with = client_->hub();
         wait.mark = next_mark_++;
-        outbox_->send(client_->hub(), Mark{wait.mark, false});
+        // Before the hub's answer: nobody is told that this node is in sync while the hub says that
+        // it is behind.
+        tell_synced_at_ = now;
+        tell_synced(now);
+        outbox_->send(client_->hub(), Mark{wait.mark, false, wait.what.all});
       }
       if (!wait.marked) continue;
     }

@@ -83,7 +83,7 @@ Result<ActionReport> Node::confirm_network() {
   std::string who;
   for (const std::string& name : names) who += str(who.empty() ? "" : ", ", name);
   return ActionReport{str("let in: ", who, ", and whoever else comes on this network"),
-                      names.size()};
+                      names.size(), names};
 }
 
 NodeControl::Token Node::confirm(HoldKind kind, const std::string& run,

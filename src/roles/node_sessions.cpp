@@ -88,7 +88,7 @@ void Node::admit(const SessionInfo& session) {
   sessions_[session.id] = std::move(peer);
   if (content_dials_.erase(session.address) > 0 && session.outgoing)
     content_sessions_.insert(session.id);
-  refusals_.erase(session.address);
+  people_.refusals.forget(session.address);
   discovery_->session_up(session.node, session.boot);
   ask_session_up(session);
   if (session.outgoing) send_hello(session.id, false);
@@ -111,6 +111,7 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
   fetcher_->remove_source(id);
   carriage_->session_down(id);
   hub_->on_member_down(id);
+  people_.members.on_down(id);
   demand_->on_session_down(id, now_);
   undo_->on_session_down(id);
   decisions_->on_session_down(id);
@@ -153,23 +154,14 @@ void Node::on_dial_failed(const Address& address, DialFailure failure, int peer_
 }
 
 void Node::on_refused(const Address& address, DialFailure failure, int peer_version) {
-  Refusal& refusal = refusals_[address];
-  bool fresh = refusal.why.empty() || now_ - refusal.at > 10s;
-  refusal.protocol = peer_version;
-  refusal.at = now_;
-  refusal.other_version = failure == DialFailure::kProtocol;
-  switch (failure) {
-    case DialFailure::kWrongPassword:
-      refusal.why = "it has another password for this group";
-      break;
-    case DialFailure::kProtocol:
-      refusal.why = version_refusal(peer_version);
-      break;
-    default:
-      refusal.why = to_string(failure);
+  const bool news = people_.refusals.note(address, failure, peer_version, now_);
+  for (const auto& [node, neighbour] : discovery_->neighbours()) {
+    if (neighbour.address == address)
+      people_.refusals.note_beacon(address, neighbour.beacon.name, neighbour.last_heard);
   }
-  if (fresh) parts_.log.warn(str("turned away ", to_string(address), ": ", refusal.why));
-  if (refusals_.size() > 256) refusals_.erase(refusals_.begin());
+  const Refusals::Row& row = *people_.refusals.find(address);
+  const std::string name = row.name.empty() ? std::string() : str(printable(row.name, 64), " at ");
+  if (news) parts_.log.warn(str("turned away ", name, to_string(address), ": ", row.why));
 }
 
 SessionId Node::session_of(const NodeId& node) const {
@@ -319,6 +311,7 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
   if (has_made_up_entry(replica_->index(), message)) return false;
   if (const auto* ping = std::get_if<Ping>(&message)) {
     if (ping->seq > 0) peer.synced_at = ping->seq - 1;
+    if (hub_->acting()) people_.members.on_ping(id, *ping, peer.hello->full_replica);
     return true;
   }
   if (const auto* claim = std::get_if<Claim>(&message)) {
@@ -407,7 +400,14 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
   if (const auto* mark = std::get_if<Mark>(&message)) {
     if (!mark->answer) {
       hub_->pump();
-      outbox_->send(id, Mark{mark->token, true});
+      if (mark->all) {
+        if (people_.marks.size() >= PeopleView::kMaxMarks) return true;
+        people_.marks.push_back(
+            {id, mark->token, hub_->seq(), election_->term(), now_ + PeopleView::kMarkLife});
+        answer_marks(now_);
+        return true;
+      }
+      outbox_->send(id, Mark{mark->token, true, false});
       return true;
     }
     for (Wait& wait : waits_) {
@@ -443,15 +443,14 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
 void Node::ping(Instant now) {
   if (now < next_ping_) return;
   next_ping_ = now + kPingInterval;
+  sample_progress(now);
   look_for_stuck();
   renew_sessions(now);
   find_sources();
   if (hub_->acting()) forget_askers();
   for (const auto& [id, peer] : sessions_) {
     if (!peer.greeted) continue;
-    // Of the hub alone is it known what its sequence means.
-    const bool to_hub = id == client_->hub();
-    outbox_->send_urgent(id, Ping{to_hub && synced_at_ ? *synced_at_ + 1 : 0});
+    outbox_->send_urgent(id, make_ping(id == client_->hub()));
   }
 }
 
@@ -463,7 +462,7 @@ void Node::tell_synced(Instant now) {
   auto hub = sessions_.find(client_->hub());
   if (hub == sessions_.end() || !hub->second.greeted) return;
   synced_told_ = synced_at_;
-  outbox_->send_urgent(hub->first, Ping{synced_at_ ? *synced_at_ + 1 : 0});
+  outbox_->send_urgent(hub->first, make_ping(true));
 }
 
 // A quiet moment is better: what is on its way begins anew.

@@ -175,6 +175,22 @@ std::string conflict_name(const std::string& path, std::string_view host, WallTi
   return name + tail;
 }
 
+std::optional<ConflictLabel> parse_conflict_name(std::string_view path) {
+  const std::string_view last = last_part_of(path);
+  const auto found = recognise(last);
+  if (!found) return std::nullopt;
+  ConflictLabel copy;
+  copy.of = std::string(path.substr(0, path.size() - last.size()));
+  copy.of += found->stem;
+  copy.of += found->extension;
+  const std::string_view inside = found->host_and_stamp;
+  copy.host = std::string(inside.substr(0, inside.size() - kStampBytes - 1));
+  std::string stamp(inside.substr(inside.size() - kStampBytes));
+  std::replace(stamp.begin(), stamp.end(), '.', ':');
+  copy.time = parse_time(stamp).value_or(WallTime{});
+  return copy;
+}
+
 bool is_conflict_name(std::string_view path) { return recognise(last_part_of(path)).has_value(); }
 
 }  // namespace lansync

@@ -8,6 +8,7 @@
 // path whose disk is not what the index says.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -153,6 +154,10 @@ class Replica final : public ContentLocator {
   bool caught_up() const;
   // Nothing noticed on this disk waits to become a version.
   bool local_quiet() const;
+  // So many paths were noticed and are still to be read.
+  std::size_t unexamined() const {
+    return timer_.size() + std::max(due_.size(), initial_.size()) + hints_.size();
+  }
 
   void pause(bool paused) { paused_ = paused; }
   bool paused() const { return paused_; }

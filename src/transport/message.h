@@ -104,11 +104,25 @@ struct Clone {
   bool live = false;  // another node answers under it; else it has not stated a run that is known
 };
 
+// What keeps a member from taking what the group has, until a person or its disk ends it.
+enum class Obstacle : std::uint8_t { kNone, kPaused, kHeld, kNoRoom, kError };
+inline constexpr std::uint64_t kLastObstacle = 4;
+
 // Keeps "nothing authenticated for 2 s" from being true of a quiet session. Each 500 ms.
 struct Ping {
-  // A hub's: its sequence now. A member's: one more than the hub's sequence at which it was last in
-  // sync with it; 0: not yet.
+  // A member's, to its hub: one more than the hub's sequence at which it was last in sync with it;
+  // 0: not yet, or it is not the sender's hub.
   std::uint64_t seq = 0;
+  // What a member still waits for, for people, as of the hub's sequence `heard`. On the wire only
+  // if one of the four is not zero.
+  std::uint64_t heard = 0;
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  Obstacle obstacle = Obstacle::kNone;
+
+  bool tells_progress() const {
+    return heard != 0 || files != 0 || bytes != 0 || obstacle != Obstacle::kNone;
+  }
 };
 
 // Join: "here is what I hold, as digests; send what differs." `digests` holds bucket_count digests
@@ -134,6 +148,7 @@ struct HubHeard {
 struct Mark {
   std::uint64_t token = 0;
   bool answer = false;
+  bool all = false;  // the answer waits until every connected member has what the hub has now
 };
 
 // "Which of these contents do you keep?", asked before a copy is dropped. A full replica that is in

@@ -259,9 +259,19 @@ Message read_bye(Fields& in) {
   return m;
 }
 
-constexpr std::array<std::string_view, 2> kPingNames = {"type", "seq"};
+constexpr std::array<std::string_view, 6> kPingNames = {"type",  "seq",   "heard",
+                                                        "files", "bytes", "obstacle"};
 
-Message read_ping(Fields& in) { return Ping{in.number(1, kMaxSeq)}; }
+Message read_ping(Fields& in) {
+  Ping m;
+  m.seq = in.number(1, kMaxSeq);
+  if (!in.has(2)) return m;
+  m.heard = in.number(2, kMaxSeq);
+  m.files = in.number<std::uint64_t>(3);
+  m.bytes = in.number<std::uint64_t>(4);
+  m.obstacle = static_cast<Obstacle>(in.number(5, kLastObstacle));
+  return m;
+}
 
 constexpr std::array<std::string_view, 4> kHubHeardNames = {"type", "node", "ip", "port"};
 
@@ -272,9 +282,9 @@ Message read_hub_heard(Fields& in) {
   return m;
 }
 
-constexpr std::array<std::string_view, 3> kMarkNames = {"type", "token", "answer"};
+constexpr std::array<std::string_view, 4> kMarkNames = {"type", "token", "answer", "all"};
 
-Message read_mark(Fields& in) { return Mark{in.number<std::uint64_t>(1), in.flag(2)}; }
+Message read_mark(Fields& in) { return Mark{in.number<std::uint64_t>(1), in.flag(2), in.flag(3)}; }
 
 constexpr std::array<std::string_view, 4> kHoldsNames = {"type", "token", "answer", "hashes"};
 

@@ -97,8 +97,13 @@ class Encoder {
   }
 
   void operator()(const Ping& m) {
-    begin("ping", 1);
+    begin("ping", m.tells_progress() ? 5 : 1);
     number("seq", m.seq);
+    if (!m.tells_progress()) return;
+    number("heard", m.heard);
+    number("files", m.files);
+    number("bytes", m.bytes);
+    number("obstacle", static_cast<std::uint8_t>(m.obstacle));
   }
 
   void operator()(const HubHeard& m) {
@@ -116,9 +121,10 @@ class Encoder {
   }
 
   void operator()(const Mark& m) {
-    begin("mark", 2);
+    begin("mark", 3);
     number("token", m.token);
     flag("answer", m.answer);
+    flag("all", m.all);
   }
 
   void operator()(const Holds& m) {

@@ -127,7 +127,7 @@ def test_deletes():
         a.remove("dir")
         got = settled(nodes)
         check_equal(sorted(got), ["keep.txt"], "what is left")
-        in_trash = {row["path"] for row in c.cli("trash", "--json").json}
+        in_trash = {row["name"] for row in c.cli("trash", "--json").json}
         check("dir/sub/1.txt" in in_trash, f"c's trash: {sorted(in_trash)}")
 
 

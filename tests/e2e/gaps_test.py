@@ -65,7 +65,7 @@ def test_held_over_a_hub_change():
         hub.start()
         settled(nodes)
         check_equal(files_of(hub), 0, "files on the old hub after its return")
-        trashed = {row["path"] for row in hub.cli("trash", "--json").json}
+        trashed = {row["name"] for row in hub.cli("trash", "--json").json}
         check_equal(len(trashed & {f"d{n % 5}/{n}.txt" for n in range(200)}), 200, "files in the old hub's trash")
 
 
@@ -346,7 +346,7 @@ def test_plan_while_paused():
         author.remove("gone.txt")
         other.write("theirs.txt", "t")
         def rows():
-            return {r["path"]: r["action"] for r in author.cli("plan", "--json").json}
+            return {r["name"]: r["action"] for r in author.cli("plan", "--json").json}
         want = {"new.txt": "push", "edited.txt": "push", "gone.txt": "delete-there", "theirs.txt": "fetch"}
         eventually(lambda: rows() == want, 5, lambda: f"plan says {rows()}")
         check_equal(author.cli("plan").code, 0, "exit code of plan")

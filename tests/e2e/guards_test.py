@@ -29,7 +29,7 @@ def test_mass_delete_held_and_confirmed():
         check_equal(author.cli("confirm").code, 0, "exit code of confirm")
         found = settled(nodes)
         check_equal(sorted(found), ["other.txt"], "what is left")
-        trashed = {row["path"] for row in others[0].cli("trash", "--json").json}
+        trashed = {row["name"] for row in others[0].cli("trash", "--json").json}
         check("d0/0.txt" in trashed, f"{len(trashed)} files are in the trash")
 
 

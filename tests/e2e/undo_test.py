@@ -106,9 +106,9 @@ def test_trash_of_others():
             settled(nodes)
             check(not any(node.exists("work/top.txt") for node in nodes), "it is still there")
             rows = asker.cli("trash", "--json").json
-            check({"work/top.txt", "work/deep/0.txt"} <= {row["path"] for row in rows}, f"{asker.name} lists {rows}")
+            check({"work/top.txt", "work/deep/0.txt"} <= {row["name"] for row in rows}, f"{asker.name} lists {rows}")
             for row in rows:
-                check({"name", "path", "time", "size", "node"} <= set(row), f"fields {sorted(row)}")
+                check({"name", "kept_as", "time", "size", "node"} <= set(row), f"fields {sorted(row)}")
             outcome = asker.cli("trash", "--restore", "work", "--json")
             check_equal(outcome.code, 0, f"restore at {asker.name} of what {deleter.name} deleted ({outcome})")
             eventually(lambda: asker.read("work/top.txt") == b"top" and asker.read("work/deep/7.txt") == b"file 7", 15,
@@ -131,7 +131,7 @@ def test_trash_by_time():
             times.append(time.time())
             time.sleep(1.1)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(times[2]))
-        rows = [row for row in b.cli("trash", "--json").json if row["path"] == "doc.txt" and row["node"] == "b"]
+        rows = [row for row in b.cli("trash", "--json").json if row["name"] == "doc.txt" and row["node"] == "b"]
         check_equal(len(rows), 3, f"versions in b's trash ({rows})")
         check(len([r for r in b.cli("trash", "--since", stamp, "--json").json if r["node"] == "b"]) < 3, "--since")
         # In the trash since before the stamp: 0 and 1 (2 went there when 3 came, later).

@@ -198,7 +198,7 @@ TEST_CASE("a node with another password leaves both seeking by their word, and h
     CHECK(report.reason.find(name[0] == 'a' ? "b has" : "a has") != std::string::npos);
     CHECK(report.reason.find("--password-file") != std::string::npos);
     bool waited = false;
-    (void)world.node(name).node().wait(0, [&](Result<StatusReport>) { waited = true; });
+    (void)world.node(name).node().wait({}, [&](Result<StatusReport>) { waited = true; });
     world.run_for(3s);
     CHECK_FALSE(waited);
   }

@@ -245,7 +245,14 @@ void HostileMessages::fill(RunWord& m) {
   m.leaves.resize(random_.chance(1, 8) ? kMaxRunLeafBytes : 16 * random_.below(4));
 }
 
-void HostileMessages::fill(Ping& m) { m.seq = number_below(kMaxSeq); }
+void HostileMessages::fill(Ping& m) {
+  m.seq = number_below(kMaxSeq);
+  if (flip()) return;
+  m.heard = number_below(kMaxSeq);
+  m.files = number();
+  m.bytes = number();
+  m.obstacle = static_cast<Obstacle>(number_below(kLastObstacle + 1));
+}
 
 void HostileMessages::fill(HubHeard& m) {
   m.node = node();
@@ -255,6 +262,7 @@ void HostileMessages::fill(HubHeard& m) {
 void HostileMessages::fill(Mark& m) {
   m.token = number();
   m.answer = flip();
+  m.all = flip();
 }
 
 void HostileMessages::fill(Holds& m) {

@@ -1,6 +1,7 @@
 #include "sniff/describe.h"
 
 #include <algorithm>
+#include <array>
 #include <type_traits>
 
 #include "base/log.h"
@@ -133,7 +134,15 @@ struct Describer {
   Fields operator()(const Bye& m) const {
     return {{"reason", m.reason}, {"successor", hex(m.successor)}};
   }
-  Fields operator()(const Ping& m) const { return {{"seq", m.seq}}; }
+  Fields operator()(const Ping& m) const {
+    if (!m.tells_progress()) return {{"seq", m.seq}};
+    static constexpr std::array kObstacles{"none", "paused", "held", "no-room", "error"};
+    return {{"seq", m.seq},
+            {"heard", m.heard},
+            {"files", m.files},
+            {"bytes", m.bytes},
+            {"obstacle", kObstacles[static_cast<std::size_t>(m.obstacle)]}};
+  }
   Fields operator()(const HubHeard& m) const {
     return {{"node", hex(m.node)}, {"ip", ip_to_string(m.address.ip)}, {"port", m.address.port}};
   }
@@ -178,7 +187,9 @@ struct Describer {
                              {"parts", item.parts}});
     return {{"items", std::move(items)}};
   }
-  Fields operator()(const Mark& m) const { return {{"token", m.token}, {"answer", m.answer}}; }
+  Fields operator()(const Mark& m) const {
+    return {{"token", m.token}, {"answer", m.answer}, {"all", m.all}};
+  }
   Fields operator()(const Holds& m) const {
     List hashes;
     for (const ContentId& hash : m.hashes) hashes.push_back(hex(hash));

@@ -144,7 +144,7 @@ TEST_CASE("what the node refuses is exit 1 and its line on stderr") {
   running.on_loop([&] { running.node.report.held.clear(); });
   Outcome outcome = run(folder.path(), "confirm", true);
   CHECK(outcome.code == kExitFailed);
-  CHECK(outcome.out.empty());
+  CHECK(Json::parse(outcome.out)["error"]["code"] == kExitFailed);
   CHECK(outcome.error == "lansync: nothing is held\n");
 }
 
@@ -196,7 +196,7 @@ TEST_CASE("without a node there every command is exit 3 and says how to start on
     Outcome outcome = run(folder.path(), name, true);
     INFO(name);
     CHECK(outcome.code == kExitNoNode);
-    CHECK(outcome.out.empty());
+    CHECK(Json::parse(outcome.out)["error"]["code"] == kExitNoNode);
     CHECK(outcome.error.find("no node is running in " + folder.path()) != std::string::npos);
     CHECK(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1);
   }
@@ -392,7 +392,7 @@ TEST_CASE("wait at its timeout is exit 1 with the reason, and the node forgets i
   command.timeout = 100ms;
   Outcome outcome = run(command);
   CHECK(outcome.code == kExitFailed);
-  CHECK(outcome.out.empty());
+  CHECK(Json::parse(outcome.out)["error"]["code"] == kExitFailed);
   CHECK(outcome.error.find("not so after 100ms: 1 of 4 other nodes known") != std::string::npos);
   CHECK(running.eventually([&] { return running.node.cancelled == 1; }));
   CHECK(running.eventually([&] { return running.server()->connections() == 0; }));
@@ -496,7 +496,7 @@ TEST_CASE("rows come in parts, each when the one before was taken, as one docume
   command.json = true;
   outcome = run(command);
   CHECK(outcome.code == kExitFailed);
-  CHECK(outcome.out.empty());
+  CHECK(Json::parse(outcome.out)["error"]["code"] == kExitFailed);
   CHECK(outcome.error == "lansync: bob went away\n");
 }
 

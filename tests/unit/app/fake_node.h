@@ -79,7 +79,7 @@ class FakeNode final : public NodeControl {
   void note_shown() override { ++shown; }
   Token confirm(HoldKind kind, const std::string& run, Callback<ActionReport> done) override {
     confirmed = std::string(to_string(kind)) + " " + run;
-    done(ActionReport{"2 deletes go out", 2});
+    done(ActionReport{"2 deletes go out", 2, {}});
     return 0;
   }
   Token reject(const std::string& run, Callback<RejectReport> done) override {
@@ -88,21 +88,21 @@ class FakeNode final : public NodeControl {
                       {{"back.txt", RejectOutcome::kBack}, {"left.txt", RejectOutcome::kLeft}}});
     return 0;
   }
-  Result<ActionReport> pause() override { return ActionReport{"paused", 0}; }
-  Result<ActionReport> resume() override { return ActionReport{"goes on", 0}; }
-  Result<ActionReport> rescan() override { return ActionReport{"looking", 0}; }
+  Result<ActionReport> pause() override { return ActionReport{"paused", 0, {}}; }
+  Result<ActionReport> resume() override { return ActionReport{"goes on", 0, {}}; }
+  Result<ActionReport> rescan() override { return ActionReport{"looking", 0, {}}; }
   Result<ActionReport> stop() override {
     ++stops;
     if (on_stop) on_stop();
-    return ActionReport{"stopping", 0};
+    return ActionReport{"stopping", 0, {}};
   }
   Token trash_restore(const TrashRestore& what, Callback<std::vector<TrashReport>> done) override {
     restored = what;
     done(std::vector<TrashReport>{{"x1", what.path, WallTime{0}, 5, "bob"}});
     return 0;
   }
-  Token wait(std::uint32_t peers, Callback<StatusReport> done) override {
-    wait_peers = peers;
+  Token wait(const WaitAsk& what, Callback<StatusReport> done) override {
+    wait_peers = what.peers;
     if (wait_at_once) {
       done(report);
       return 0;
@@ -112,7 +112,7 @@ class FakeNode final : public NodeControl {
   }
   Token get(const std::vector<std::string>& names, Callback<ActionReport> done) override {
     named = names;
-    done(ActionReport{"here", names.size()});
+    done(ActionReport{"here", names.size(), names});
     return 0;
   }
   Token drop(const std::vector<std::string>& names, Callback<ActionReport> done) override {

@@ -120,4 +120,22 @@ TEST_CASE("the name of any valid path, by any host, is a valid path that is reco
 }
 
 }  // namespace
+
+TEST_CASE("a copy's name says of what it is one, whose and when, also with a content id in it") {
+  const WallTime made = *parse_time("2026-11-21T12:30:05Z");
+  ContentId content;
+  content.bytes[0] = 0xab;
+  for (ConflictNameStep step :
+       {ConflictNameStep::kPlain, ConflictNameStep::kShortId, ConflictNameStep::kFullId}) {
+    const auto label =
+        parse_conflict_name(conflict_name("d/plan.txt", "anna's laptop", made, content, step));
+    REQUIRE(label);
+    CHECK(label->of == "d/plan.txt");
+    CHECK(label->host == "anna's laptop");
+    CHECK(label->time.ns == made.ns);
+  }
+  CHECK_FALSE(parse_conflict_name("d/plan (conflict) 2.txt"));
+  CHECK_FALSE(parse_conflict_name(""));
+}
+
 }  // namespace lansync

@@ -217,8 +217,15 @@ Message random_message(Prng& random) {
     case 3:
       if (random.chance(1, 2)) return Clone{random.chance(1, 2)};
       return Bye{random_text(random, 20), random.id<NodeId>()};
-    case 4:
-      return Ping{random_number(random)};
+    case 4: {
+      Ping m{random_number(random)};
+      if (random.chance(1, 2)) return m;
+      m.heard = random_number(random);
+      m.files = random_number(random);
+      m.bytes = random_number(random);
+      m.obstacle = static_cast<Obstacle>(random.below(kLastObstacle + 1));
+      return m;
+    }
     case 5: {
       IndexGet m;
       m.bucket_count = 1u << random.below(6);
@@ -253,7 +260,7 @@ Message random_message(Prng& random) {
     case 11:
       return HubHeard{random.id<NodeId>(), {u32(), 27801}};
     case 12:
-      return Mark{random_number(random), random.chance(1, 2)};
+      return Mark{random_number(random), random.chance(1, 2), random.chance(1, 2)};
     case 18: {
       Holds m{random_number(random), random.chance(1, 2), {}};
       for (std::uint64_t i = random.below(5); i > 0; --i)
