@@ -427,6 +427,7 @@ class Replica final : public ContentLocator {
 
   // replica_obstacles.cpp
   bool stopped_by_obstacle(const std::string& path, Instant now);
+  void give_back(const std::string& path);
   void meet_obstacle(const DiskChange& change, const Error& error);
   bool group_has_a_leaf_above(const std::string& path) const;
   void clear_obstacle(const std::string& path);

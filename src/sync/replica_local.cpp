@@ -281,7 +281,6 @@ void Replica::note_scan_problems(const std::vector<ScanProblem>& problems) {
 // A path that becomes ignored leaves the index without a tombstone and stays on every disk
 // (DESIGN).
 void Replica::forget_ignored(const std::string& path) {
-  to_push_.erase(path);
   clear_obstacle(path);
   index_.set_local(path, nullptr, FileStat{});
   index_.set_synced(path, nullptr);

@@ -5,8 +5,7 @@
 
 namespace lansync {
 
-// True: it is not planned now. What it is fetched for is not fetched either, and a hub gives it
-// back to whoever pushes it.
+// True: it is not planned now, and nothing is fetched for it.
 bool Replica::stopped_by_obstacle(const std::string& path, Instant now) {
   const PathRecord* record = index_.find(path);
   if (obstacles_.empty() || !record || !record->remote) return false;
@@ -19,12 +18,15 @@ bool Replica::stopped_by_obstacle(const std::string& path, Instant now) {
   if (!obstacles_.blocks(path, version, now)) return false;
   drop_interest(path);
   awaiting_room_.erase(path);
-  if (obstacles_.stands(path) && events_) {
-    auto problem = problems_.find(path);
-    events_->on_fetch_failed(
-        path, problem == problems_.end() ? "it cannot stand there" : std::string(problem->second));
-  }
   return true;
+}
+
+// A hub that cannot have it gives it back to whoever pushes it.
+void Replica::give_back(const std::string& path) {
+  if (!obstacles_.stands(path) || !events_) return;
+  auto problem = problems_.find(path);
+  events_->on_fetch_failed(path, problem == problems_.end() ? "it cannot stand there"
+                                                            : std::string(problem->second));
 }
 
 void Replica::meet_obstacle(const DiskChange& change, const Error& error) {
