@@ -29,8 +29,8 @@ bool keeps_modes(int fd) {
 
 std::int64_t mtime_step(int fd) {
   constexpr std::int64_t kSecond = 1'000'000'000;
-  constexpr std::array<std::int64_t, 6> kSteps = {100, 1000, 1'000'000, 10'000'000, kSecond,
-                                                  2 * kSecond};
+  constexpr std::array<std::int64_t, 6> kSteps = {100,        1000,    1'000'000,
+                                                  10'000'000, kSecond, 2 * kSecond};
   // Odd in every unit.
   const timespec asked{1'600'000'001, 123'456'789};
   const timespec times[2] = {{0, UTIME_OMIT}, asked};
@@ -50,17 +50,16 @@ std::int64_t mtime_step(int fd) {
 DiskLimits probe_disk(int directory_fd) {
   DiskLimits limits;
   for (const char* name : {kName, kOtherCase, kLink}) (void)::unlinkat(directory_fd, name, 0);
-  UniqueFd file(::openat(directory_fd, kName,
-                         O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  UniqueFd file(
+      ::openat(directory_fd, kName, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.valid()) return limits;
   limits.keeps_modes = keeps_modes(file.get());
   limits.mtime_step_ns = mtime_step(file.get());
   struct stat here {};
   struct stat other {};
-  limits.tells_case =
-      ::fstat(file.get(), &here) != 0 ||
-      ::fstatat(directory_fd, kOtherCase, &other, AT_SYMLINK_NOFOLLOW) != 0 ||
-      here.st_ino != other.st_ino;
+  limits.tells_case = ::fstat(file.get(), &here) != 0 ||
+                      ::fstatat(directory_fd, kOtherCase, &other, AT_SYMLINK_NOFOLLOW) != 0 ||
+                      here.st_ino != other.st_ino;
   limits.makes_links = ::symlinkat("target", directory_fd, kLink) == 0 ||
                        (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS);
   (void)::unlinkat(directory_fd, kName, 0);

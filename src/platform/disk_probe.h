@@ -1,5 +1,5 @@
-// Finds out what the file system below a directory cannot hold, by trying it there: neither its name
-// nor its mount options tell (a casefolding directory of ext4, a share, FUSE).
+// Finds out what the file system below a directory cannot hold, by trying it there: neither its
+// name nor its mount options tell (a casefolding directory of ext4, a share, FUSE).
 #pragma once
 
 #include "sync/disk_limits.h"

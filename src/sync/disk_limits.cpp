@@ -74,9 +74,9 @@ void keep_what_disk_cannot(const DiskLimits& limits, Entry& seen, const Entry* k
 
 std::vector<std::string> describe(const DiskLimits& limits) {
   std::vector<std::string> out;
-  if (!limits.keeps_modes)
-    out.push_back("keeps no modes: the group's stay as others set them");
-  if (!limits.makes_links) out.push_back("makes no symbolic links: those of the group are not here");
+  if (!limits.keeps_modes) out.push_back("keeps no modes: the group's stay as others set them");
+  if (!limits.makes_links)
+    out.push_back("makes no symbolic links: those of the group are not here");
   if (!limits.tells_case)
     out.push_back(
         "takes names that differ in case alone for one: where the group has both, one is not here");

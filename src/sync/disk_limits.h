@@ -1,5 +1,5 @@
-// What the disk under a folder cannot hold (FAT, exFAT, NTFS, casefolding ext4, a share): found by a
-// probe at start, handed in as a value.
+// What the disk under a folder cannot hold (FAT, exFAT, NTFS, casefolding ext4, a share): found by
+// a probe at start, handed in as a value.
 //
 // Invariant: what this disk cannot hold is not its to say. What it shows instead is nobody's edit,
 // and two names that it takes for one never cost the other its bytes. Used by the replica.

@@ -12,6 +12,7 @@ namespace lansync {
 Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, Executor& executor,
                  Fetcher& fetcher, RandomSource& random, const Clock& clock, Log& log)
     : options_(options),
+      limits_(files.limits()),
       files_(files),
       store_(store),
       executor_(executor),
@@ -343,8 +344,8 @@ bool Replica::waits_for_below(const std::string& path, const PathRecord& record)
        ++at) {
     // Held, or examined at this moment and not planned yet.
     const PathRecord& below = at->second;
-    const bool goes = below.local && below.local->is_tombstone() && below.remote &&
-                      !below.remote->is_tombstone();
+    const bool goes =
+        below.local && below.local->is_tombstone() && below.remote && !below.remote->is_tombstone();
     if (goes && (is_held(at->first) || !to_push_.contains(at->first))) return true;
   }
   return false;

@@ -33,6 +33,7 @@
 #include "sync/examiner.h"
 #include "sync/fetcher.h"
 #include "sync/file_system.h"
+#include "sync/folded_names.h"
 #include "sync/ignore_rules.h"
 #include "sync/index.h"
 #include "sync/obstacles.h"
@@ -434,6 +435,12 @@ class Replica final : public ContentLocator {
   void look_at_obstacle(const std::string& path, const std::optional<FileStat>& stat);
   void look_at_obstacles_above(const std::string& path);
 
+  // replica_fold.cpp
+  bool meets_twin(const Operation& operation);
+  void rename_twin(const Operation& operation, const std::string& twin);
+  void end_rename(const DiskChange& change, bool done);
+  bool is_seen_twin(const Observation& seen);
+
   // replica_rot.cpp
   struct Repair {
     EntryPtr entry;
@@ -515,6 +522,8 @@ class Replica final : public ContentLocator {
   void retry_later(const std::string& path, Instant now, Duration delay);
 
   Options options_;
+  const DiskLimits limits_;
+  FoldedNames folded_;
   FileSystem& files_;
   IndexStore& store_;
   Executor& executor_;

@@ -112,6 +112,8 @@ void Replica::on_applied(const DiskBatch& batch) {
   for (std::size_t i = 0; i < changes.size(); ++i) {
     busy_.erase(changes[i].path);
     deleting_.erase(changes[i].path);
+    if (changes[i].kind == DiskChange::Kind::kRenameFold)
+      end_rename(changes[i], outcomes[i].status.has_value());
     plan_.insert(changes[i].path);
     plan_parent_of_deleted(changes[i].path);
     note_displaced(changes[i], outcomes[i]);

@@ -200,6 +200,17 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
       look_below(glance.path, clock_.now());
     }
     bool as_known = live ? glance.now && *glance.now == record->stat : !glance.now;
+    // Somebody wrote within a tick of our own last change of it (mode, time, name): the stat may
+    // hide that, and we never write under this name.
+    if (live && as_known && glance.now->kind == FileKind::kFile) {
+      for (const TimedEvent& event : glance.events) {
+        const bool wrote =
+            event.event == FileEvent::kModify || event.event == FileEvent::kCloseWrite;
+        const auto ago = std::chrono::nanoseconds(clock_.now() - event.at).count();
+        if (wrote && is_racy(*glance.now, WallTime{clock_.wall().ns - ago}))
+          racy_.insert(glance.path);
+      }
+    }
     as_known = as_known && !racy_.contains(glance.path);
     if (!glance.now) obstacles_.take_up(glance.path);
     if (glance.now && obstacles_.passed_over(glance.path, *glance.now)) continue;
@@ -396,6 +407,7 @@ void Replica::on_examined(std::vector<Observation> seen) {
     for (Observation& one : seen) deferred_.push_back(std::move(one));
     return;
   }
+  if (!limits_.tells_case) folded_.take(index_);
   // Deletes first: the guard must know all of a batch before it judges the first.
   for (const Observation& one : seen) {
     if (one.kind == Observation::Kind::kAbsent) judge(one, now);
@@ -517,6 +529,15 @@ void Replica::on_present(const Observation& seen, Instant now) {
     entry.target = seen.target;
     entry.content = content_id_of(as_bytes(seen.target));
   }
+  {
+    const PathRecord* there = index_.find(seen.path);
+    const bool live = there && there->live();
+    keep_what_disk_cannot(limits_, entry,
+                          live    ? there->local.get()
+                          : there ? there->remote.get()
+                                  : nullptr);
+  }
+  if (is_seen_twin(seen)) return;
   clear_problem(seen.path);
   obstacles_.take_up(seen.path);
   FileStat stat = seen.stat;

@@ -25,8 +25,8 @@ bool Replica::stopped_by_obstacle(const std::string& path, Instant now) {
 void Replica::give_back(const std::string& path) {
   if (!obstacles_.stands(path) || !events_) return;
   auto problem = problems_.find(path);
-  events_->on_fetch_failed(path, problem == problems_.end() ? "it cannot stand there"
-                                                            : std::string(problem->second));
+  events_->on_fetch_failed(
+      path, problem == problems_.end() ? "it cannot stand there" : std::string(problem->second));
 }
 
 void Replica::meet_obstacle(const DiskChange& change, const Error& error) {

@@ -74,6 +74,7 @@ void Replica::plan(Instant now) {
   if (paths.empty()) return;
   more_to_plan_ = paths.size() == kPlanBatch;
   paths_planned_ += paths.size();
+  if (!limits_.tells_case) folded_.take(index_);
   Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
   if (planned.mismatches > 0) {
     mismatches_ += planned.mismatches;
@@ -120,7 +121,7 @@ void Replica::plan(Instant now) {
       give_back(operation.path);
       continue;
     }
-    carry_out(operation, now);
+    if (!meets_twin(operation)) carry_out(operation, now);
   }
   if (!blocked_.empty() && changes_.empty() && applies_running_ == 0) {
     for (const std::string& path : blocked_) retry_later(path, now, 200ms);
@@ -190,6 +191,7 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       break;
     case OperationKind::kFetch:
       if (options_.max_file_size != 0 && operation.entry->size > options_.max_file_size) {
+        clear_obstacle(path);
         note_problem(path, "is larger than --max-file-size and is not taken");
         break;
       }

@@ -72,7 +72,7 @@ Hello random_hello(Prng& random) {
   m.disk_log2 = static_cast<std::uint8_t>(random.below(64));
   m.term = random.next();
   m.sync_term = random.next();
-  m.seq = random_number(random);
+  m.seq = random_number(random) >> 3;
   m.members = static_cast<std::uint32_t>(random.below(2000));
   m.port = static_cast<std::uint16_t>(random.next());
   m.hub = random.id<NodeId>();
@@ -237,7 +237,7 @@ Message random_message(Prng& random) {
     case 6: {
       Update m;
       m.term = random_number(random);
-      m.seq = random_number(random);
+      m.seq = random_number(random) >> 3;
       m.snapshot = random.chance(1, 2);
       m.last = random.chance(1, 2);
       m.count_seen = random_number(random);
