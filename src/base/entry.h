@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/ids.h"
+#include "base/last_edits.h"
 #include "base/time.h"
 #include "base/version_vector.h"
 
@@ -50,6 +51,7 @@ struct Entry {
   Md5 md5;             // files only
   std::string target;  // symlinks only
   VersionVector version;
+  LastEdits edits;
   ShortId author = 0;       // whose edit this is
   std::string author_name;  // that node's name at the time; names the host in a conflict copy
   WallTime edited;          // when; used for the conflict copy's name only
@@ -69,6 +71,11 @@ bool same_content(const Entry& a, const Entry& b);
 inline RunId run_label(const Entry& tombstone) {
   return tombstone.run != 0 ? tombstone.run : ~tombstone.author;
 }
+
+// `made` is an edit of `before` (null: of nothing, or of what was deleted) and has its vector
+// already, which grew from `grown_from`: what it changed is its edit, the rest has the edits that
+// it had.
+void note_edits(Entry& made, const Entry* before, const VersionVector& grown_from);
 
 // same_content, and the same mode, and for files the same mtime: nothing to do on disk.
 bool same_on_disk(const Entry& a, const Entry& b);

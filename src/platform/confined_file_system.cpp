@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "platform/disk_probe.h"
 #include "platform/file_copy.h"
 
 namespace lansync {
@@ -49,7 +50,7 @@ class OpenReadFile final : public ReadFile {
 
 class OpenTempFile final : public TempFile {
  public:
-  explicit OpenTempFile(UniqueFd fd) : fd_(std::move(fd)) {}
+  OpenTempFile(UniqueFd fd, bool keeps_modes) : fd_(std::move(fd)), keeps_modes_(keeps_modes) {}
   Status write(std::uint64_t offset, ByteView bytes) override {
     return write_fully(fd_.get(), offset, bytes);
   }
@@ -65,7 +66,8 @@ class OpenTempFile final : public TempFile {
   }
   Status set_metadata(std::uint16_t mode, std::int64_t mtime_ns) override {
     timespec times[2] = {{0, UTIME_OMIT}, to_timespec(mtime_ns)};
-    if (::fchmod(fd_.get(), mode & 0777) != 0) return posix_error(errno, "set a mode");
+    if (::fchmod(fd_.get(), mode & 0777) != 0 && keeps_modes_)
+      return posix_error(errno, "set a mode");
     if (::futimens(fd_.get(), times) != 0) return posix_error(errno, "set a time");
     return {};
   }
@@ -76,6 +78,7 @@ class OpenTempFile final : public TempFile {
 
  private:
   UniqueFd fd_;
+  bool keeps_modes_;
 };
 
 struct CloseDirectory {
@@ -147,6 +150,7 @@ Result<std::unique_ptr<ConfinedFileSystem>> ConfinedFileSystem::open(RootGuard g
   std::signal(SIGIO, SIG_IGN);
   LS_TRY(out->open_private_directories());
   LS_TRY(out->save_leftovers());
+  out->disk_ = probe_disk(out->temp_.fd());
   return out;
 }
 
@@ -338,7 +342,8 @@ Result<std::unique_ptr<TempFile>> ConfinedFileSystem::create_temp(const std::str
   UniqueFd fd(::openat(temp_.fd(), name.c_str(),
                        O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600));
   if (!fd.valid()) return posix_error(errno, "create temp file " + name);
-  return std::unique_ptr<TempFile>(std::make_unique<OpenTempFile>(std::move(fd)));
+  return std::unique_ptr<TempFile>(
+      std::make_unique<OpenTempFile>(std::move(fd), disk_.keeps_modes));
 }
 
 Result<std::unique_ptr<TempFile>> ConfinedFileSystem::open_temp(const std::string& name) {
@@ -351,7 +356,8 @@ Result<std::unique_ptr<TempFile>> ConfinedFileSystem::open_temp(const std::strin
   if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {
     return Error{ErrorCode::kNotFound, "that temp file is in its place already"};
   }
-  return std::unique_ptr<TempFile>(std::make_unique<OpenTempFile>(std::move(fd)));
+  return std::unique_ptr<TempFile>(
+      std::make_unique<OpenTempFile>(std::move(fd), disk_.keeps_modes));
 }
 
 Result<std::vector<DirectoryItem>> ConfinedFileSystem::list_temp() {
@@ -403,7 +409,7 @@ Status ConfinedFileSystem::make_directory(const std::string& path, std::uint16_t
     return posix_error(errno, "make directory " + path);
   }
   UniqueFd made(::openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!made.valid() || ::fchmod(made.get(), mode & 0777) != 0) {
+  if (!made.valid() || (::fchmod(made.get(), mode & 0777) != 0 && disk_.keeps_modes)) {
     return posix_error(errno, "set the mode of directory " + path);
   }
   return {};
@@ -417,6 +423,28 @@ Status ConfinedFileSystem::remove_directory(const std::string& path) {
   Error error = posix_error(errno, "remove directory " + path);
   if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR) error.code = ErrorCode::kChanged;
   return error;
+}
+
+Status ConfinedFileSystem::rename_fold(const std::string& from, const std::string& to,
+                                       const FileStat& expected) {
+  auto old_parent = parent_of(from);
+  if (!old_parent) return old_parent.error();
+  auto new_parent = parent_of(to);
+  if (!new_parent) return new_parent.error();
+  struct stat st {};
+  if (::fstatat(old_parent->fd, old_parent->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
+    return posix_error(errno, "look at " + from);
+  const FileStat now = to_file_stat(st);
+  const bool same = expected.kind == FileKind::kDirectory
+                        ? now.kind == expected.kind && now.inode == expected.inode
+                        : now == expected;
+  if (!same) return Error{ErrorCode::kChanged, str("changed meanwhile: ", printable(from, 300))};
+  const auto rename = [&] {
+    return ::renameat(old_parent->fd, old_parent->name.c_str(), new_parent->fd,
+                      new_parent->name.c_str());
+  };
+  if (with_writable(new_parent->fd, rename) != 0) return posix_error(errno, "rename " + from);
+  return {};
 }
 
 // Through an O_PATH descriptor: a file of mode 0000 cannot be opened any other way, and what was
@@ -442,7 +470,7 @@ Result<FileStat> ConfinedFileSystem::set_metadata(const std::string& path, std::
   // What an entry does not carry (the setgid bit of a shared directory) is left as it is.
   const mode_t kept = st.st_mode & (S_ISUID | S_ISGID | S_ISVTX);
   if (now.kind != FileKind::kSymlink && now.mode != (mode & 0777) &&
-      ::chmod(self.c_str(), kept | (mode & 0777)) != 0) {
+      ::chmod(self.c_str(), kept | (mode & 0777)) != 0 && disk_.keeps_modes) {
     return posix_error(errno, "set the mode of " + path);
   }
   if (mtime_ns) {

@@ -37,6 +37,7 @@ class ConfinedFileSystem final : public FileSystem {
   // What open() found and moved to the trash.
   const std::vector<SavedLeftover>& saved_leftovers() const { return saved_leftovers_; }
 
+  DiskLimits limits() const override { return disk_; }
   Status check_root() override { return guard_.same_root(); }
   Result<FileStat> stat(const std::string& path) override;
   Result<std::vector<DirectoryItem>> list(const std::string& path) override;
@@ -63,6 +64,8 @@ class ConfinedFileSystem final : public FileSystem {
   Result<FileStat> make_symlink(const std::string& target, const std::string& path,
                                 const std::optional<FileStat>& expected,
                                 const std::string& trash_name) override;
+  Status rename_fold(const std::string& from, const std::string& to,
+                     const FileStat& expected) override;
   Result<FileStat> set_metadata(const std::string& path, std::uint16_t mode,
                                 std::optional<std::int64_t> mtime_ns,
                                 const FileStat& expected) override;
@@ -114,6 +117,7 @@ class ConfinedFileSystem final : public FileSystem {
   Status temp_to_trash(const char* temp_name, const std::string& trash_name);
 
   RootGuard guard_;
+  DiskLimits disk_;
   FileSystemLimits limits_;
   ConfinedDirectory root_;
   ConfinedDirectory temp_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "roles/batching.h"
-#include "sync/settlement.h"
 #include "sync/tree_digest.h"
 
 namespace lansync {
@@ -53,6 +52,7 @@ void Client::leave() {
 
 void Client::begin_join() {
   asked_ = true;
+  rules_seen_ = replica_.rules_number();
   replica_.freeze_versions(true);
   held_.clear();
   std::vector<std::pair<const std::string*, const Entry*>> tree;
@@ -212,9 +212,6 @@ PushItem Client::item_of(const std::string& path) const {
   PushItem item;
   item.name = path;
   item.entry = record->local;
-  if (auto base = merge_base_of(record->local, record->synced, record->remote)) {
-    item.base = PushBase{base->content, base->mode, base->mtime_ns};
-  }
   return item;
 }
 
@@ -255,6 +252,8 @@ void Client::ask_again(Instant now) {
 
 void Client::pump(Instant now) {
   if (hub_ == 0) return;
+  // What other rules hid may be otherwise at the hub by now, or gone from it.
+  if (joined_ && rules_seen_ != replica_.rules_number()) follow(hub_, term_, hub_away_);
   if (!asked_ && replica_.scanned() && replica_.tree_at_rest()) begin_join();
   if (!joined_ || replica_.paused()) return;
   if (now >= next_ask_again_) ask_again(now);

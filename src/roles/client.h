@@ -69,6 +69,7 @@ class Client {
   bool joined_ = false;
   std::uint32_t round_ = 0;  // of index_get: answers to an earlier one are late
   std::uint64_t seq_ = 0;
+  std::uint64_t rules_seen_ = 0;
   std::optional<std::uint64_t> count_seen_;
 
   // The answer to index_get, gathered.

@@ -18,6 +18,7 @@ constexpr std::uint64_t kLeastComing = 4 * 1024 * 1024;
 constexpr std::size_t kComingAtOnce = 4;
 constexpr const char* kNoDirectory =
     "too many nodes have edited a directory above it (512 at most): use another directory";
+constexpr const char* kIgnoredHere = "by the hub's .lansyncignore it is not synced";
 constexpr std::size_t kMaxQueuedOffers = 64;  // a path; each member has one push a path under way
 
 }  // namespace
@@ -204,6 +205,10 @@ void Hub::on_push(SessionId session, const Push& message, bool may_rename) {
 }
 
 void Hub::offer(Offer offer) {
+  if (offer.session != 0 && replica_.is_ignored(offer.item.name, *offer.item.entry)) {
+    refuse(offer, kIgnoredHere);
+    return;
+  }
   auto at = candidates_.find(offer.item.name);
   if (at == candidates_.end()) {
     settle_offer(offer);
@@ -231,12 +236,8 @@ void Hub::offer(Offer offer) {
 
 void Hub::settle_offer(const Offer& offer) {
   const std::string& path = offer.item.name;
-  std::optional<MergeBase> base;
-  if (offer.item.base) {
-    base = MergeBase{offer.item.base->content, offer.item.base->mode, offer.item.base->mtime_ns};
-  }
   EntryPtr ours = published(path);
-  Settlement settled = settle({path, *offer.item.entry, base}, ours, view_of(path));
+  Settlement settled = settle({path, *offer.item.entry}, ours, view_of(path));
   if (settled.count_used) replica_.use_counts(1);
   if (settled.mismatch) {
     log_.warn(str(printable(path), ": two versions of the same count differ; both are kept"));
@@ -302,7 +303,7 @@ void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
   copy_for_[settled.copy_path] = path;
   Offer for_copy;
   for_copy.session = settled.hub_lost ? 0 : offer.session;
-  for_copy.item = {settled.copy_path, settled.copy, std::nullopt};
+  for_copy.item = {settled.copy_path, settled.copy};
   propose(settled.copy_path, settled.copy, for_copy);
 }
 
@@ -319,8 +320,7 @@ bool Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
     if (change.copy && !candidates_.contains(change.copy_path)) {
       // The bytes of a candidate are its pusher's, those of what is published are here.
       SessionId holder = under_way != candidates_.end() ? under_way->second.offer.session : 0;
-      propose(change.copy_path, change.copy,
-              Offer{holder, {change.copy_path, change.copy, std::nullopt}});
+      propose(change.copy_path, change.copy, Offer{holder, {change.copy_path, change.copy}});
     }
     if (under_way = candidates_.find(change.path); under_way != candidates_.end()) {
       // A delete (or a file) of that name is on its way: it would wait for ever for what is made
@@ -330,7 +330,7 @@ bool Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
       continue;
     }
     Candidate parent;
-    parent.offer = Offer{0, {change.path, change.entry, std::nullopt}};
+    parent.offer = Offer{0, {change.path, change.entry}};
     parent.entry = change.entry;
     parent.before = published(change.path);
     candidates_[change.path] = std::move(parent);
@@ -492,7 +492,13 @@ void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
   }
   SessionId session = at->second.offer.session;
   std::string name = at->second.offer.item.name;
-  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) name = copied->second;
+  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
+    name = copied->second;
+    // The loser's bytes were this disk's, and a person has gone past them: who waits for the copy
+    // pushes anew, and is settled against what is here then.
+    auto waiting = candidates_.find(name);
+    if (waiting != candidates_.end()) session = waiting->second.offer.session;
+  }
   run_queue(withdraw(path, false));
   // The pusher looks at its file again and pushes what is there now.
   verdict(session, VerdictKind::kRefuse, name, nullptr, reason);
@@ -554,9 +560,6 @@ void Hub::offer_own_edits() {
     Offer own;
     own.item.name = path;
     own.item.entry = record->local;
-    if (auto base = merge_base_of(record->local, record->synced, published(path))) {
-      own.item.base = PushBase{base->content, base->mode, base->mtime_ns};
-    }
     offer(std::move(own));
     run_queue(std::move(after));
   }
@@ -616,8 +619,25 @@ void Hub::flush(SessionId session, Member& member) {
   member.updates.clear();
 }
 
+// What the rules hide from now on leaves the group without a tombstone (DESIGN): each keeps its own
+// bytes, so an entry that stayed would be wanted, once the rule goes, from those who have others.
+void Hub::follow_rules() {
+  if (rules_seen_ == replica_.rules_number()) return;
+  rules_seen_ = replica_.rules_number();
+  std::vector<std::string> hidden;
+  for (const auto& [path, record] : replica_.index().paths()) {
+    if (record.remote && !record.live() && replica_.is_ignored(path, *record.remote))
+      hidden.push_back(path);
+  }
+  for (const std::string& path : hidden) {
+    on_fetch_failed(path, kIgnoredHere);
+    if (!candidates_.contains(path)) replica_.set_remote(path, nullptr);
+  }
+}
+
 void Hub::pump() {
   if (!acting_) return;
+  follow_rules();
   if (!replica_.paused()) offer_own_edits();
   tell_coming();
   for (auto& [session, member] : members_) flush(session, member);

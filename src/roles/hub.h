@@ -121,6 +121,7 @@ class Hub {
                const std::string& detail);
   void flush(SessionId session, Member& member);
   void offer_own_edits();
+  void follow_rules();
   EntryPtr published(const std::string& path) const;
   HubView view_of(const std::string& path) const;
 
@@ -129,6 +130,7 @@ class Hub {
   Log& log_;
   bool acting_ = false;
   bool identity_doubt_ = false;
+  std::uint64_t rules_seen_ = 0;
   std::uint64_t term_ = 0;
   std::uint64_t seq_ = 0;
   std::map<SessionId, Member> members_;

@@ -108,6 +108,10 @@ void Node::add_findings(DoctorFacts& facts) {
          str("let ", trouble.own_port, transport, " in here and ", trouble.port, transport,
              " there, e.g. `sudo ufw allow ", trouble.own_port, transport, "`")});
   }
+  for (const std::string& cannot : describe(parts_.files.limits())) {
+    if (facts.findings.size() >= kMaxFindings) break;
+    facts.findings.push_back({false, str("the disk of this folder ", cannot), ""});
+  }
   for (const auto& [path, reason] : replica_->problems()) {
     if (facts.findings.size() >= kMaxFindings) break;
     facts.findings.push_back({!is_by_choice(reason), str(printable(path), ": ", printable(reason)),

@@ -77,6 +77,17 @@ DiskOutcome apply_one(FileSystem& files, const DiskChange& change) {
               : files.make_symlink(change.entry->target, change.path, expected, change.trash),
           expected.has_value() && !change.trash.empty());
     }
+    case DiskChange::Kind::kRenameFold: {
+      const FileStat was = change.expected.value_or(FileStat{});
+      outcome.status = files.rename_fold(change.from, change.path, was);
+      if (!outcome.status) return outcome;
+      auto now = files.stat(change.path);
+      if (!now) return take(now.error(), false);
+      if (now->kind == FileKind::kSymlink) return take(*now, false);
+      std::optional<std::int64_t> mtime;
+      if (change.entry->is_file()) mtime = change.entry->mtime_ns;
+      return take(files.set_metadata(change.path, change.entry->mode, mtime, *now), false);
+    }
     case DiskChange::Kind::kMakeDirectory:
       return make_directory(files, change);
     case DiskChange::Kind::kSetMetadata: {

@@ -23,6 +23,7 @@ struct DiskChange {
     kMakeDirectory,
     kMakeSymlink,
     kSetMetadata,  // same content, other mode or mtime
+    kRenameFold,   // what `from` shows gets this name, which the disk takes for the same
     kTrash,        // a file or symlink goes to the trash
     kRemoveDirectory,
   };
@@ -31,6 +32,7 @@ struct DiskChange {
   EntryPtr entry;                    // what is there afterwards
   std::optional<FileStat> expected;  // what the index says is there now; nullopt: nothing
   std::string temp;                  // kInstall
+  std::string from;                  // kRenameFold
   std::string trash;                 // name for what is displaced; "": nothing is
   TrashItem displaces;               // what that is
 };

@@ -9,7 +9,7 @@
 namespace lansync {
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kFormat = 2;
 // A symlink's target and a node's name: what a disk or a peer could otherwise make as long as it
 // likes. 4095 is PATH_MAX without its NUL.
 constexpr std::size_t kMaxTargetBytes = 4095;
@@ -38,6 +38,18 @@ bool read_version(ByteReader& in, VersionVector& version) {
   }
   version = VersionVector(std::move(parts));
   return in.ok();
+}
+
+// What the vector does not have is not known, and no row says otherwise.
+void write_edit(ByteWriter& out, const Edit& edit, const VersionVector& version) {
+  const Edit known = has_seen(version, edit) ? edit : Edit{};
+  out.u64(known.id);
+  out.u64(known.count);
+}
+
+bool read_edit(ByteReader& in, Edit& edit, const VersionVector& version) {
+  edit = {in.u64(), in.u64()};
+  return edit == Edit{} || has_seen(version, edit);
 }
 
 // What decode_entry would take. A row that no start could read must never be written, whatever
@@ -88,6 +100,9 @@ std::string encode_entry(const Entry& entry) {
   out.raw(entry.md5);
   out.text(entry.target);
   write_version(out, entry.version);
+  write_edit(out, entry.edits.content, entry.version);
+  write_edit(out, entry.edits.mode, entry.version);
+  write_edit(out, entry.edits.mtime, entry.version);
   out.u64(entry.author);
   out.text(entry.author_name);
   out.i64(entry.edited.ns);
@@ -111,6 +126,9 @@ EntryPtr decode_entry(std::string_view bytes) {
   entry->md5 = in.id<Md5>();
   entry->target = in.text(kMaxTargetBytes);
   if (!read_version(in, entry->version)) return nullptr;
+  for (Edit* edit : {&entry->edits.content, &entry->edits.mode, &entry->edits.mtime}) {
+    if (!read_edit(in, *edit, entry->version)) return nullptr;
+  }
   entry->author = in.u64();
   entry->author_name = in.text(kMaxAuthorNameBytes);
   entry->edited.ns = in.i64();

@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "sync/disk_limits.h"
 
 namespace lansync {
 
@@ -82,6 +83,8 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
+  // What this disk cannot hold; the same from the first call to the last.
+  virtual DiskLimits limits() const { return {}; }
   // Ok while the root and its .lansync are those that were opened at start (same device and inode).
   virtual Status check_root() = 0;
   virtual Result<FileStat> stat(const std::string& path) = 0;
@@ -130,6 +133,13 @@ class FileSystem {
   virtual Result<FileStat> make_symlink(const std::string& target, const std::string& path,
                                         const std::optional<FileStat>& expected,
                                         const std::string& trash_name) = 0;
+  // Two names that the disk takes for one: what is under `from` is shown under `to` from now on, in
+  // one rename(2). kChanged if it is not `expected` (a directory: not that inode).
+  virtual Status rename_fold(const std::string& from, const std::string& to,
+                             const FileStat& expected) {
+    (void)to, (void)expected;
+    return Error{ErrorCode::kUnsupported, "cannot rename " + from};
+  }
   virtual Result<FileStat> set_metadata(const std::string& path, std::uint16_t mode,
                                         std::optional<std::int64_t> mtime_ns,
                                         const FileStat& expected) = 0;

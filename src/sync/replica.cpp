@@ -12,6 +12,7 @@ namespace lansync {
 Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, Executor& executor,
                  Fetcher& fetcher, RandomSource& random, const Clock& clock, Log& log)
     : options_(options),
+      limits_(files.limits()),
       files_(files),
       store_(store),
       executor_(executor),
@@ -108,6 +109,10 @@ void Replica::change_identity(const NodeId& node) {
     auto version =
         VersionVector::next(entry.version, short_id(node), counter_.next(), kMaxVectorSize);
     if (!version) continue;
+    const Edit renamed_to = edit_between(entry.version, *version);
+    for (Edit* edit : {&entry.edits.content, &entry.edits.mode, &entry.edits.mtime}) {
+      if (edit->id == former && edit->count > shared_part) *edit = renamed_to;
+    }
     entry.version = std::move(*version);
     entry.author = short_id(node);
     const auto renamed = std::make_shared<const Entry>(std::move(entry));
@@ -289,6 +294,7 @@ Instant Replica::deadline() const {
     return Instant{};
   Instant next = std::min({timer_.deadline(), next_scan, activity_.deadline(), trash_.deadline()});
   if (remote_known_) next = std::min(next, room_.deadline());
+  next = std::min(next, obstacles_.deadline());
   for (const auto& [path, at] : retry_) next = std::min(next, at);
   for (const auto& [content, ready] : ready_)
     if (!expected_.contains(content)) next = std::min(next, ready.since + 60s);
@@ -305,7 +311,7 @@ bool Replica::local_quiet() const {
 bool Replica::caught_up() const {
   return remote_known_ && root_error_.empty() && initial_scan_done_ && plan_.empty() &&
          blocked_.empty() && awaiting_room_.empty() && waiting_.empty() && changes_.empty() &&
-         applies_running_ == 0 && retry_.empty();
+         applies_running_ == 0 && retry_.empty() && !obstacles_.has_unsettled();
 }
 
 bool Replica::in_sync() const {
@@ -313,7 +319,41 @@ bool Replica::in_sync() const {
          settled_.empty() && !commit_running_ && !index_.dirty();
 }
 
+namespace {
+
+bool is_leaf(const PathRecord* record) {
+  return record && record->live() && !record->local->is_directory();
+}
+
+// A file or link here has the place of a directory that it was in.
+bool below_a_leaf(const Index& index, const std::string& path) {
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    if (is_leaf(index.find(std::string(parent)))) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+// Of a directory that a file or link replaces, all that was in it has to go out before: else the
+// hub takes it for edits that the replacement did not know of, and keeps both.
+bool Replica::waits_for_below(const std::string& path, const PathRecord& record) const {
+  if (!is_leaf(&record) || !record.remote || !record.remote->is_directory()) return false;
+  const auto& paths = index_.paths();
+  const std::string prefix = path + '/';
+  for (auto at = paths.lower_bound(prefix); at != paths.end() && at->first.starts_with(prefix);
+       ++at) {
+    // Held, or examined at this moment and not planned yet.
+    const PathRecord& below = at->second;
+    const bool goes =
+        below.local && below.local->is_tombstone() && below.remote && !below.remote->is_tombstone();
+    if (goes && (is_held(at->first) || !to_push_.contains(at->first))) return true;
+  }
+  return false;
+}
+
 std::vector<std::string> Replica::push_order() const {
+  std::vector<std::string> cleared;
   std::vector<std::string> live;
   std::vector<std::string> deleted;
   for (const std::string& path : to_push_) {
@@ -322,10 +362,13 @@ std::vector<std::string> Replica::push_order() const {
     const bool gone = record->local->is_tombstone();
     // It was to go out before its run was over the limit.
     if (gone && is_held(path)) continue;
-    (gone ? deleted : live).push_back(path);
+    if (!gone && waits_for_below(path, *record)) continue;
+    (!gone ? live : below_a_leaf(index_, path) ? cleared : deleted).push_back(path);
   }
-  live.insert(live.end(), deleted.rbegin(), deleted.rend());
-  return live;
+  std::vector<std::string> order(cleared.rbegin(), cleared.rend());
+  order.insert(order.end(), live.begin(), live.end());
+  order.insert(order.end(), deleted.rbegin(), deleted.rend());
+  return order;
 }
 
 void Replica::refuse_push(const std::string& path, const std::string& reason) {
@@ -375,6 +418,7 @@ Replica::Pending Replica::pending() const {
   Pending pending;
   for (const auto& [path, record] : index_.paths()) {
     if (!remote_known_ || index_.in_agreement(record) || not_taken(path, record)) continue;
+    if (obstacles_.stands(path)) continue;
     ++pending.files;
     const EntryPtr& wanted = record.remote ? record.remote : record.local;
     if (wanted) pending.bytes = sum_of(pending.bytes, wanted->size);

@@ -34,8 +34,10 @@
 #include "sync/examiner.h"
 #include "sync/fetcher.h"
 #include "sync/file_system.h"
+#include "sync/folded_names.h"
 #include "sync/ignore_rules.h"
 #include "sync/index.h"
+#include "sync/obstacles.h"
 #include "sync/planner.h"
 #include "sync/provider.h"
 #include "sync/quiet_timer.h"
@@ -115,6 +117,11 @@ class Replica final : public ContentLocator {
   void remote_unknown();
   void freeze_versions(bool frozen);
   void remote_known(Instant now);
+  // Grows with each change of the ignore rules. What they hide is none of the group's from then on
+  // (roles forget it), and what they hid before is asked for anew.
+  std::uint64_t rules_number() const { return rules_number_; }
+  // By the rules here that version is not taken from anybody.
+  bool is_ignored(const std::string& path, const Entry& entry) const;
   bool is_remote_known() const { return remote_known_; }
   void set_remote(const std::string& path, EntryPtr entry);
   // If disk and remote agree on `path` and nothing has to be done for it: tells on_settled, once
@@ -429,6 +436,21 @@ class Replica final : public ContentLocator {
   bool not_taken(const std::string& path, const PathRecord& record) const;
   bool unknown_region(const std::string& path) const;
 
+  // replica_obstacles.cpp
+  bool stopped_by_obstacle(const std::string& path, Instant now);
+  void give_back(const std::string& path);
+  void meet_obstacle(const DiskChange& change, const Error& error);
+  bool group_has_a_leaf_above(const std::string& path) const;
+  void clear_obstacle(const std::string& path);
+  void look_at_obstacle(const std::string& path, const std::optional<FileStat>& stat);
+  void look_at_obstacles_above(const std::string& path);
+
+  // replica_fold.cpp
+  bool meets_twin(const Operation& operation);
+  void rename_twin(const Operation& operation, const std::string& twin);
+  void end_rename(const DiskChange& change, bool done);
+  bool is_seen_twin(const Observation& seen);
+
   // replica_rot.cpp
   struct Repair {
     EntryPtr entry;
@@ -473,6 +495,7 @@ class Replica final : public ContentLocator {
   void take_fetched();
   void queue_change(const Operation& operation, DiskChange::Kind kind, const std::string& temp);
   bool waits_for_children(const Operation& operation) const;
+  bool waits_for_below(const std::string& path, const PathRecord& record) const;
   void carry_out(const Operation& operation, Instant now);
   void judge_deletes(const std::vector<Operation>& operations, Instant now);
   void forget_incoming(const std::vector<std::string>& paths, const Plan& planned, Instant now);
@@ -509,6 +532,8 @@ class Replica final : public ContentLocator {
   void retry_later(const std::string& path, Instant now, Duration delay);
 
   Options options_;
+  const DiskLimits limits_;
+  FoldedNames folded_;
   FileSystem& files_;
   IndexStore& store_;
   Executor& executor_;
@@ -531,6 +556,7 @@ class Replica final : public ContentLocator {
   // local
   std::shared_ptr<const IgnoreRules> rules_;
   std::string rules_text_;
+  std::uint64_t rules_number_ = 0;
   ContentId rules_content_;  // of the rules' file when it was last looked at
   QuietTimer timer_;
   DeleteGuard guard_;
@@ -582,6 +608,7 @@ class Replica final : public ContentLocator {
   std::set<std::string> to_push_;
   bool push_changed_ = false;
   std::map<std::string, Instant> retry_;
+  Obstacles obstacles_;
   // Paths that wait for content, be it fetched or copied. As long as there are any, one of these
   // brings the next of them on: a temp file in ready_, a copy, an install of it, the fetcher.
   struct Waiting {

@@ -112,6 +112,8 @@ void Replica::on_applied(const DiskBatch& batch) {
   for (std::size_t i = 0; i < changes.size(); ++i) {
     busy_.erase(changes[i].path);
     deleting_.erase(changes[i].path);
+    if (changes[i].kind == DiskChange::Kind::kRenameFold)
+      end_rename(changes[i], outcomes[i].status.has_value());
     plan_.insert(changes[i].path);
     plan_parent_of_deleted(changes[i].path);
     note_displaced(changes[i], outcomes[i]);
@@ -180,6 +182,7 @@ TrashItem Replica::displaced_item(const std::string& path, const EntryPtr& by) c
 }
 
 void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcome) {
+  clear_obstacle(change.path);
   clear_problem(change.path);
   journal_.resolve(change.path);
   if (change.kind == DiskChange::Kind::kInstall && !change.temp.starts_with(kCopyPrefix)) {
@@ -239,11 +242,21 @@ void Replica::on_change_failed(const DiskChange& change, const DiskOutcome& outc
       // At once, unless they are at it: then when it has rested.
       plan_.erase(change.path);
       if (!timer_.waiting(change.path)) due_.insert(change.path);
+      meet_obstacle(change, error);
       return;
     case ErrorCode::kNotFound:
       plan_.erase(change.path);
       due_.insert(change.path);
+      meet_obstacle(change, error);
       if (auto parent = parent_path(change.path); !parent.empty()) due_.insert(std::string(parent));
+      return;
+    case ErrorCode::kDenied:
+    case ErrorCode::kRefused:
+    case ErrorCode::kUnsupported:
+    case ErrorCode::kBusy:
+      note_problem(change.path, error.detail);
+      plan_.erase(change.path);
+      meet_obstacle(change, error);
       return;
     default:
       note_problem(change.path, error.detail);
@@ -258,6 +271,16 @@ void Replica::on_change_failed(const DiskChange& change, const DiskOutcome& outc
 void Replica::keep_directory(const std::string& path) {
   const PathRecord* record = index_.find(path);
   if (!record || !record->live() || !record->remote || !index_.live_below(path).empty()) return;
+  if (group_has_a_leaf_above(path)) {
+    // Kept as an edit it would cost the file that took the place of the directory above its name.
+    DiskChange change;
+    change.path = path;
+    change.entry = record->remote;
+    note_problem(path, "was deleted elsewhere, but holds files that are not synced: it stays here");
+    plan_.erase(path);
+    meet_obstacle(change, {ErrorCode::kExists, "it is not empty"});
+    return;
+  }
   Entry entry = *record->local;
   FileStat stat = record->stat;
   entry.version = VersionVector::merged(entry.version, record->remote->version);
@@ -277,6 +300,7 @@ void Replica::retry_later(const std::string& path, Instant now, Duration delay) 
 }
 
 void Replica::retry_now() {
+  for (std::string& path : obstacles_.clear_all()) plan_.insert(std::move(path));
   for (auto at = retry_.begin(); at != retry_.end();) {
     if (at->first.empty()) {
       ++at;
@@ -288,6 +312,9 @@ void Replica::retry_now() {
 }
 
 void Replica::run_retries(Instant now) {
+  Obstacles::Due due = obstacles_.take_due(now);
+  for (std::string& path : due.tries) plan_.insert(std::move(path));
+  for (const std::string& path : due.looks) on_content_changed(path);
   for (auto at = retry_.begin(); at != retry_.end();) {
     if (at->first.empty() || at->second > now) {
       ++at;

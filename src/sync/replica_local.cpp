@@ -92,11 +92,17 @@ void Replica::load_ignore_rules() {
   }
   if (rules_text_ == *text) return;
   rules_text_ = *text;
+  ++rules_number_;
   rules_ = std::make_shared<const IgnoreRules>(IgnoreRules::parse(*text));
   // What was to be fetched may not be wanted any more, and the other way round.
+  std::vector<std::string> hidden;
   for (const auto& [path, record] : index_.paths()) {
     if (!index_.in_agreement(record)) plan_.insert(path);
+    const EntryPtr& known = record.known();
+    if (known && !known->is_tombstone() && !busy_.contains(path) && is_ignored(path, *known))
+      hidden.push_back(path);
   }
+  for (const std::string& path : hidden) forget_ignored(path);
   for (const std::string& problem : rules_->problems()) {
     log_.warn(str(IgnoreRules::kFileName, ": ", printable(problem)));
   }
@@ -135,6 +141,7 @@ void Replica::on_hint(const ChangeHint& hint, Instant now) {
     }
     return;
   }
+  look_at_obstacles_above(hint.path);
   const PathRecord* record = index_.find(hint.path);
   bool heard = hint.event == FileEvent::kDelete && record && record->live();
   if (heard && !is_own_delete(hint.path)) note_delete(hint.path, now);
@@ -183,6 +190,8 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
       if (events.size() > kMaxEventsKept) events.resize(kMaxEventsKept);
       continue;
     }
+    if (!live && obstacles_.is_as_seen(glance.path, glance.now)) continue;
+    look_at_obstacle(glance.path, glance.now);
     const bool directory = glance.now && glance.now->kind == FileKind::kDirectory;
     // Another directory of that name, or one that could not be read before: no event has told, nor
     // will, of what is in it and of what was in the old one.
@@ -191,11 +200,24 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
       look_below(glance.path, clock_.now());
     }
     bool as_known = live ? glance.now && *glance.now == record->stat : !glance.now;
+    // Somebody wrote within a tick of our own last change of it (mode, time, name): the stat may
+    // hide that, and we never write under this name.
+    if (live && as_known && glance.now->kind == FileKind::kFile) {
+      for (const TimedEvent& event : glance.events) {
+        const bool wrote =
+            event.event == FileEvent::kModify || event.event == FileEvent::kCloseWrite;
+        const auto ago = std::chrono::nanoseconds(clock_.now() - event.at).count();
+        if (wrote && is_racy(*glance.now, WallTime{clock_.wall().ns - ago}))
+          racy_.insert(glance.path);
+      }
+    }
     as_known = as_known && !racy_.contains(glance.path);
+    if (!glance.now) obstacles_.take_up(glance.path);
+    if (glance.now && obstacles_.passed_over(glance.path, *glance.now)) continue;
     if (as_known && !timer_.waiting(glance.path)) {
       // Our own write, or one that was undone; or a path that came and went (an editor's probe).
       if (live) apply_change(guard_.on_restored(glance.path));
-      if (!glance.now) clear_problem(glance.path);
+      if (!glance.now && !obstacles_.stands(glance.path)) clear_problem(glance.path);
       continue;
     }
     if (rules_->ignored(glance.path, directory) && !live) continue;
@@ -273,6 +295,7 @@ void Replica::forget_ignored(const std::string& path) {
   // Nor is a delete of it held any more, by whomever.
   apply_change(guard_.on_restored(path));
   if (incoming_counted_.erase(path) > 0) apply_incoming(incoming_guard_.on_restored(path));
+  clear_obstacle(path);
   index_.set_local(path, nullptr, FileStat{});
   index_.set_synced(path, nullptr);
   drop_interest(path);
@@ -283,8 +306,10 @@ void Replica::forget_ignored(const std::string& path) {
 
 void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
   const PathRecord* record = index_.find(seen.path);
+  look_at_obstacle(seen.path, seen.stat);
+  if (obstacles_.passed_over(seen.path, seen.stat)) return;
   // That it can be seen says nothing of whether it ever rests: a rescan must not hide a busy file.
-  if (!restless_.contains(seen.path)) clear_problem(seen.path);
+  if (!restless_.contains(seen.path) && !obstacles_.stands(seen.path)) clear_problem(seen.path);
   if (record && record->live() && record->stat == seen.stat && !racy_.contains(seen.path)) return;
   if (busy_.contains(seen.path) || timer_.waiting(seen.path)) return;
   // At start, what has rested for longer than the timer already need not wait for it again.
@@ -297,6 +322,14 @@ void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
   } else {
     timer_.on_event(seen.path, FileEvent::kScanFound, now);
   }
+}
+
+bool Replica::is_ignored(const std::string& path, const Entry& entry) const {
+  if (!entry.is_tombstone()) return rules_->ignored(path, entry.is_directory());
+  // A tombstone may not say what it was, and rules like `!*/` ask for it.
+  if (entry.was != EntryKind::kTombstone)
+    return rules_->ignored(path, entry.was == EntryKind::kDirectory);
+  return rules_->ignored(path, false) && rules_->ignored(path, true);
 }
 
 bool Replica::not_taken(const std::string& path, const PathRecord& record) const {
@@ -377,6 +410,7 @@ void Replica::on_examined(std::vector<Observation> seen) {
     for (Observation& one : seen) deferred_.push_back(std::move(one));
     return;
   }
+  if (!limits_.tells_case) folded_.take(index_);
   // Deletes first: the guard must know all of a batch before it judges the first.
   for (const Observation& one : seen) {
     if (one.kind == Observation::Kind::kAbsent) judge(one, now);
@@ -391,10 +425,11 @@ void Replica::judge(const Observation& seen, Instant now) {
   plan_.insert(seen.path);
   switch (seen.kind) {
     case Observation::Kind::kUnchanged:
+      look_at_obstacle(seen.path, seen.stat);
       journal_.resolve(seen.path);
       gone_.burying.erase(seen.path);
       apply_change(guard_.on_restored(seen.path));
-      clear_problem(seen.path);
+      if (!obstacles_.stands(seen.path)) clear_problem(seen.path);
       break;
     case Observation::Kind::kAbsent:
       on_absent(seen.path, now);
@@ -411,6 +446,8 @@ void Replica::judge(const Observation& seen, Instant now) {
       timer_.on_event(seen.path, FileEvent::kModify, now);
       break;
     case Observation::Kind::kUnknown:
+      if (seen.stat.kind == FileKind::kOther && seen.stat.inode != 0)
+        look_at_obstacle(seen.path, seen.stat);
       // Of a folder that is gone a scan says it once, instead of each path.
       if (!files_.check_root()) {
         rescan(now);
@@ -474,10 +511,12 @@ void Replica::on_present(const Observation& seen, Instant now) {
       seen.stat.size > options_.max_file_size) {
     apply_change(guard_.on_restored(seen.path));
     note_problem(seen.path, "is larger than --max-file-size and is not synced");
+    obstacles_.pass_over(seen.path, seen.stat);
     return;
   }
   if (seen.stat.kind == FileKind::kFile && seen.stat.size > kMaxFileSize) {
     note_problem(seen.path, "is larger than 4 EiB and is not synced");
+    obstacles_.pass_over(seen.path, seen.stat);
     return;
   }
   Entry entry;
@@ -492,12 +531,23 @@ void Replica::on_present(const Observation& seen, Instant now) {
   if (entry.is_symlink()) {
     if (seen.target.empty() || seen.target.size() > kMaxPathBytes) {
       note_problem(seen.path, "its link target is too long to be synced");
+      obstacles_.pass_over(seen.path, seen.stat);
       return;
     }
     entry.target = seen.target;
     entry.content = content_id_of(as_bytes(seen.target));
   }
+  {
+    const PathRecord* there = index_.find(seen.path);
+    const bool live = there && there->live();
+    keep_what_disk_cannot(limits_, entry,
+                          live    ? there->local.get()
+                          : there ? there->remote.get()
+                                  : nullptr);
+  }
+  if (is_seen_twin(seen)) return;
   clear_problem(seen.path);
+  obstacles_.take_up(seen.path);
   FileStat stat = seen.stat;
   racy_.erase(seen.path);
   if (entry.is_file() && is_racy(stat, clock_.wall())) {
@@ -572,6 +622,7 @@ EntryPtr Replica::versioned(const std::string& path, Entry entry) {
   auto version = VersionVector::next(before, id, count, kMaxVectorSize);
   if (!version) return nullptr;
   entry.version = std::move(*version);
+  note_edits(entry, record && record->live() ? record->local.get() : nullptr, before);
   return std::make_shared<const Entry>(std::move(entry));
 }
 
@@ -583,6 +634,7 @@ void Replica::make_version(const std::string& path, Entry entry, const FileStat&
     return;
   }
   index_.set_local(path, made, stat);
+  clear_obstacle(path);
   plan_.insert(path);
 }
 
@@ -616,6 +668,7 @@ void Replica::make_tombstone(const std::string& path) {
   if (!made) note_problem(path, kTooManyAuthors);
   activity_.note(Activity::Kind::kDeletedHere, path, "", clock_.now());
   index_.set_local(path, made, FileStat{});
+  clear_obstacle(path);
   plan_.insert(path);
   reserve_counts();
 }

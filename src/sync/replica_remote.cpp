@@ -30,6 +30,11 @@ bool changes_disk(const Operation& operation) {
   }
 }
 
+bool is_blocked(const Plan& planned, const std::string& path) {
+  return std::any_of(planned.blocked.begin(), planned.blocked.end(),
+                     [&](const Blocked& one) { return one.operation.path == path; });
+}
+
 }  // namespace
 
 void Replica::plan(Instant now) {
@@ -38,6 +43,7 @@ void Replica::plan(Instant now) {
   // What waits for its timer is going to change: its turn comes when it has rested.
   std::vector<std::string> paths;
   std::vector<std::string> left_out;
+  std::vector<std::string> stopped;
   for (auto at = plan_.begin(); at != plan_.end() && paths.size() < kPlanBatch;) {
     if (busy_.contains(*at)) {
       ++at;
@@ -52,8 +58,11 @@ void Replica::plan(Instant now) {
       awaiting_room_.erase(*at);
       retry_.erase(*at);
       to_push_.erase(*at);
+      clear_obstacle(*at);
       clear_problem(*at);
       left_out.push_back(*at);
+    } else if (stopped_by_obstacle(*at, now)) {
+      stopped.push_back(*at);
     } else {
       paths.push_back(*at);
     }
@@ -63,9 +72,11 @@ void Replica::plan(Instant now) {
   for (const std::string& path : left_out) {
     if (events_) events_->on_fetch_failed(path, str(IgnoreRules::kFileName, " leaves it out here"));
   }
+  for (const std::string& path : stopped) give_back(path);
   if (paths.empty()) return;
   more_to_plan_ = paths.size() == kPlanBatch;
   paths_planned_ += paths.size();
+  if (!limits_.tells_case) folded_.take(index_);
   Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
   if (planned.mismatches > 0) {
     mismatches_ += planned.mismatches;
@@ -79,6 +90,9 @@ void Replica::plan(Instant now) {
     if (active.contains(path)) continue;
     held_absent_.erase(path);
     if (repairs_.contains(path)) continue;
+    // One that stands is remembered: the same push may come again.
+    if (!obstacles_.empty() && !obstacles_.stands(path) && !is_blocked(planned, path))
+      clear_obstacle(path);
     drop_interest(path);
     awaiting_room_.erase(path);
   }
@@ -86,6 +100,13 @@ void Replica::plan(Instant now) {
     // What is held in a directory may stay for days: its end plans the directory again.
     if (incoming_counted_.contains(blocked.because) && incoming_guard_.holds(blocked.because))
       continue;
+    if (obstacles_.stands(blocked.because)) {
+      obstacles_.on_behind(blocked.operation.path, blocked.operation.entry->version,
+                           blocked.because);
+      note_problem(blocked.operation.path,
+                   str("is not synced here, because ", printable(blocked.because, 300), " is not"));
+      continue;
+    }
     blocked_.insert(blocked.operation.path);
   }
   forget_incoming(paths, planned, now);
@@ -98,7 +119,11 @@ void Replica::plan(Instant now) {
       plan_.insert(operation.path);
       continue;
     }
-    carry_out(operation, now);
+    if (stopped_by_obstacle(operation.path, now)) {
+      give_back(operation.path);
+      continue;
+    }
+    if (!meets_twin(operation)) carry_out(operation, now);
   }
   if (!blocked_.empty() && changes_.empty() && applies_running_ == 0) {
     for (const std::string& path : blocked_) retry_later(path, now, 200ms);
@@ -122,6 +147,7 @@ void Replica::carry_out(const Operation& operation, Instant now) {
   if (operation.kind != OperationKind::kPush) to_push_.erase(path);
   if (operation.kind != OperationKind::kHold) held_absent_.erase(path);
   if (operation.kind != OperationKind::kFetch) drop_interest(path);
+  if (!changes_disk(operation)) clear_obstacle(path);
   awaiting_room_.erase(path);
   // Somebody is at it: what they make of it is looked at first, and brings this path here again.
   if (changes_disk(operation) && timer_.waiting(path)) return;
@@ -167,6 +193,7 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       break;
     case OperationKind::kFetch:
       if (options_.max_file_size != 0 && operation.entry->size > options_.max_file_size) {
+        clear_obstacle(path);
         note_problem(path, "is larger than --max-file-size and is not taken");
         break;
       }

@@ -184,16 +184,9 @@ struct Update {
   std::vector<NamedEntry> entries;
 };
 
-// What a pushed version was based on: the entry that pusher and hub had last agreed on.
-struct PushBase {
-  ContentId content;
-  std::uint16_t mode = 0;
-  std::int64_t mtime_ns = 0;
-};
 struct PushItem {
   std::string name;
   EntryPtr entry;
-  std::optional<PushBase> base;
 };
 struct Push {
   std::vector<PushItem> items;

@@ -48,17 +48,17 @@ enum EntryField : std::size_t {
   kWas,
   kRun,
   kVersion,
+  kEdits,
   kAuthor,
   kHost,
   kTime,
-  kBase,
   kCopy,
   kReason,
 };
 constexpr std::array<std::string_view, 17> kEntryNames = {
-    "name", "kind",    "size",   "mtime", "mode", "hash", "md5",  "target", "was",
-    "run",  "version", "author", "host",  "time", "base", "copy", "reason"};
-constexpr std::size_t kPlainEntryFields = kBase;
+    "name", "kind",    "size",  "mtime",  "mode", "hash", "md5",  "target", "was",
+    "run",  "version", "edits", "author", "host", "time", "copy", "reason"};
+constexpr std::size_t kPlainEntryFields = kCopy;
 constexpr Names kPlainEntry = Names(kEntryNames).first(kPlainEntryFields);
 
 VersionVector read_version(Fields& in, Fault& fault) {
@@ -78,6 +78,22 @@ VersionVector read_version(Fields& in, Fault& fault) {
     parts.push_back({pair->first, pair->second});
   }
   return VersionVector(std::move(parts));
+}
+
+// One for all three parts, or each its own; absent: not known.
+LastEdits read_edits(Fields& in, const VersionVector& version, Fault& fault) {
+  if (!in.has(kEdits)) return {};
+  std::span<const Object> list = in.list(kEdits, 3);
+  std::array<Edit, 3> edits;
+  if (list.size() != 1 && list.size() != 3) fault.set("edits that are neither one nor three");
+  for (std::size_t i = 0; i < list.size() && !fault.any; ++i) {
+    auto pair = read_pair(list[i]);
+    if (pair) edits[i] = {pair->first, pair->second};
+    if (!pair || !(edits[i] == Edit{} || has_seen(version, edits[i])))
+      fault.set("an edit that is not in its version vector");
+  }
+  if (list.size() == 1) return {edits[0], edits[0], edits[0]};
+  return {edits[0], edits[1], edits[2]};
 }
 
 // Which of size ... run a kind has. What it does not have must not be there.
@@ -133,6 +149,7 @@ EntryPtr read_entry(Fields& in, Fault& fault) {
   entry->kind = static_cast<EntryKind>(kind);
   if (!read_fields_of_kind(in, *entry, fault)) return nullptr;
   entry->version = read_version(in, fault);
+  entry->edits = read_edits(in, entry->version, fault);
   entry->author = in.number<std::uint64_t>(kAuthor);
   entry->author_name = in.text(kHost, kMaxNodeName);
   entry->edited.ns = in.signed_number(kTime);
@@ -349,25 +366,17 @@ Message read_update(Fields& in, Fault& fault) {
 }
 
 constexpr std::array<std::string_view, 2> kItemsNames = {"type", "items"};
-constexpr std::array<std::string_view, 3> kBaseNames = {"hash", "mode", "mtime"};
 
 Message read_push(Fields& message, Fault& fault) {
   Push m;
   std::span<const Object> list = message.list(1, kMaxEntriesPerMessage);
   m.items.reserve(list.size());
   for (const Object& object : list) {
-    Fields in(object, Names(kEntryNames).first(kCopy), fault);
+    Fields in(object, kPlainEntry, fault);
     if (fault.any) break;
     PushItem& item = m.items.emplace_back();
     item.name = in.path(kName);
     item.entry = read_entry(in, fault);
-    if (!in.has(kBase)) continue;
-    Fields base(in.object(kBase), kBaseNames, fault);
-    if (fault.any) break;
-    item.base.emplace();
-    item.base->content = base.id<ContentId>(0);
-    item.base->mode = base.number<std::uint16_t>(1, 0777);
-    item.base->mtime_ns = base.signed_number(2);
   }
   return m;
 }
@@ -383,10 +392,10 @@ Message read_verdict(Fields& message, VerdictKind kind, Fault& fault) {
     VerdictItem& item = m.items.emplace_back();
     item.name = in.path(kName);
     bool has_entry = false;
-    for (std::size_t field = kKind; field < kBase; ++field) has_entry |= in.has(field);
+    for (std::size_t field = kKind; field < kCopy; ++field) has_entry |= in.has(field);
     if (has_entry) item.entry = read_entry(in, fault);
     bool conflict = kind == VerdictKind::kConflict;
-    if (in.has(kBase) || in.has(conflict ? kReason : kCopy)) {
+    if (in.has(conflict ? kReason : kCopy)) {
       fault.set("a field that this verdict does not have");
     }
     if (conflict && in.has(kCopy)) item.detail = in.path(kCopy);

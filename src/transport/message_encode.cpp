@@ -165,13 +165,7 @@ class Encoder {
     list("items", m.items.size(), kMaxEntriesPerMessage);
     for (const PushItem& item : m.items) {
       LS_ASSERT(item.entry != nullptr);
-      entry(item.name, item.entry.get(), item.base ? 1 : 0);
-      if (!item.base) continue;
-      key("base");
-      pack_.pack_map(3);
-      bytes("hash", item.base->content.bytes);
-      number("mode", item.base->mode);
-      signed_number("mtime", item.base->mtime_ns);
+      entry(item.name, item.entry.get(), 0);
     }
   }
 
@@ -541,7 +535,8 @@ class Encoder {
         of_kind = 1;
         break;
     }
-    pack_.pack_map(6 + of_kind + more);
+    const bool edits_known = !(e->edits == LastEdits{});
+    pack_.pack_map(6 + of_kind + (edits_known ? 1 : 0) + more);
     text("name", name);
     number("kind", static_cast<std::uint8_t>(e->kind));
     fields_of_kind(*e);
@@ -552,9 +547,23 @@ class Encoder {
       pack_.pack_uint64(part.id);
       pack_.pack_uint64(part.count);
     }
+    if (edits_known) edits(*e);
     number("author", e->author);
     text("host", cut(e->author_name, kMaxNodeName));
     signed_number("time", e->edited.ns);
+  }
+
+  void edits(const Entry& e) {
+    const LastEdits& last = e.edits;
+    const bool one = last.content == last.mode && last.mode == last.mtime;
+    list("edits", one ? 1 : 3, 3);
+    for (const Edit& edit : {last.content, last.mode, last.mtime}) {
+      const Edit known = has_seen(e.version, edit) ? edit : Edit{};
+      pack_.pack_array(2);
+      pack_.pack_uint64(known.id);
+      pack_.pack_uint64(known.count);
+      if (one) return;
+    }
   }
 
   void fields_of_kind(const Entry& e) {
@@ -600,7 +609,7 @@ Bytes encode_message(const Message& message) {
 }
 
 std::size_t entry_bytes_bound(const std::string& name, const Entry& entry) {
-  // 320: all keys, their values of fixed size, the longest host name and a push's base; 18: a pair
+  // 320: all keys, their values of fixed size, the longest host name and the edits; 18: a pair
   // of 64-bit numbers and its header, 19 with the array's.
   return 320 + name.size() + entry.target.size() + 19 * entry.version.parts().size();
 }

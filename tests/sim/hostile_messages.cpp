@@ -149,6 +149,12 @@ EntryPtr HostileMessages::entry() {
   }
   made.mode = made.is_symlink() ? 0777 : made.is_tombstone() ? 0 : (flip() ? 0777 : 0);
   made.version = VersionVector(parts());
+  for (Edit* edit : {&made.edits.content, &made.edits.mode, &made.edits.mtime}) {
+    const auto& all = made.version.parts();
+    if (all.empty() || flip()) continue;
+    const VersionVector::Part& part = all[static_cast<std::size_t>(random_.below(all.size()))];
+    *edit = {part.id, part.count};
+  }
   made.author = number();
   made.author_name = text(kMaxNodeName);
   made.edited.ns = signed_number();
@@ -300,7 +306,6 @@ void HostileMessages::fill(Push& m) {
     PushItem& item = m.items.emplace_back();
     item.name = std::move(one.name);
     item.entry = std::move(one.entry);
-    if (flip()) item.base = PushBase{content(), 0777, signed_number()};
   }
 }
 

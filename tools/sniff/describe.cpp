@@ -68,6 +68,10 @@ void add_entry(Fields& out, const Entry& e) {
   for (const VersionVector::Part& part : e.version.parts())
     version.push_back(List{short_id_text(part.id), part.count});
   out.push_back({"version", std::move(version)});
+  List edits;
+  for (const Edit& edit : {e.edits.content, e.edits.mode, e.edits.mtime})
+    edits.push_back(List{short_id_text(edit.id), edit.count});
+  if (!(e.edits == LastEdits{})) out.push_back({"edits", std::move(edits)});
   out.push_back({"author", short_id_text(e.author)});
   out.push_back({"host", e.author_name});
   out.push_back({"time", iso_time(e.edited)});
@@ -218,10 +222,6 @@ struct Describer {
     List items;
     for (const PushItem& item : m.items) {
       Fields fields = named_entry(item.name, item.entry.get());
-      if (item.base)
-        fields.push_back({"base", Fields{{"hash", hex(item.base->content)},
-                                         {"mode", mode_text(item.base->mode)},
-                                         {"mtime", iso_time({item.base->mtime_ns})}}});
       items.push_back(std::move(fields));
     }
     return {{"items", std::move(items)}};

@@ -17,6 +17,7 @@ Entry sample() {
   entry.content.bytes.fill(0xAB);
   entry.md5.bytes.fill(0xCD);
   entry.version = VersionVector({{7, 3}, {9, 1}});
+  entry.edits = {{7, 3}, {9, 1}, {7, 2}};
   entry.author = 7;
   entry.author_name = "desk";
   entry.edited.ns = 1795264205000000000;
@@ -26,8 +27,8 @@ Entry sample() {
 bool same(const Entry& a, const Entry& b) {
   return a.kind == b.kind && a.mode == b.mode && a.was == b.was && a.run == b.run &&
          a.size == b.size && a.mtime_ns == b.mtime_ns && a.content == b.content && a.md5 == b.md5 &&
-         a.target == b.target && a.version == b.version && a.author == b.author &&
-         a.author_name == b.author_name && a.edited == b.edited;
+         a.target == b.target && a.version == b.version && a.edits == b.edits &&
+         a.author == b.author && a.author_name == b.author_name && a.edited == b.edited;
 }
 
 TEST_CASE("an entry of any kind survives the way to bytes and back") {
@@ -43,17 +44,18 @@ TEST_CASE("an entry of any kind survives the way to bytes and back") {
   }
 }
 
-TEST_CASE("the bytes of an entry are those of format 1") {
+TEST_CASE("the bytes of an entry are those of format 2") {
   Entry entry;
   entry.kind = EntryKind::kDirectory;
   entry.mode = 0755;
   entry.version = VersionVector({{2, 1}});
+  entry.edits.mode = {2, 1};
   entry.author = 2;
   entry.author_name = "b";
   entry.edited.ns = 16;
   const std::string bytes = encode_entry(entry);
   CHECK(to_hex(as_bytes(bytes)) ==
-        "01"
+        "02"
         "02"
         "04"
         "0000000000000000"
@@ -66,6 +68,9 @@ TEST_CASE("the bytes of an entry are those of format 1") {
         "0001"
         "0000000000000002"
         "0000000000000001"
+        "00000000000000000000000000000000"
+        "00000000000000020000000000000001"
+        "00000000000000000000000000000000"
         "0000000000000002"
         "0000000162"
         "0000000000000010");
@@ -96,7 +101,7 @@ TEST_CASE("a vector that is unsorted, doubled, has a zero count or is too long i
   Entry entry;
   entry.version = VersionVector({{1, 1}, {2, 1}});
   std::string good = encode_entry(entry);
-  std::size_t at = good.size() - 8 - 4 - 8 - 32;  // of the first part
+  std::size_t at = good.size() - 8 - 4 - 8 - 48 - 32;  // of the first part
   auto changed = [&](std::size_t offset, char value) {
     std::string bytes = good;
     bytes[at + offset] = value;
@@ -134,12 +139,26 @@ TEST_CASE("what could not be read again is not encoded") {
   CHECK(decode_entry(encode_entry(highest)));
 }
 
+TEST_CASE(
+    "an edit that the vector does not have is refused, and written as one that is not known") {
+  Entry entry = sample();
+  entry.edits.content = {8, 1};
+  EntryPtr back = decode_entry(encode_entry(entry));
+  REQUIRE(back);
+  CHECK(back->edits.content == Edit{});
+  CHECK(back->edits.mode == Edit{9, 1});
+  std::string bytes = encode_entry(sample());
+  const std::size_t mtime_count = bytes.size() - 8 - (4 + 4) - 8 - 1;
+  bytes[mtime_count] = 4;
+  CHECK(!decode_entry(bytes));
+}
+
 TEST_CASE("random bytes never crash the decoder and hardly ever pass it") {
   Prng random(20261121);
   for (int i = 0; i < 20'000; ++i) {
     std::string bytes(random.below(200), '\0');
     for (char& c : bytes) c = static_cast<char>(random.below(256));
-    if (!bytes.empty()) bytes[0] = 1;
+    if (!bytes.empty()) bytes[0] = 2;
     CHECK(!decode_entry(bytes));
   }
 }

@@ -41,6 +41,13 @@ EntryPtr random_entry(Prng& random) {
   std::vector<VersionVector::Part> parts(1 + random.below(6));
   for (auto& part : parts) part = {random.next(), 1 + (random_number(random) >> 3)};
   entry->version = VersionVector(std::move(parts));
+  const auto any_edit = [&]() -> Edit {
+    const auto& all = entry->version.parts();
+    const VersionVector::Part& part = all[random.below(all.size())];
+    return {part.id, 1 + random.below(part.count)};
+  };
+  if (random.chance(1, 2)) entry->edits = {any_edit(), any_edit(), any_edit()};
+  if (random.chance(1, 4)) entry->edits.mtime = entry->edits.mode = entry->edits.content;
   entry->author = random.next();
   entry->author_name = random_text(random, kMaxNodeName);
   entry->edited.ns = static_cast<std::int64_t>(random.next());
@@ -65,7 +72,7 @@ Hello random_hello(Prng& random) {
   m.disk_log2 = static_cast<std::uint8_t>(random.below(64));
   m.term = random.next();
   m.sync_term = random.next();
-  m.seq = random_number(random);
+  m.seq = random_number(random) >> 3;
   m.members = static_cast<std::uint32_t>(random.below(2000));
   m.port = static_cast<std::uint16_t>(random.next());
   m.hub = random.id<NodeId>();
@@ -86,8 +93,6 @@ Push random_push(Prng& random) {
   for (PushItem& item : m.items) {
     item.name = random_text(random, 60);
     item.entry = random_entry(random);
-    if (random.chance(1, 2))
-      item.base = PushBase{random.id<ContentId>(), 0644, static_cast<std::int64_t>(random.next())};
   }
   return m;
 }
@@ -239,7 +244,7 @@ Message random_message(Prng& random) {
     case 6: {
       Update m;
       m.term = random_number(random);
-      m.seq = random_number(random);
+      m.seq = random_number(random) >> 3;
       m.snapshot = random.chance(1, 2);
       m.last = random.chance(1, 2);
       m.count_seen = random_number(random);
@@ -438,6 +443,7 @@ TEST_CASE("a hello comes back with every field, and an entry too") {
     CHECK(e.was == entry->was);
     CHECK(e.run == entry->run);
     CHECK(e.version == entry->version);
+    CHECK(e.edits == entry->edits);
     CHECK(e.author == entry->author);
     CHECK(e.author_name == entry->author_name);
     CHECK(e.edited == entry->edited);
@@ -500,7 +506,7 @@ TEST_CASE("a name that is no path below the folder is refused in every message t
     INFO(name);
     Update update = one_entry(name);
     CHECK_FALSE(decode_message(encode_message(update)));
-    CHECK_FALSE(decode_message(encode_message(Push{{{name, update.entries[0].entry, {}}}})));
+    CHECK_FALSE(decode_message(encode_message(Push{{{name, update.entries[0].entry}}})));
     CHECK_FALSE(decode_message(encode_message(Verdict{VerdictKind::kAccept, {{name, {}, ""}}})));
     CHECK_FALSE(decode_message(encode_message(Done{{}, update.entries})));
     if (name.empty()) continue;  // a hint may be missing
@@ -552,8 +558,7 @@ TEST_CASE("the bound on an entry's bytes is one") {
   Prng random(11);
   std::size_t empty = encode_message(Push{}).size();
   for (int i = 0; i < 500; ++i) {
-    PushItem item{random_text(random, 200), random_entry(random),
-                  PushBase{random.id<ContentId>(), 0777, static_cast<std::int64_t>(random.next())}};
+    PushItem item{random_text(random, 200), random_entry(random)};
     std::size_t bytes = encode_message(Push{{item}}).size() - empty;
     CHECK(bytes <= entry_bytes_bound(item.name, *item.entry));
   }
@@ -635,7 +640,7 @@ TEST_CASE(
   entry->version.raise(1, 1);
   std::vector<Message> messages;
   messages.push_back(one_entry("a", entry));
-  messages.push_back(Push{{{"a", entry, std::nullopt}}});
+  messages.push_back(Push{{{"a", entry}}});
   for (VerdictKind kind :
        {VerdictKind::kAccept, VerdictKind::kHave, VerdictKind::kConflict, VerdictKind::kRefuse}) {
     messages.push_back(Verdict{kind, {{"a", entry, {}}}});
@@ -675,7 +680,7 @@ TEST_CASE("a kind of entry that nobody could carry out is refused") {
   entry->kind = EntryKind::kTombstone;
   entry->mode = 0;
   entry->version.raise(1, 1);
-  RawValue raw = raw_of(Message(Push{{{"a", entry, std::nullopt}}}));
+  RawValue raw = raw_of(Message(Push{{{"a", entry}}}));
   CHECK(decode_message(bytes_of(raw)));
   for (std::uint64_t kind : {0, 5, 6, 255}) {
     raw.at("items").list[0].at("kind") = RawValue::of(kind);
