@@ -492,13 +492,7 @@ void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
   }
   SessionId session = at->second.offer.session;
   std::string name = at->second.offer.item.name;
-  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
-    name = copied->second;
-    // The loser's bytes were this disk's, and a person has gone past them: who waits for the copy
-    // pushes anew, and is settled against what is here then.
-    auto waiting = candidates_.find(name);
-    if (waiting != candidates_.end()) session = waiting->second.offer.session;
-  }
+  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) name = copied->second;
   run_queue(withdraw(path, false));
   // The pusher looks at its file again and pushes what is there now.
   verdict(session, VerdictKind::kRefuse, name, nullptr, reason);
@@ -509,6 +503,8 @@ void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
 // name that it was made for waits, too.)
 void Hub::give_up_copy(const std::string& path, const std::string& reason) {
   const Candidate& candidate = candidates_.at(path);
+  // A directory that was to be made for somebody's file, and cannot: the file says so.
+  if (candidate.entry && candidate.entry->is_directory()) return run_queue(withdraw(path, false));
   const PathRecord* record = replica_.index().find(path);
   const bool copy = candidate.entry && candidate.entry->is_file() && !(record && record->live());
   if (!copy || replica_.has_bytes(candidate.entry->content, path)) return;

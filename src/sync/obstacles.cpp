@@ -13,6 +13,13 @@ constexpr int kStands = 3;
 constexpr Duration kFirstWait = 1s;
 constexpr Duration kLongestWait = 10min;
 
+// What is said to be in the way, and is not there when it is looked for, is none.
+template <typename Obstacle>
+bool is_settled(const Obstacle& obstacle) {
+  const bool nothing_there = obstacle.in_the_way && obstacle.seen && !obstacle.stat;
+  return obstacle.failures >= kStands && !nothing_there;
+}
+
 // 0, 1 s, 4 s, 16 s ... 10 min.
 Duration wait_after(int failures) {
   if (failures <= 1) return Duration::zero();
@@ -48,7 +55,7 @@ bool Obstacles::on_failed(const std::string& path, const VersionVector& version,
   ++obstacle.failures;
   obstacle.in_the_way = in_the_way;
   arm(path, obstacle, now + wait_after(obstacle.failures));
-  return obstacle.failures >= kStands;
+  return is_settled(obstacle);
 }
 
 void Obstacles::on_behind(const std::string& path, const VersionVector& version,
@@ -57,6 +64,7 @@ void Obstacles::on_behind(const std::string& path, const VersionVector& version,
   disarm(path, obstacle);
   obstacle.version = version;
   obstacle.failures = kStands;
+  obstacle.in_the_way = false;
   obstacle.until = kNever;
   obstacle.behind = behind;
   waiting_behind_[behind].insert(path);
@@ -69,7 +77,7 @@ bool Obstacles::blocks(const std::string& path, const VersionVector& version, In
 
 bool Obstacles::stands(const std::string& path) const {
   auto at = obstacles_.find(path);
-  return at != obstacles_.end() && at->second.failures >= kStands;
+  return at != obstacles_.end() && is_settled(at->second);
 }
 
 std::optional<std::string> Obstacles::standing_above(const std::string& path) const {
@@ -138,7 +146,7 @@ std::vector<std::string> Obstacles::clear_all() {
 
 bool Obstacles::has_unsettled() const {
   return std::any_of(obstacles_.begin(), obstacles_.end(),
-                     [](const auto& item) { return item.second.failures < kStands; });
+                     [](const auto& item) { return !is_settled(item.second); });
 }
 
 Obstacles::Due Obstacles::take_due(Instant now) {
@@ -147,7 +155,7 @@ Obstacles::Due Obstacles::take_due(Instant now) {
     const std::string path = timers_.begin()->second;
     timers_.erase(timers_.begin());
     Obstacle& obstacle = obstacles_.at(path);
-    if (!obstacle.in_the_way || obstacle.failures < kStands) {
+    if (!obstacle.in_the_way || !is_settled(obstacle)) {
       due.tries.push_back(path);
       continue;
     }

@@ -333,6 +333,20 @@ bool below_a_leaf(const Index& index, const std::string& path) {
   return false;
 }
 
+// A file or link of the group has the place of a directory that `path` is in, and the directory
+// does not go out before it (its look at the disk is under way): the group would keep both.
+bool waits_for_directory(const Index& index, const std::set<std::string>& to_push,
+                         const std::string& path) {
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    const std::string above(parent);
+    const PathRecord* record = index.find(above);
+    const EntryPtr remote = record ? record->remote : nullptr;
+    if (remote && (remote->is_file() || remote->is_symlink()) && !to_push.contains(above))
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 // Of a directory that a file or link replaces, all that was in it has to go out before: else the
@@ -363,6 +377,7 @@ std::vector<std::string> Replica::push_order() const {
     // It was to go out before its run was over the limit.
     if (gone && is_held(path)) continue;
     if (!gone && waits_for_below(path, *record)) continue;
+    if (!gone && waits_for_directory(index_, to_push_, path)) continue;
     (!gone ? live : below_a_leaf(index_, path) ? cleared : deleted).push_back(path);
   }
   std::vector<std::string> order(cleared.rbegin(), cleared.rend());

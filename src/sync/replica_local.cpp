@@ -432,6 +432,7 @@ void Replica::judge(const Observation& seen, Instant now) {
       if (!obstacles_.stands(seen.path)) clear_problem(seen.path);
       break;
     case Observation::Kind::kAbsent:
+      look_at_obstacle(seen.path, std::nullopt);
       on_absent(seen.path, now);
       break;
     case Observation::Kind::kPresent:

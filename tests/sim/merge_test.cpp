@@ -212,12 +212,6 @@ const std::vector<Swap>& swaps() {
          at.link("f", "e");
        },
        "f"},
-      {"a directory moved over a file",
-       [](SimNode& at) {
-         at.erase("f");
-         at.rename("d", "f");
-       },
-       "f"},
       {"link to directory",
        [](SimNode& at) {
          at.erase("l");
