@@ -10,26 +10,6 @@ namespace {
 
 constexpr Duration kMarkerPatience = 2s;
 
-// "name (conflict HOST 2026-11-21 12.30.05).ext": the file that it is a version of, host and time.
-ConflictReport describe_conflict(const std::string& path) {
-  ConflictReport report;
-  report.path = path;
-  report.of = path;
-  std::size_t open = path.rfind(" (conflict ");
-  if (open == std::string::npos) return report;
-  std::size_t close = path.find(')', open);
-  if (close == std::string::npos) return report;
-  report.of = path.substr(0, open) + path.substr(path.rfind(')') + 1);
-  std::string inside = path.substr(open + 11, close - open - 11);
-  constexpr std::size_t kStamp = 19;  // 2026-11-21 12.30.05
-  if (inside.size() <= kStamp) return report;
-  report.host = inside.substr(0, inside.size() - kStamp - 1);
-  std::string stamp = inside.substr(inside.size() - kStamp);
-  std::replace(stamp.begin(), stamp.end(), '.', ':');
-  report.time = parse_time(stamp).value_or(WallTime{});
-  return report;
-}
-
 PlanReport describe_operation(const Operation& operation, const PathRecord* record) {
   PlanReport report;
   report.path = operation.path;
@@ -234,7 +214,9 @@ StatusReport Node::status() {
 std::vector<ConflictReport> Node::conflicts() {
   std::vector<ConflictReport> out;
   for (const auto& [path, record] : replica_->index().paths()) {
-    if (record.live() && is_conflict_name(path)) out.push_back(describe_conflict(path));
+    if (!record.live()) continue;
+    if (auto told = parse_conflict_name(path))
+      out.push_back({path, told->of, told->host, told->edited});
   }
   return out;
 }
