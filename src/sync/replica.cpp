@@ -6,6 +6,7 @@
 #include "base/rel_path.h"
 #include "sync/index_view.h"
 #include "sync/settlement.h"
+#include "sync/unseen.h"
 
 namespace lansync {
 
@@ -313,6 +314,27 @@ bool Replica::in_sync() const {
 }
 
 std::vector<std::string> Replica::push_order() const {
+  // A file or link in the place of a directory goes out with the deletes of what was in it: while
+  // these are held, or are not made yet, it waits.
+  const auto waits_for_below = [this](const std::string& path, const PathRecord& record) {
+    if (!record.remote || !record.remote->is_directory()) return false;
+    const auto& paths = index_.paths();
+    const std::string prefix = path + '/';
+    for (auto at = paths.lower_bound(prefix); at != paths.end() && at->first.starts_with(prefix);
+         ++at) {
+      const PathRecord& below = at->second;
+      if (is_held(at->first)) return true;
+      if (!below.local || !below.synced || !below.remote || below.remote->is_tombstone()) continue;
+      if (kept_from_others(at->first)) continue;
+      const bool goes = to_push_.contains(at->first) && below.local->is_tombstone();
+      if (!goes && !below.remote->version.covers(below.local->version)) return true;
+      // Its delete is not even a version yet.
+      if (!below.local->is_tombstone() && below.local->version == below.remote->version)
+        return true;
+    }
+    return false;
+  };
+  std::set<std::string> leaves;  // files and links that come
   std::vector<std::string> live;
   std::vector<std::string> deleted;
   for (const std::string& path : to_push_) {
@@ -321,10 +343,27 @@ std::vector<std::string> Replica::push_order() const {
     const bool gone = record->local->is_tombstone();
     // It was to go out before its run was over the limit.
     if (gone && is_held(path)) continue;
+    if (!gone && !record->local->is_directory()) {
+      if (waits_for_below(path, *record)) continue;
+      leaves.insert(path);
+    }
     (gone ? deleted : live).push_back(path);
   }
-  live.insert(live.end(), deleted.rbegin(), deleted.rend());
-  return live;
+  // What takes a directory's name comes after the deletes of what was in it: the hub would keep a
+  // directory that holds something, and what came for it as a conflict copy.
+  const auto below_a_leaf = [&leaves](const std::string& path) {
+    for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+      if (leaves.contains(std::string(parent))) return true;
+    }
+    return false;
+  };
+  std::reverse(deleted.begin(), deleted.end());
+  std::vector<std::string> order;
+  std::vector<std::string> last;
+  for (const std::string& path : deleted) (below_a_leaf(path) ? order : last).push_back(path);
+  order.insert(order.end(), live.begin(), live.end());
+  order.insert(order.end(), last.begin(), last.end());
+  return order;
 }
 
 void Replica::refuse_push(const std::string& path, const std::string& reason) {
@@ -388,7 +427,9 @@ std::vector<Operation> Replica::preview() const {
     if (remote_known_ && !index_.in_agreement(record) && !not_taken(path, record))
       paths.push_back(path);
   }
-  return lansync::plan(IndexView(index_), paths, PlanOptions{long_away_}).operations;
+  Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
+  push_unseen(planned.operations, short_id(options_.node), counter_.shared());
+  return planned.operations;
 }
 
 void Replica::commit_then(std::function<void()> done) { after_commit_.push_back(std::move(done)); }
