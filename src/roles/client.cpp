@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/rel_path.h"
 #include "roles/batching.h"
 #include "sync/tree_digest.h"
 
@@ -18,6 +19,13 @@ constexpr Duration kVerdictPatience = 15s;
 // be fetching for hours, and must never be waited for in vain.
 constexpr Duration kAskAgain = 30s;
 constexpr Duration kAskAgainMax = 10min;
+// Some of `paths` are.
+bool is_below(const std::set<std::string>& paths, const std::string& path) {
+  if (paths.empty()) return false;
+  auto below = paths.lower_bound(path + '/');
+  return below != paths.end() && is_within(*below, path);
+}
+
 constexpr std::size_t kMaxListing = 10'000'000;  // entries; a hub that lists for ever is cut off
 
 }  // namespace
@@ -189,12 +197,21 @@ void Client::push(Instant now) {
   std::erase_if(refused_,
                 [&](const auto& item) { return !replica_.to_push().contains(item.first); });
   std::vector<PushItem> items;
+  // Deletes that have to wait: what is deleted or replaced above them waits with them, or the hub
+  // would keep a directory because something in it lives.
+  std::set<std::string> waiting;
   for (const std::string& path : replica_.push_order()) {
     if (in_flight_.size() >= kMaxInFlight) break;
-    if (in_flight_.contains(path) || !replica_.is_durable(path)) continue;
     const PathRecord* record = replica_.index().find(path);
-    if (auto at = wait_until_.find(path); at != wait_until_.end()) {
-      if (now < at->second.until && at->second.entry == record->local) continue;
+    auto flight = in_flight_.find(path);
+    if (flight != in_flight_.end() && flight->second.entry == record->local) continue;
+    auto refused = wait_until_.find(path);
+    const bool for_now = refused != wait_until_.end() && now < refused->second.until &&
+                         refused->second.entry == record->local;
+    if (for_now || flight != in_flight_.end() || !replica_.is_durable(path) ||
+        is_below(waiting, path)) {
+      if (record->local->is_tombstone()) waiting.insert(path);
+      continue;
     }
     in_flight_[path] = {record->local, now + kAskAgain, kAskAgain};
     next_ask_again_ = std::min(next_ask_again_, now + kAskAgain);

@@ -86,11 +86,13 @@ Result<std::set<RunId>> HeldThings::find_runs(const std::string& text) const {
   if (text.empty()) return held;
   // Those that have gone out may be undone for a day.
   std::set<RunId> known = held;
-  const std::int64_t since = clock_.wall().ns - kRememberedNs;
+  // Counted in time that was seen to pass: the calendar of who deleted may show any year.
+  const std::int64_t since = replica_.observed_ns() - kRememberedNs;
   for (const auto& [path, record] : replica_.index().paths()) {
     const EntryPtr& entry = record.remote ? record.remote : record.local;
-    if (entry && entry->is_tombstone() && entry->run != 0 && entry->edited.ns >= since)
-      known.insert(entry->run);
+    if (!entry || !entry->is_tombstone() || entry->run == 0) continue;
+    const bool carried_out = record.local && record.local->is_tombstone();
+    if (!carried_out || record.since_ns >= since) known.insert(entry->run);
   }
   std::set<RunId> out;
   for (RunId run : known) {

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/rel_path.h"
 #include "roles/batching.h"
+#include "roles/conflict_copies.h"
 #include "sync/tree_digest.h"
 
 namespace lansync {
@@ -221,6 +222,39 @@ void Hub::offer(Offer offer) {
       under_way.item.entry->version == offer.item.entry->version) {
     return;
   }
+  // This disk's edit lost to what the group had, whose bytes are not here and, since somebody
+  // pushes its successor, may be nowhere any more (an on-demand hub alone: nobody holds them). What
+  // is pushed takes the candidate's place, under a vector that covers this disk's edit as well:
+  // else the one would wait for the other.
+  const std::string path = offer.item.name;
+  const PathRecord* record = replica_.index().find(path);
+  const EntryPtr own = record ? record->local : nullptr;
+  const Candidate& waits_there = at->second;
+  const bool in_vain = offer.session != 0 && waits_there.offer.session == 0 && waits_there.entry &&
+                       waits_there.entry->is_file() && own &&
+                       own->version.compare(waits_there.entry->version) == Order::kOlder &&
+                       own->version.compare(offer.item.entry->version) == Order::kConcurrent &&
+                       (!waits_there.before || offer.item.entry->version.compare(
+                                                   waits_there.before->version) == Order::kNewer) &&
+                       !replica_.index().find_content(waits_there.entry->content, path) &&
+                       !replica_.index().trash().find_content(waits_there.entry->content);
+  if (in_vain) {
+    const Settlement both = settle({path, *own, std::nullopt}, offer.item.entry, view_of(path));
+    // Its copy was published before it became the candidate.
+    const bool kept = both.kind == SettlementKind::kHave ||
+                      (both.kind == SettlementKind::kConflict && !both.copy && !both.hub_lost);
+    if (kept && both.changed) {
+      std::deque<Offer> behind = withdraw(path, false);
+      if (both.count_used) replica_.use_counts(1);
+      if (propose(path, both.entry, offer)) {
+        verdict(offer.session, VerdictKind::kAccept, path, nullptr, {});
+      } else {
+        refuse(offer, kNoDirectory);
+      }
+      run_queue(std::move(behind));
+      return;
+    }
+  }
   auto& queue = at->second.queue;
   // A newer push takes the place of an older one of the same path. (Behind a conflict copy an offer
   // of the path that the copy is made for may wait too.)
@@ -279,8 +313,16 @@ void Hub::refuse(const Offer& offer, const std::string& reason) {
 void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
   const std::string& path = offer.item.name;
   bool copy_busy = settled.copy && candidates_.contains(settled.copy_path);
-  if (!settled.copy || copy_busy) {
-    if (copy_busy) {
+  // Two machines that found one edit each (a folder that was copied with it), or one that pushes
+  // again what has lost already: these bytes are kept once.
+  bool kept = false;
+  if (settled.copy) {
+    visit_copies(replica_.index(), path, [&](const std::string& name, const EntryPtr& there) {
+      kept = kept || (!candidates_.contains(name) && same_content(*there, *settled.copy));
+    });
+  }
+  if (!settled.copy || kept || copy_busy) {
+    if (copy_busy && !kept) {
       candidates_[settled.copy_path].queue.push_back(offer);
       return;
     }
@@ -443,6 +485,14 @@ void Hub::publish(const std::string& path) {
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
     std::string name = copied->second;
     copy_for_.erase(copied);
+    // Its author went past the copy before it: that one goes to the trash.
+    const auto fold = fold_of(replica_.index(), path);
+    if (fold && !candidates_.contains(fold->previous)) {
+      if (EntryPtr gone = tombstone_of(replica_, *fold)) {
+        propose(fold->previous, gone, Offer{0, {fold->previous, gone, std::nullopt}});
+        if (fold->first) say_folded(replica_, name, fold->entry->author_name);
+      }
+    }
     if (auto at = candidates_.find(name); at != candidates_.end() && waits(at->second, path)) {
       Candidate waiting = std::move(at->second);
       candidates_.erase(at);

@@ -10,12 +10,6 @@ namespace {
 
 constexpr Duration kMarkerPatience = 2s;
 
-ConflictReport describe_conflict(const std::string& path) {
-  const ConflictLabel copy =
-      parse_conflict_name(path).value_or(ConflictLabel{path, "", WallTime{}});
-  return {path, copy.of, copy.host, copy.time};
-}
-
 PlanReport describe_operation(const Operation& operation, const PathRecord* record) {
   PlanReport report;
   report.path = operation.path;
@@ -211,7 +205,9 @@ StatusReport Node::status() {
 std::vector<ConflictReport> Node::conflicts() {
   std::vector<ConflictReport> out;
   for (const auto& [path, record] : replica_->index().paths()) {
-    if (record.live() && is_conflict_name(path)) out.push_back(describe_conflict(path));
+    if (!record.live()) continue;
+    if (auto told = parse_conflict_name(path))
+      out.push_back({path, told->of, told->host, told->edited});
   }
   return out;
 }

@@ -13,6 +13,53 @@ constexpr std::size_t kRowBytes = 128;  // beside its names
 
 std::int64_t second_of(std::int64_t ns) { return ns / 1'000'000'000; }
 
+bool lives(const PathRecord* record) {
+  return record != nullptr &&
+         (record->live() || (record->remote && !record->remote->is_tombstone()));
+}
+
+// No trash has directories: their tombstones tell of them. Those at or below `what` that are
+// missing, went no longer ago than a trash keeps what was in them, and at or before the asked time.
+using Directories = std::vector<std::pair<std::string, std::uint16_t>>;
+Directories directories_of(const Replica& replica, const TrashRestore& what, std::size_t most) {
+  Directories out;
+  const auto& paths = replica.index().paths();
+  const std::int64_t since = replica.observed_ns() - Trash::kKeptNs;
+  for (auto at = paths.lower_bound(what.path); at != paths.end() && out.size() < most; ++at) {
+    const auto& [path, record] = *at;
+    if (!path.starts_with(what.path)) break;
+    if (!is_within(path, what.path) || lives(&record) || record.since_ns < since) continue;
+    const EntryPtr& gone = record.remote ? record.remote : record.local;
+    if (!gone || !gone->is_tombstone() || gone->was != EntryKind::kDirectory) continue;
+    if (what.time && second_of(gone->edited.ns) > second_of(what.time->ns)) continue;
+    out.emplace_back(path, gone->mode);
+  }
+  return out;
+}
+
+// What restores have taken the place of, so that the same asked for once more does not bring that
+// back: "CONTENT PATH" lines in the index, the last first.
+constexpr const char* kRestoredOver = "restored_over";
+constexpr std::size_t kMaxRestoredOver = 64;
+
+std::string restored_over_line(const std::string& path, const ContentId& content) {
+  return to_hex(content) + ' ' + path + '\n';
+}
+
+void note_restored_over(Index& index, const std::string& path, const ContentId& content) {
+  std::string text = restored_over_line(path, content) + index.meta(kRestoredOver);
+  std::size_t end = 0;
+  for (std::size_t lines = 0; lines < kMaxRestoredOver && end != std::string::npos; ++lines)
+    end = text.find('\n', end == 0 ? 0 : end + 1);
+  if (end != std::string::npos) text.resize(end + 1);
+  index.set_meta(kRestoredOver, text);
+}
+
+bool was_restored_over(const Index& index, const std::string& path, const ContentId& content) {
+  const std::string text = '\n' + index.meta(kRestoredOver);
+  return text.find('\n' + restored_over_line(path, content)) != std::string::npos;
+}
+
 // What several answers to one question add up to.
 struct Sum {
   std::size_t left = 0;
@@ -207,8 +254,8 @@ void Undo::restore(const TrashRestore& what, Callback<Rows> done) {
 }
 
 // Of each path the latest version that was displaced at or before the asked time, ours before the
-// others' (whose clocks may be off). What is below a directory comes back only where it is missing:
-// undoing a delete must not undo edits of what was not deleted.
+// others' (whose clocks may be off). What is below a directory comes back only where it is missing
+// in the group: undoing a delete must not undo edits of what was not deleted.
 void Undo::choose(const TrashRestore& what, const std::vector<FoundTrash>& rows,
                   Callback<Rows> done) {
   std::map<std::string, FoundTrash> best;
@@ -217,7 +264,7 @@ void Undo::choose(const TrashRestore& what, const std::vector<FoundTrash>& rows,
     // People give the seconds that the list shows.
     if (what.time && second_of(row.time_ns) > second_of(what.time->ns)) continue;
     const PathRecord* record = replica_.index().find(row.path);
-    if (row.path != what.path && record && record->live()) continue;
+    if (row.path != what.path && lives(record)) continue;
     auto [at, fresh] = best.try_emplace(row.path, row);
     if (fresh) continue;
     bool own = row.node == links_.self();
@@ -226,20 +273,58 @@ void Undo::choose(const TrashRestore& what, const std::vector<FoundTrash>& rows,
                                                    : row.node < at->second.node;
     if (own != had_own ? own : newer) at->second = row;
   }
-  if (best.empty()) {
+  if (auto named = best.find(what.path); !what.time && named != best.end()) {
+    const TrashItem* item = replica_.index().trash().find(named->second.name);
+    const bool own = named->second.node == links_.self();
+    if (own && item && lives(replica_.index().find(what.path)) &&
+        was_restored_over(replica_.index(), what.path, item->content)) {
+      done(Error{ErrorCode::kExists, str(printable(what.path),
+                                         " was brought back already; another version of it comes "
+                                         "with NAME@TIME, as `lansync trash` lists them")});
+      return;
+    }
+  }
+  Directories directories = directories_of(replica_, what, kMaxRows);
+  if (best.empty() && directories.empty()) {
     done(Error{ErrorCode::kNotFound, str("nothing called ", printable(what.path),
                                          " that is missing is in the trash here or of a member "
                                          "that is connected; `lansync trash` lists it")});
     return;
   }
+  Rows made;
+  for (const auto& [path, mode] : directories) {
+    auto below = best.lower_bound(path + '/');
+    const bool empty = below == best.end() || !is_within(below->first, path);
+    if (empty) made.push_back(report_of({{}, path, clock_.wall().ns, 0, links_.self()}));
+  }
   std::vector<FoundTrash> chosen;
-  for (const auto& [path, row] : best) chosen.push_back(row);
-  bring_back(chosen, std::move(done));
+  for (auto& [path, row] : best) chosen.push_back(std::move(row));
+  // Before what is in them, which would make them with any mode.
+  replica_.make_directories_again(
+      std::move(directories),
+      [this, chosen = std::move(chosen), made = std::move(made), done = std::move(done)] {
+        if (chosen.empty()) {
+          arrivals_.push_back({made, clock_.now() + kArrivalPatience, done});
+          return;
+        }
+        bring_back(chosen, [made, done](Result<Rows> back) {
+          if (!back && made.empty()) return done(back.error());
+          Rows rows = made;
+          if (back) rows.insert(rows.end(), back->begin(), back->end());
+          done(std::move(rows));
+        });
+      });
 }
 
 void Undo::bring_back(const std::vector<FoundTrash>& chosen, Callback<Rows> done) {
-  std::map<NodeId, std::vector<std::string>> names;
-  for (const FoundTrash& row : chosen) names[row.node].push_back(row.name);
+  // What a person names, and sees there, is gone past; anything else that lives is left alone.
+  std::map<std::pair<NodeId, bool>, std::vector<std::string>> names;
+  for (const FoundTrash& row : chosen) {
+    const PathRecord* record = replica_.index().find(row.path);
+    const bool missing_only = !record || !record->live();
+    if (!missing_only) note_restored_over(replica_.index(), row.path, record->local->content);
+    names[{row.node, missing_only}].push_back(row.name);
+  }
   auto sum = std::make_shared<Sum>();
   sum->left = names.size();
   auto part = [this, sum, done](std::vector<FoundTrash> rows, const std::string& error) {
@@ -254,7 +339,7 @@ void Undo::bring_back(const std::vector<FoundTrash>& chosen, Callback<Rows> done
     for (const FoundTrash& row : sum->rows) arrival.rows.push_back(report_of(row));
     arrivals_.push_back(std::move(arrival));
   };
-  for (const auto& [node, list] : names) restore_at(node, list, false, part);
+  for (const auto& [where, list] : names) restore_at(where.first, list, where.second, part);
 }
 
 void Undo::restore_at(const NodeId& node, const std::vector<std::string>& names, bool missing_only,

@@ -49,6 +49,7 @@ DiskOutcome make_directory(FileSystem& files, const DiskChange& change) {
   }
   if (Status made = files.make_directory(change.path, change.entry->mode); !made) {
     outcome.status = made.error();
+    outcome.unsure = outcome.displaced;
     return outcome;
   }
   auto stat = files.stat(change.path);
@@ -71,11 +72,13 @@ DiskOutcome apply_one(FileSystem& files, const DiskChange& change) {
       }
       bool was_directory = change.expected && change.expected->kind == FileKind::kDirectory;
       auto expected = was_directory ? std::nullopt : change.expected;
-      return take(
-          change.kind == DiskChange::Kind::kInstall
-              ? files.install_temp(change.temp, change.path, expected, change.trash)
-              : files.make_symlink(change.entry->target, change.path, expected, change.trash),
-          expected.has_value() && !change.trash.empty());
+      outcome =
+          take(change.kind == DiskChange::Kind::kInstall
+                   ? files.install_temp(change.temp, change.path, expected, change.trash)
+                   : files.make_symlink(change.entry->target, change.path, expected, change.trash),
+               expected.has_value() && !change.trash.empty());
+      outcome.unsure = !outcome.status && was_directory;
+      return outcome;
     }
     case DiskChange::Kind::kRenameFold: {
       const FileStat was = change.expected.value_or(FileStat{});
@@ -145,7 +148,7 @@ void apply(FileSystem& files, DiskBatch& batch) {
       continue;
     }
     outcome = apply_one(files, batch.changes[i]);
-    outcome.unsure = !outcome.status && outcome.status.error().code == ErrorCode::kIo;
+    if (!outcome.status && outcome.status.error().code == ErrorCode::kIo) outcome.unsure = true;
     changed = true;
   }
   if (!changed) return;

@@ -27,15 +27,15 @@ enum class ConflictNameStep { kPlain, kShortId, kFullId };
 std::string conflict_name(const std::string& path, std::string_view host, WallTime edited,
                           const ContentId& content, ConflictNameStep step);
 
-// What the name of a copy says.
-struct ConflictLabel {
-  std::string of;    // the file that it is a version of
-  std::string host;  // whose version it is
-  WallTime time;     // when that was made
-};
-// nullopt: it has not the form that conflict_name makes.
-std::optional<ConflictLabel> parse_conflict_name(std::string_view path);
 // True if the last part of `path` has the form that conflict_name makes.
 bool is_conflict_name(std::string_view path);
+
+// What such a name tells.
+struct ConflictNameParts {
+  std::string of;  // the path that it is a version of
+  std::string host;
+  WallTime edited;  // the epoch where the digits are no time
+};
+std::optional<ConflictNameParts> parse_conflict_name(std::string_view path);
 
 }  // namespace lansync

@@ -6,6 +6,7 @@
 #include "base/rel_path.h"
 #include "sync/index_view.h"
 #include "sync/settlement.h"
+#include "sync/unseen.h"
 
 namespace lansync {
 
@@ -448,7 +449,9 @@ std::vector<Operation> Replica::preview() const {
     if (remote_known_ && !index_.in_agreement(record) && !not_taken(path, record))
       paths.push_back(path);
   }
-  return lansync::plan(IndexView(index_), paths, PlanOptions{long_away_}).operations;
+  Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
+  push_unseen(planned.operations, short_id(options_.node), counter_.shared());
+  return planned.operations;
 }
 
 void Replica::commit_then(std::function<void()> done) { after_commit_.push_back(std::move(done)); }

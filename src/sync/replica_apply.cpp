@@ -47,15 +47,29 @@ struct PutBack {
   FileStat stat;  // of what was
 };
 
-Status put_back(FileSystem& files, const std::string& name, const std::string& path,
-                const std::string& aside, bool missing_only, PutBack& out) {
-  // The directories that it was in may be gone as well.
-  for (std::size_t slash = path.find('/'); slash != std::string::npos;
-       slash = path.find('/', slash + 1)) {
-    (void)files.make_directory(path.substr(0, slash), 0755);
+// The directories above `path` that are missing, as far as their tombstones tell how they were.
+std::map<std::string, std::uint16_t> missing_above(const Index& index, const std::string& path) {
+  std::map<std::string, std::uint16_t> out;
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    const std::string above(parent);
+    const PathRecord* record = index.find(above);
+    const EntryPtr gone = record ? record->local : nullptr;
+    const bool told = gone && gone->is_tombstone() && gone->was == EntryKind::kDirectory;
+    out[above] = told ? gone->mode : 0755;
   }
+  return out;
+}
+
+Status put_back(FileSystem& files, const std::string& name, const std::string& path,
+                const std::map<std::string, std::uint16_t>& above, const std::string& aside,
+                const std::optional<FileStat>& over, PutBack& out) {
+  // The directories that it was in may be gone as well.
+  for (const auto& [directory, mode] : above) (void)files.make_directory(directory, mode);
   auto now = files.stat(path);
-  if (now && missing_only) return Error{ErrorCode::kExists, "it is there again"};
+  if (now && !(over && *now == *over)) {
+    return Error{ErrorCode::kExists,
+                 str(printable(path), " is there by now, in a version that is left alone")};
+  }
   if (now && (now->kind == FileKind::kFile || now->kind == FileKind::kSymlink)) {
     if (Status moved = files.move_to_trash(path, *now, aside); !moved) return moved;
     out.displaced = true;
@@ -341,25 +355,33 @@ void Replica::restore_trash(const std::string& name, bool missing_only,
     done(Error{ErrorCode::kBusy, str(printable(path), " is being synced now: try again")});
     return;
   }
+  const PathRecord* record = index_.find(path);
+  // Nobody would go past what the group has there and this disk does not show yet.
+  const bool lives =
+      record && (record->live() || (record->remote && !record->remote->is_tombstone()));
+  std::optional<FileStat> stands;
+  if (!missing_only && record && record->live() &&
+      (!record->remote || record->local->version.covers(record->remote->version)))
+    stands = record->stat;
+  if (lives && !stands) {
+    done(Error{ErrorCode::kExists, str(printable(path), " is there by now: nothing was done")});
+    return;
+  }
   busy_.insert(path);
-  // What stands there may be other than the index says: what it is, is read where it lies then.
   TrashItem item = displaced_item(path, nullptr);
   item.reason = TrashReason::kReplaced;
-  const PathRecord* record = index_.find(path);
-  const FileStat known = record && record->live() ? record->stat : FileStat{};
   auto outcome = std::make_shared<PutBack>();
   std::string aside = trash_.name_for(path, clock_.wall());
   trash_.promise(aside);
   executor_.submit(
       JobClass::kDisk,
-      [this, name, path, aside, missing_only, outcome] {
-        outcome->status = put_back(files_, name, path, aside, missing_only, *outcome);
+      [this, name, path, above = missing_above(index_, path), aside, stands, outcome] {
+        outcome->status = put_back(files_, name, path, above, aside, stands, *outcome);
       },
-      [this, name, path, aside, item, known, outcome, done]() mutable {
+      [this, name, path, aside, item, outcome, done]() mutable {
         busy_.erase(path);
         item.size = outcome->stat.size;
         item.symlink = outcome->stat.kind == FileKind::kSymlink;
-        if (!(outcome->stat == known)) item.content = ContentId{};
         if (outcome->displaced) {
           trash_.keep(aside, item);
         } else {

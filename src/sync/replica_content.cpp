@@ -278,6 +278,8 @@ void Replica::take_fetched() {
     auto at = waiting_.find(finished.content);
     if (at == waiting_.end()) continue;
     note_short(finished.status.error());
+    // What could not be copied because it was just being moved to the trash, say, can be now.
+    if (no_copy_.erase(finished.content) > 0) to_serve_.insert(finished.content);
     // The fetcher goes on by itself; the hub has to know that a push has no content.
     std::vector<std::string> paths(at->second.paths.begin(), at->second.paths.end());
     for (const std::string& path : paths) {

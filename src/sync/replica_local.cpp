@@ -401,8 +401,7 @@ void Replica::take_up_journal() {
 // Our own deletes are heard of as well, before their rows follow: they are nobody's mistake.
 bool Replica::is_own_delete(const std::string& path) const {
   if (deleting_.contains(path)) return true;
-  const EntryPtr meant = journal_.intended(path);
-  return meant && meant->is_tombstone();
+  return journal_.intended(path) != nullptr;
 }
 
 // True: the disk shows what a batch of ours was to make there, and now the index says so.
@@ -414,6 +413,12 @@ bool Replica::adopt(const std::string& path, const Entry& seen, const FileStat& 
   const PathRecord* record = index_.find(path);
   const EntryPtr known = record ? record->local : nullptr;
   const bool newer = !known || known->version.compare(meant->version) == Order::kOlder;
+  // Between the two halves of a replacement, a directory that went for a file or the other way
+  // round: what stood here went by our hand. (Were it by a person's, the edit that comes beats it.)
+  if (newer && seen.is_tombstone() && !meant->is_tombstone()) {
+    index_.set_local(path, nullptr, FileStat{});
+    return true;
+  }
   if (!newer || seen.is_tombstone() != meant->is_tombstone()) return false;
   // Killed between mkdir and chmod: not there yet, as far as the index goes.
   if (meant->is_directory() && seen.is_directory() && !(known && !known->is_tombstone()))
@@ -574,7 +579,7 @@ void Replica::on_absent(const std::string& path, Instant now) {
     gone.kind = EntryKind::kTombstone;
     if (adopt(path, gone, FileStat{})) return;
   }
-  note_delete(path, now);
+  if (!is_own_delete(path)) note_delete(path, now);
   if (!record->local->is_directory() || bury(path)) make_tombstone(path);
 }
 
@@ -583,6 +588,8 @@ void Replica::make_tombstone(const std::string& path) {
   if (!record || !record->live()) return;
   Entry entry;
   entry.kind = EntryKind::kTombstone;
+  // Of what was in a directory that a batch of ours has removed as well.
+  if (adopt(path, entry, FileStat{})) return;
   const Entry& was = *record->local;
   entry.was = was.kind;
   entry.mode = was.mode;

@@ -8,6 +8,7 @@
 #include "sync/index_view.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
+#include "sync/unseen.h"
 
 namespace lansync {
 namespace {
@@ -33,6 +34,11 @@ bool changes_disk(const Operation& operation) {
 bool is_blocked(const Plan& planned, const std::string& path) {
   return std::any_of(planned.blocked.begin(), planned.blocked.end(),
                      [&](const Blocked& one) { return one.operation.path == path; });
+}
+
+bool displaces_content(const Operation& operation) {
+  return operation.kind == OperationKind::kFetch || operation.kind == OperationKind::kDelete ||
+         operation.kind == OperationKind::kMakeSymlink || operation.replaces;
 }
 
 }  // namespace
@@ -78,6 +84,7 @@ void Replica::plan(Instant now) {
   paths_planned_ += paths.size();
   if (!limits_.tells_case) folded_.take(index_);
   Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
+  push_unseen(planned.operations, short_id(options_.node), counter_.shared());
   if (planned.mismatches > 0) {
     mismatches_ += planned.mismatches;
     log_.warn(str(planned.mismatches, " paths have equal versions and different content"));
@@ -151,6 +158,9 @@ void Replica::carry_out(const Operation& operation, Instant now) {
   awaiting_room_.erase(path);
   // Somebody is at it: what they make of it is looked at first, and brings this path here again.
   if (changes_disk(operation) && timer_.waiting(path)) return;
+  // Its content is being copied from here: a rename, or the copy that a conflict leaves. The copy's
+  // end plans this path again.
+  if (displaces_content(operation) && copied_from_.contains(path)) return;
   switch (operation.kind) {
     case OperationKind::kNone:
       break;
@@ -221,8 +231,6 @@ void Replica::carry_out(const Operation& operation, Instant now) {
         retry_[path] = at->second + kDeleteGathering;
         break;
       }
-      // A rename: its content is being copied from here. The copy's end plans this path again.
-      if (copied_from_.contains(path)) break;
       const PathRecord* record = index_.find(path);
       bool directory = record && record->live() && record->local->is_directory();
       queue_change(operation,
@@ -265,7 +273,7 @@ void Replica::queue_change(const Operation& operation, DiskChange::Kind kind,
   }
   if (kind == DiskChange::Kind::kInstall) ++installing_[operation.entry->content];
   busy_.insert(operation.path);
-  if (operation.entry->is_tombstone()) deleting_.insert(operation.path);
+  if (operation.entry->is_tombstone() || operation.replaces) deleting_.insert(operation.path);
   changes_.push_back(std::move(change));
 }
 

@@ -1,7 +1,5 @@
 // Large content that is pushed reaches the members while the hub is still fetching it, and is
 // nobody's before the hub publishes it.
-#include <cstdio>
-#include <cstdlib>
 #include <vector>
 
 #include "sim/world.h"
@@ -26,9 +24,6 @@ struct Company {
   explicit Company(std::uint64_t seed, const std::vector<std::string>& members,
                    const NodeOptions& last = {})
       : world(seed) {
-    if (std::getenv("LANSYNC_SIM_TRACE") != nullptr) {
-      world.trace().set_sink([](const std::string& line) { std::puts(line.c_str()); });
-    }
     NodeOptions first;
     first.role = ManualRole::kServer;
     hub = &world.add("hub", first);

@@ -116,7 +116,7 @@ struct Against {
   }
 
   Message message_of(const std::string& path, const EntryPtr& entry) const {
-    if (as == As::kMember) return Push{{{path, entry, std::nullopt}}};
+    if (as == As::kMember) return Push{{{path, entry}}};
     Update update;
     update.term = 9;
     update.seq = 2;
@@ -299,10 +299,9 @@ TEST_CASE("many paths of the longest names and vectors are taken in, and the nod
       std::string name = std::to_string(batch * 20 + i);
       name.resize(255, 'n');
       Parts parts = strangers(500);
-      push.items.push_back({name, made(EntryKind::kDirectory, parts), std::nullopt});
+      push.items.push_back({name, made(EntryKind::kDirectory, parts)});
     }
-    if (batch == 0)
-      push.items.push_back({deep + "/f", made(EntryKind::kDirectory, strangers(2)), std::nullopt});
+    if (batch == 0) push.items.push_back({deep + "/f", made(EntryKind::kDirectory, strangers(2))});
     REQUIRE(story.mallory->send(story.victim, push));
     story.world.run_for(200ms);
   }

@@ -32,7 +32,9 @@ std::set<std::string> listed(SimNode& node) {
 }
 
 // Ends of a run: killed, powered off, or a disk that fails once and goes on.
-enum class Fault { kKill, kPower, kError };
+enum class Fault { kKill, kPower, kError, kNoSpace };
+
+bool ends_it(Fault fault) { return fault == Fault::kKill || fault == Fault::kPower; }
 
 struct Outcome {
   bool happened = false;
@@ -63,18 +65,21 @@ Outcome apply_with_fault(Fault fault, std::uint64_t n) {
   bool begun = false;
   std::uint64_t left = n;
   b.set_on_operation([&](const std::string& operation, const std::string&) {
-    if (operation == "died") out.happened = true;
     if (begun || operation != "open_temp") return;
     begun = true;
-    if (fault != Fault::kError) b.kill_after_operations(n, fault == Fault::kPower);
+    if (ends_it(fault)) b.kill_after_operations(n, fault == Fault::kPower);
   });
   b.disk().set_failing([&](const std::string&) -> std::optional<Error> {
-    if (fault != Fault::kError || !begun || left == 0 || --left > 0) return std::nullopt;
+    if (ends_it(fault) || !begun || left == 0 || --left > 0) return std::nullopt;
     out.happened = true;
+    if (fault == Fault::kNoSpace) return Error{ErrorCode::kNoSpace, "no space left"};
     return Error{ErrorCode::kIo, "input/output error"};
   });
-  world.run_until([&] { return !b.running() || (out.happened && fault == Fault::kError); }, 30s);
+  world.run_until([&] { return !b.running() || (out.happened && !ends_it(fault)); }, 30s);
+  // All of it is done: what would come now is another batch, or a rescan.
+  if (b.running()) b.kill_after_operations(0, false);
   if (!b.running()) {
+    out.happened = true;
     world.run_for(1s);
     b.start();
   }
@@ -93,7 +98,8 @@ Outcome apply_with_fault(Fault fault, std::uint64_t n) {
   CHECK(b.node().conflicts().empty());
   const ShortId own = short_id(b.node().replica().node());
   for (const auto& [path, record] : b.node().replica().index().paths()) {
-    INFO(path);
+    if (!record.local) continue;
+    INFO(path << ", by " << record.local->author_name);
     CHECK(record.local->version.count_of(own) == 0);
   }
   // All that was displaced is there, under its old bytes.
@@ -129,6 +135,11 @@ TEST_CASE("a power cut at any point of a batch leaves trash and list the same, a
 
 TEST_CASE("a disk that fails at any point of a batch leaves trash and list the same, and no edit") {
   apply_with_fault_everywhere(Fault::kError);
+}
+
+TEST_CASE(
+    "a disk that is full at any point of a batch leaves trash and list the same, and no edit") {
+  apply_with_fault_everywhere(Fault::kNoSpace);
 }
 
 // A program that writes as many bytes as there were and restores the time of the file (`touch -r`),
@@ -220,6 +231,30 @@ TEST_CASE("a delete stays one whatever year the clock of its machine or of the h
     CHECK(c.text("keep") == "kept");
     CHECK(c.node().status().state == NodeState::kInSync);
   }
+}
+
+TEST_CASE("a run of deletes can be taken back for a day, whatever year its machine's clock shows") {
+  World world(35);
+  SimNode& a = world.add("a", calm());
+  SimNode& b = world.add("b", calm());
+  a.write("keep", "kept");
+  a.write("gone", "to be deleted");
+  world.start_all();
+  settle(world);
+  a.clock().step(-47 * 365 * kDay);
+  a.erase("gone");
+  settle(world);
+  const Replica& replica = b.node().replica();
+  ByteWriter run;
+  run.u64(replica.index().find("gone")->local->run);
+  world.oracle().history().on_undone("gone");
+  std::string refused = "no answer";
+  b.node().reject(to_hex(run.bytes()), [&](const Result<RejectReport>& report) {
+    refused = report ? "" : report.error().detail;
+  });
+  world.run_until([&] { return refused.empty() && a.has("gone"); }, 60s);
+  CHECK(refused == "");
+  CHECK(a.text("gone") == "to be deleted");
 }
 
 TEST_CASE("a clock that jumps by weeks empties no trash, running or not, alone or not") {

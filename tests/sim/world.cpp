@@ -1,6 +1,8 @@
 #include "sim/world.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -102,6 +104,9 @@ SeenTree without_absent_files(const SeenTree& full, const SeenTree& some) {
 
 World::World(std::uint64_t seed)
     : seed_(seed), network_(queue_, trace_, seed_for(seed, "network")) {
+  if (std::getenv("LANSYNC_SIM_TRACE") != nullptr) {
+    trace_.set_sink([](const std::string& line) { std::puts(line.c_str()); });
+  }
   oracle_.trash().set_where([this](const SimNode& node, const SeenFile& what) {
     TrashWatch::Stands stands;
     for (const auto& [name, other] : nodes_) {
