@@ -1,9 +1,10 @@
 #include "roles/node.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/assert.h"
+#include "roles/stored_number.h"
+#include "roles/term.h"
 
 namespace lansync {
 namespace {
@@ -13,12 +14,6 @@ constexpr Duration kHousekeeping = 1h;
 constexpr Duration kAway = 2s;
 // DESIGN, Self-assignment 4: a hub that cannot commit for so long names a successor.
 constexpr Duration kStuckCommit = 10s;
-
-std::uint64_t number(const std::string& text) {
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 bool same_self(const Beacon& a, const Beacon& b) {
   return a.flags == b.flags && a.role == b.role && a.manual == b.manual && a.term == b.term &&
@@ -311,7 +306,8 @@ void Node::become_hub(const BecomeHubAction& action, Instant now) {
     hub_->set_term(action.term);
   } else {
     client_->leave();
-    std::uint64_t seq = std::max(number(index.meta("sync_seq")), client_->seq());
+    std::uint64_t seq =
+        std::max(stored_number(index.meta("sync_seq"), kMaxSeq / 2), client_->seq());
     // It orders what one reign publishes; no hub's word brings the next to the end of the numbers.
     if (seq >= kMaxSeq / 2) seq = 0;
     replica_->expect_first_pull(false);
@@ -367,8 +363,8 @@ void Node::update_self(Instant now) {
   bool alone = sessions_.empty() && discovery_->neighbours().empty();
   rank.manual = replica_->paused() && !alone ? ManualRole::kClient : config_.manual;
   rank.has_data = index.totals().files > 0;
-  rank.term = number(index.meta("sync_term"));
-  rank.seq = number(index.meta("sync_seq"));
+  rank.term = stored_number(index.meta("sync_term"), kLargestTerm);
+  rank.seq = stored_number(index.meta("sync_seq"), kMaxSeq / 2);
   if (!same_rank(rank, last_rank_)) {
     last_rank_ = rank;
     election_->set_self(rank, now);
