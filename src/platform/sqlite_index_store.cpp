@@ -15,6 +15,9 @@
 namespace lansync {
 namespace {
 
+// Rows of the history that have to agree on how old another is.
+constexpr std::int64_t kAgreeing = 100;
+
 namespace fs = std::filesystem;
 
 // Broken ones are kept for a person who wants to look; not without end.
@@ -312,7 +315,9 @@ Status SqliteIndexStore::prepare_all() {
   LS_TRY(prepare(put_history_,
                  "INSERT INTO history(time_ns, outgoing, peer, command, arguments, result)"
                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6)"));
-  LS_TRY(prepare(drop_old_history_, "DELETE FROM history WHERE time_ns < ?1"));
+  LS_TRY(prepare(drop_old_history_,
+                 "DELETE FROM history WHERE time_ns < (SELECT min(time_ns) FROM"
+                 " (SELECT time_ns FROM history ORDER BY id DESC LIMIT ?2)) - ?1"));
   return prepare(drop_much_history_,
                  "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?1");
 }
@@ -545,12 +550,12 @@ Status SqliteIndexStore::commit(const IndexBatch& batch) {
 }
 
 // ---- history
+// The times are the calendar's, which may jump by a year for a minute: a row is old when all of the
+// last hundred say so.
 // ----------------------------------------------------------------------------------------
 
 Status SqliteIndexStore::put_history(const std::vector<HistoryRow>& rows) {
-  std::int64_t newest = 0;
   for (const HistoryRow& row : rows) {
-    newest = std::max(newest, row.time_ns);
     sqlite3_bind_int64(put_history_.get(), 1, row.time_ns);
     bind_number(put_history_.get(), 2, row.outgoing ? 1 : 0);
     int at = 3;
@@ -560,7 +565,8 @@ Status SqliteIndexStore::put_history(const std::vector<HistoryRow>& rows) {
     }
     LS_TRY(step_done(put_history_, "write the history in"));
   }
-  sqlite3_bind_int64(drop_old_history_.get(), 1, newest - kHistoryNs);
+  sqlite3_bind_int64(drop_old_history_.get(), 1, kHistoryNs);
+  sqlite3_bind_int64(drop_old_history_.get(), 2, kAgreeing);
   LS_TRY(step_done(drop_old_history_, "shorten the history in"));
   sqlite3_bind_int64(drop_much_history_.get(), 1, kHistoryRows);
   return step_done(drop_much_history_, "shorten the history in");
