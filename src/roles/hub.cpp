@@ -239,7 +239,7 @@ void Hub::offer(Offer offer) {
                        !replica_.index().find_content(waits_there.entry->content, path) &&
                        !replica_.index().trash().find_content(waits_there.entry->content);
   if (in_vain) {
-    const Settlement both = settle({path, *own, std::nullopt}, offer.item.entry, view_of(path));
+    const Settlement both = settle({path, *own}, offer.item.entry, view_of(path));
     // Its copy was published before it became the candidate.
     const bool kept = both.kind == SettlementKind::kHave ||
                       (both.kind == SettlementKind::kConflict && !both.copy && !both.hub_lost);
@@ -489,7 +489,7 @@ void Hub::publish(const std::string& path) {
     const auto fold = fold_of(replica_.index(), path);
     if (fold && !candidates_.contains(fold->previous)) {
       if (EntryPtr gone = tombstone_of(replica_, *fold)) {
-        propose(fold->previous, gone, Offer{0, {fold->previous, gone, std::nullopt}});
+        propose(fold->previous, gone, Offer{0, {fold->previous, gone}});
         if (fold->first) say_folded(replica_, name, fold->entry->author_name);
       }
     }
