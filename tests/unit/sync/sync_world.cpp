@@ -231,7 +231,7 @@ void SyncWorld::commit_copy(const std::string& path, const EntryPtr& copy) {
   commit(path, copy);
 }
 
-void SyncWorld::push(Node& node, const Operation& op) {
+void SyncWorld::push(Node& /*node*/, const Operation& op) {
   EntryPtr before = find(nodes[hub].remote, op.path);
   HubView view = hub_view(op.path);
   Settlement settled = settle({op.path, *op.entry}, before, view);
