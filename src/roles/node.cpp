@@ -305,13 +305,13 @@ void Node::become_hub(const BecomeHubAction& action, Instant now) {
   if (hub_->acting()) {
     hub_->set_term(action.term);
   } else {
+    note_hub_gone();  // leaving forgets what the hub had
     client_->leave();
     std::uint64_t seq =
         std::max(stored_number(index.meta("sync_seq"), kMaxSeq / 2), client_->seq());
     // It orders what one reign publishes; no hub's word brings the next to the end of the numbers.
     if (seq >= kMaxSeq / 2) seq = 0;
     replica_->expect_first_pull(false);
-    note_hub_gone();
     people_.members.begin_reign();
     for (auto& [id, peer] : sessions_) peer.synced_at.reset();
     hub_->start(action.term, seq, now);
@@ -525,6 +525,7 @@ std::set<NodeId> Node::reached() const {
 }
 
 void Node::on_settled(const std::string& path) {
+  people_.unfinished.settle(replica_->index(), now_);
   hub_->on_settled(path);
   mender_->on_settled(path, now_);
   demand_->on_settled(path);

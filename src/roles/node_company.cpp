@@ -147,7 +147,8 @@ PeerBehind Node::behind_of(SessionId id) const {
     return behind;
   }
   auto told = people_.members.told(id);
-  if (!told) return behind;
+  // What `wait` goes by: the two are never at odds.
+  if (!told || people_.members.has(id, hub_->seq())) return behind;
   behind.files = told->files;
   behind.bytes = told->bytes;
   behind.why = to_words(told->obstacle);
