@@ -334,15 +334,24 @@ bool below_a_leaf(const Index& index, const std::string& path) {
   return false;
 }
 
+// The group's file or link took the place of the directory that is still here.
+bool is_past(const PathRecord& record) {
+  return record.local && record.local->is_directory() &&
+         record.local->version.compare(record.remote->version) == Order::kOlder;
+}
+
 // A file or link of the group has the place of a directory that `path` is in, and the directory
-// does not go out before it (its look at the disk is under way): the group would keep both.
+// does not go out before it (its look at the disk is under way): the group would keep both. One
+// that goes out no more, as the group's file is its successor, is waited for by nobody: what was
+// made in it meanwhile is what keeps it.
 bool waits_for_directory(const Index& index, const std::set<std::string>& to_push,
                          const std::string& path) {
   for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
     const std::string above(parent);
     const PathRecord* record = index.find(above);
     const EntryPtr remote = record ? record->remote : nullptr;
-    if (remote && (remote->is_file() || remote->is_symlink()) && !to_push.contains(above))
+    if (remote && (remote->is_file() || remote->is_symlink()) && !to_push.contains(above) &&
+        !is_past(*record))
       return true;
   }
   return false;
