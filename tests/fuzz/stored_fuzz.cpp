@@ -85,8 +85,7 @@ void sidecar(std::string_view bytes) {
   if (!state) return;
   FUZZ_CHECK(state->written.total() <= state->size);
   const RangeSet missing = state->written.missing_of(state->size);
-  for (const ByteRange& range : missing.ranges())
-    FUZZ_CHECK(range.begin % kContentChunk == 0);
+  for (const ByteRange& range : missing.ranges()) FUZZ_CHECK(range.begin % kContentChunk == 0);
   auto again = decode_sidecar_slot(encode_sidecar_slot(*state));
   FUZZ_CHECK(again.has_value());
   FUZZ_CHECK(again->written.ranges() == state->written.ranges());
