@@ -86,8 +86,9 @@ def check_kept_out(node, certain=True):
         check(word not in text, f"{node.name} takes a refusal for a firewall: {text}")
     rows = node.cli("peers", "--json").json
     check(rows and all(row["state"] == "refused" and row["reason"] for row in rows), f"`peers` of {node.name}: {rows}")
-    check_equal({row["name"] for row in said["peers"] if row["state"] == "refused" and row["reason"]},
-                {row["name"] for row in rows}, f"peers in `status` of {node.name}")
+    eventually(lambda: {row["name"] for row in node.status()["peers"] if row["state"] == "refused" and row["reason"]}
+               == {row["name"] for row in node.cli("peers", "--json").json}, 10,
+               lambda: f"peers in `status` of {node.name}: {node.status()['peers']}")
     found = node.cli("doctor")
     check(found.code == 1 and "PROBLEM" in found.stdout and "password" in found.stdout, f"doctor: {found}")
     if certain:
