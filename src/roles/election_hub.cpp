@@ -80,7 +80,8 @@ void Election::become_hub(std::uint64_t term, Instant now) {
   hub_ = self_.node;
   hub_term_ = term_ = term;
   roster_.clear();
-  roster_number_ = roster_term_ = 0;
+  roster_number_ = 0;
+  roster_term_ = 0;
   serverless_ = false;
   refusal_.clear();
   why_ = claim_why_;
@@ -116,7 +117,8 @@ void Election::follow(const NodeId& node, std::uint64_t term, std::string why, I
   announced_live_ = true;
   in_sync_ = bridging_ = false;
   roster_.clear();
-  roster_number_ = roster_term_ = 0;
+  roster_number_ = 0;
+  roster_term_ = 0;
   refusal_.clear();
   for (auto& [id, peer] : peers_) peer.odd_since = Instant{};
   log_.debug(str("following ", name_of(hub), " in term ", term, ": ", why_));

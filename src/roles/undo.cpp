@@ -309,9 +309,9 @@ void Undo::choose(const TrashRestore& what, const std::vector<FoundTrash>& rows,
         }
         bring_back(chosen, [made, done](Result<Rows> back) {
           if (!back && made.empty()) return done(back.error());
-          Rows rows = made;
-          if (back) rows.insert(rows.end(), back->begin(), back->end());
-          done(std::move(rows));
+          Rows all = made;
+          if (back) all.insert(all.end(), back->begin(), back->end());
+          done(std::move(all));
         });
       });
 }

@@ -145,7 +145,7 @@ TEST_CASE(
 // A program that writes as many bytes as there were and restores the time of the file (`touch -r`),
 // while something else is on its way to that path.
 TEST_CASE("bytes of the same size under a restored time are examined before they are replaced") {
-  for (const std::string& what : {"edit", "delete", "chmod", "drop"}) {
+  for (const std::string what : {"edit", "delete", "chmod", "drop"}) {
     for (bool heard : {true, false}) {
       INFO(what << (heard ? ", its event heard" : ", its event lost"));
       NodeOptions quick;

@@ -123,8 +123,8 @@ TEST_CASE("a conflict copy's name tells file, host and time, with a content id i
   const WallTime edited = *parse_time("2026-11-21 12:30:05");
   Prng random(12);
   const ContentId id = random.id<ContentId>();
-  for (const std::string& path : {"d/report.txt", "notes", "a/b/x (1).tar", "laptop 8"}) {
-    for (const std::string& host : {"laptop", "my 2nd box", "box 1234abcd"}) {
+  for (const std::string path : {"d/report.txt", "notes", "a/b/x (1).tar", "laptop 8"}) {
+    for (const std::string host : {"laptop", "my 2nd box", "box 1234abcd"}) {
       for (auto step :
            {ConflictNameStep::kPlain, ConflictNameStep::kShortId, ConflictNameStep::kFullId}) {
         const std::string name = conflict_name(path, host, edited, id, step);
