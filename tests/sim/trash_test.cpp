@@ -376,6 +376,7 @@ TEST_CASE("a node that was away for over a year holds what the hub does not know
       CHECK(c.text("gone") == "deleted while c was away");
       if (used) CHECK(absence.a.text("mine") == "made alone");
       std::uint64_t went = 0;
+      absence.world.oracle().history().on_undone("gone");
       c.node().confirm(HoldKind::kAbsence, "", [&](const Result<ActionReport>& answer) {
         if (answer) went = answer->count;
       });
