@@ -444,7 +444,9 @@ void Node::note_sync(Instant now) {
   }
   if (!synced) return;
   bool shared = client_->hub() != 0;
-  for (const auto& [id, peer] : sessions_) shared |= shares_with(id, peer);
+  // A member's last hello says nothing of what was made since: it has stated the sequence.
+  for (const auto& [id, peer] : sessions_)
+    shared |= shares_with(id, peer) && people_.members.has(id, hub_->seq());
   if (shared) {
     replica_->note_shared();
     // The mark of a first contact is not an hour late.

@@ -24,7 +24,8 @@ std::optional<std::int64_t> heard(std::uint64_t told) {
 
 // In sync with this hub: what it had to tell has come, and what it had to hear is there.
 bool Node::shares_with(SessionId id, const Peer& peer) const {
-  return hub_->is_member(id) && peer.hello && peer.hello->in_sync && peer.hello->hub == node_;
+  return hub_->is_member(id) && !silent(id) && peer.hello && peer.hello->in_sync &&
+         peer.hello->hub == node_;
 }
 
 std::uint64_t Node::away_of(const NodeId& node) const {

@@ -345,7 +345,53 @@ struct Absence {
   SimNode& c;
 };
 
+std::size_t planned_held(SimNode& node) {
+  std::size_t held = 0;
+  for (const PlanReport& row : node.node().plan()) held += row.action == "held" ? 1 : 0;
+  return held;
+}
+
 }  // namespace
+
+TEST_CASE("a node that was away for over a year holds what the hub does not know, until confirm") {
+  for (const bool used : {true, false}) {
+    for (const bool restarted : {false, true}) {
+      INFO((used ? "used alone" : "off") << (restarted ? ", then restarted" : ""));
+      Absence absence(used, 16 * 30 * kDay);
+      SimNode& c = absence.c;
+      REQUIRE(absence.held());
+      absence.world.run_for(30s);
+      if (restarted) {
+        stop_and_wait(absence.world, c);
+        c.start();
+        REQUIRE(absence.held());
+        absence.world.run_for(30s);
+      }
+      // One truth: status, plan, and what confirm lets go.
+      CHECK(c.node().status().state == NodeState::kHeld);
+      CHECK(c.node().replica().held_absent().size() == 1);
+      CHECK(planned_held(c) == 1);
+      CHECK_FALSE(c.in_sync());
+      CHECK_FALSE(absence.a.has("gone"));
+      CHECK(c.text("gone") == "deleted while c was away");
+      if (used) CHECK(absence.a.text("mine") == "made alone");
+      std::uint64_t went = 0;
+      absence.world.oracle().history().on_undone("gone");
+      c.node().confirm(HoldKind::kAbsence, "", [&](const Result<ActionReport>& answer) {
+        if (answer) went = answer->count;
+      });
+      CHECK(went == 1);
+      settle(absence.world);
+      CHECK(absence.a.text("gone") == "deleted while c was away");
+      CHECK(planned_held(c) == 0);
+      // In sync now: from here on it is not away any more.
+      stop_and_wait(absence.world, c);
+      c.start();
+      settle(absence.world);
+      CHECK(c.node().replica().held_absent().empty());
+    }
+  }
+}
 
 TEST_CASE("what is held for a long absence may be deleted there, and is nobody's any more") {
   Absence absence(false, 16 * 30 * kDay);
