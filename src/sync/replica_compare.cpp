@@ -42,8 +42,7 @@ void Replica::on_compared(const std::string& directory, const ScanResult& result
 }
 
 // What the index has and a scan has not seen may be gone. Both are in order.
-void Replica::hint_missing(const std::vector<std::string>& known, const ScanResult& seen,
-                           Instant) {
+void Replica::hint_missing(const std::vector<std::string>& known, const ScanResult& seen, Instant) {
   auto at = seen.paths.begin();
   for (const std::string& path : known) {
     while (at != seen.paths.end() && at->path < path) ++at;
