@@ -337,6 +337,19 @@ class Node:
         return Outcome(done.returncode, done.stdout.decode(errors="replace"),
                        done.stderr.decode(errors="replace"))
 
+    def wait_indexed(self, seconds=60):
+        """Until all that lies on this hub is in its index, while the only other node is paused and cannot have it
+        (`wait` would wait for that): what is missing there stands still."""
+        end, last, same = time.monotonic() + seconds, None, 0
+        while same < 5:
+            if time.monotonic() > end:
+                raise AssertionError(f"{self.name} has not indexed its folder within {seconds} s: {last}")
+            time.sleep(0.2)
+            said = self.status()
+            now = [peer["behind"]["files"] for peer in said["peers"] if peer["state"] == "connected"]
+            done = said["state"] == "in-sync" and sum(now) > 0
+            same, last = (same + 1 if done and now == last else 0), now
+
     def status(self):
         outcome = self.cli("status", "--json", timeout=10)
         if outcome.code != 0:
