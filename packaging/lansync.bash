@@ -11,7 +11,7 @@ _lansync() {
   cur=${COMP_WORDS[COMP_CWORD]}
   prev=${COMP_WORDS[COMP_CWORD-1]}
   COMPREPLY=()
-  local commands="run status wait peers index hash download upload uploads search put get drop copies where
+  local commands="run status why wait peers index hash download upload uploads search put get drop copies where
     history conflicts trash plan confirm reject pause resume rescan stop doctor genpass version
     IndexGet FileHash FileDownload FileUpload"
   local run_options="--role --group --password-file --name --interface --peer --port --carrier --on-demand
@@ -62,11 +62,12 @@ _lansync() {
         COMPREPLY=($(compgen -d -- "$cur"))
       fi ;;
     status) COMPREPLY=($(compgen -W "--watch --json -C --help" -- "$cur")) ;;
-    wait) COMPREPLY=($(compgen -W "--peers --timeout --json -C --help" -- "$cur")) ;;
+    wait) COMPREPLY=($(compgen -W "--peers --all --timeout --json -C --help" -- "$cur")) ;;
     trash) COMPREPLY=($(compgen -W "--restore --since --json -C --help" -- "$cur")) ;;
     history) COMPREPLY=($(compgen -W "--since --json -C --help" -- "$cur")) ;;
     index|IndexGet) COMPREPLY=($(compgen -W "longlist shortlist regex --directories --peer --json -C --help" -- "$cur")) ;;
     hash|FileHash) COMPREPLY=($(compgen -W "verify checkall --repair --peer --json -C --help" -- "$cur")) ;;
+    confirm) COMPREPLY=($(compgen -W "deletes network room absence strays --yes -y --json -C --help" -- "$cur")) ;;
     uploads) COMPREPLY=($(compgen -W "allow deny --json -C --help" -- "$cur")) ;;
     search) COMPREPLY=($(compgen -W "--regex --json -C --help" -- "$cur")) ;;
     download|FileDownload)

@@ -1,6 +1,6 @@
 # fish completion for lansync. tests/e2e/completions_test.py holds it to what the program knows.
 
-set -l commands run status wait peers index hash download upload uploads search put get drop copies where \
+set -l commands run status why wait peers index hash download upload uploads search put get drop copies where \
     history conflicts trash plan confirm reject pause resume rescan stop doctor genpass version \
     IndexGet FileHash FileDownload FileUpload
 
@@ -16,6 +16,7 @@ complete -c lansync -l version -d 'version' -n "not __fish_seen_subcommand_from 
 
 for pair in 'run:keep a folder in sync, in the foreground' \
     'status:role and why, hub, state, files, transfers, peers' \
+    'why:why a path is not the same everywhere' \
     'wait:until other nodes are known and everything is in sync' \
     'peers:the other nodes, and who was turned away and why' \
     'index:the files that a node has' \
@@ -34,7 +35,7 @@ for pair in 'run:keep a folder in sync, in the foreground' \
     'trash:what sync deleted or replaced; bring it back' \
     'plan:what a sync would do now' \
     'confirm:let held things through' \
-    'reject:undo held deletes' \
+    'reject:undo a run of deletes' \
     'pause:stop syncing' \
     'resume:go on syncing' \
     'rescan:look at the whole folder now' \
@@ -74,6 +75,7 @@ complete -c lansync -n $run -l force-dir -d 'take the folder even where it looks
 complete -c lansync -n '__fish_seen_subcommand_from status' -l watch -d 'again each second'
 complete -c lansync -n '__fish_seen_subcommand_from wait' -l peers -x -d 'how many other nodes'
 complete -c lansync -n '__fish_seen_subcommand_from wait' -l timeout -x -d 'give up after'
+complete -c lansync -n '__fish_seen_subcommand_from wait' -l all -d 'until every connected node has it'
 complete -c lansync -n '__fish_seen_subcommand_from trash' -l restore -x -d 'bring back'
 complete -c lansync -n '__fish_seen_subcommand_from trash history' -l since -x -d 'only since'
 complete -c lansync -n '__fish_seen_subcommand_from index IndexGet' -a 'longlist shortlist regex'
@@ -91,3 +93,5 @@ complete -c lansync -n '__fish_seen_subcommand_from uploads' -a 'allow deny'
 complete -c lansync -n '__fish_seen_subcommand_from search' -l regex -x -d 'a pattern'
 complete -c lansync -n '__fish_seen_subcommand_from put' -l copies -x -d 'wanted copies'
 complete -c lansync -n '__fish_seen_subcommand_from copies' -l no-wait -d 'do not wait'
+complete -c lansync -n '__fish_seen_subcommand_from confirm' -a 'deletes network room absence strays' -d 'what is held'
+complete -c lansync -n '__fish_seen_subcommand_from confirm' -s y -l yes -d 'do not ask'

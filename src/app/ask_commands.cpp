@@ -158,6 +158,14 @@ struct HashCounts {
   }
 };
 
+// " of about 1200": what this node has itself, for how long another's check takes.
+std::string about_files(const std::string& dir) {
+  ControlAnswer answer = ask_node(dir, "status", Json::object(), 1s);
+  if (answer.exit_code != kExitDone || !answer.result.is_object()) return {};
+  const std::string files = number_of(answer.result.value("folder", Json::object()), "files");
+  return files == "-" ? std::string() : str(" of about ", files);
+}
+
 int run_hash(const CommandLine& command, const CommandStreams& streams) {
   const AskOptions& ask = command.ask;
   const bool all = ask.action == "checkall";
@@ -165,14 +173,19 @@ int run_hash(const CommandLine& command, const CommandStreams& streams) {
   if (!all) args["name"] = ask.name;
   RowPrinter printer(command, streams, hash_line);
   HashCounts counts;
+  // On a terminal the rows go by; into a file or a document nothing would move for hours.
+  const bool shows = all && streams.progress && (command.json || !streams.terminal);
+  const std::string total = shows ? about_files(command.dir) : std::string();
   Json only;
   ControlAnswer answer =
       ask_node(command.dir, "hash", args, std::nullopt, false, [&](const Json& part) {
         if (!part.contains("rows") || !part["rows"].is_array()) return;
         for (const Json& row : part["rows"]) counts.add(row);
+        if (shows) streams.progress(str(counts.files, total, " files read"));
         if (!all && !part["rows"].empty()) only = part["rows"][0];
         if (all || !command.json) printer.take(part);
       });
+  if (shows) streams.progress("");
   if (answer.exit_code != kExitDone) return fail(streams, answer.exit_code, answer.error);
   bool written = true;
   if (!all && command.json) {

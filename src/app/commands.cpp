@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <ostream>
+#include <sstream>
 #include <thread>
 
 #include "app/ask_commands.h"
@@ -9,7 +10,9 @@
 #include "app/download_command.h"
 #include "app/fetch_progress.h"
 #include "app/genpass.h"
+#include "app/hold_commands.h"
 #include "app/render.h"
+#include "app/why_command.h"
 #include "base/role.h"
 
 #ifndef LANSYNC_VERSION
@@ -79,7 +82,13 @@ std::string not_yet(const CommandLine& command) {
     line += str(": ", known, " of ", command.peers, " other nodes known, ");
   else
     line += ": ";
-  return line + state_line(status) + " (see `lansync status`)";
+  std::string text = line + state_line(status);
+  // On the hub: whose fault it is that it is nowhere else, and what ends that.
+  for (const PeerReport& peer : status.peers) {
+    const std::string behind = behind_text(peer);
+    if (!behind.empty() && text.find(behind) == std::string::npos) text += "; " + behind;
+  }
+  return text + " (see `lansync status`)";
 }
 
 int run_wait(const CommandLine& command, const CommandStreams& streams) {
@@ -93,7 +102,8 @@ int run_wait(const CommandLine& command, const CommandStreams& streams) {
       auto gone = std::chrono::duration_cast<Duration>(SteadyClock::now() - start);
       left = std::max<Duration>(*command.timeout - gone, 0us);
     }
-    answer = ask_node(command.dir, "wait", Json{{"peers", command.peers}}, left);
+    answer =
+        ask_node(command.dir, "wait", Json{{"peers", command.peers}, {"all", command.all}}, left);
     if (answer.exit_code != kExitNoNode) appeared = true;
     // A node that ended meanwhile may be one that is being restarted: the wait begins anew with it.
     bool again = answer.exit_code == kExitNoNode || answer.hung_up;
@@ -183,14 +193,19 @@ int run_doctor(const CommandLine& command, const CommandStreams& streams) {
 
 const char* program_version() { return LANSYNC_VERSION; }
 
-int run_command(const CommandLine& command, RandomSource& random, const CommandStreams& streams) {
+namespace {
+
+int run_any(const CommandLine& command, RandomSource& random, const CommandStreams& streams) {
   const std::string& name = command.command;
   if (std::optional<int> done = run_download_command(command, streams)) return *done;
   if (std::optional<int> asked = run_ask_command(command, streams)) return *asked;
+  if (std::optional<int> why = run_why_command(command, streams)) return *why;
   if (name == "status") return run_status(command, streams);
   if (name == "wait") return run_wait(command, streams);
   if (name == "trash") return run_trash(command, streams);
   if (name == "get" || name == "drop") return run_on_names(command, streams);
+  if (name == "confirm") return run_confirm(command, streams);
+  if (name == "reject") return run_reject(command, streams);
   if (name == "version") return run_version(command, streams);
   if (name == "genpass") return run_genpass(command, random, streams);
   if (name == "peers") return run_question<std::vector<PeerReport>>(command, streams, render_peers);
@@ -202,6 +217,34 @@ int run_command(const CommandLine& command, RandomSource& random, const CommandS
   ControlAnswer answer =
       ask_node(command.dir, name, Json::object(), stop ? kStopTimeout : kAnswerTimeout, stop);
   return print_answer(answer, command, streams, action_text);
+}
+
+}  // namespace
+
+// A script that reads stdout alone must see that it failed, and why.
+int run_command(const CommandLine& command, RandomSource& random, const CommandStreams& streams) {
+  if (!command.json) return run_any(command, random, streams);
+  std::ostringstream out;
+  std::ostringstream error;
+  const int code =
+      run_any(command, random,
+              CommandStreams{out, error, false, streams.keep_watching, {}, streams.progress});
+  const std::string said = error.str();
+  if (code == kExitDone || !out.str().empty()) {
+    streams.out << out.str();
+  } else {
+    streams.out << error_document(said, code) << '\n';
+  }
+  streams.out.flush();
+  streams.error << said;
+  return streams.out ? code : report_error(streams, kExitFailed, "cannot write the answer");
+}
+
+std::string error_document(std::string_view line, int code) {
+  constexpr std::string_view kName = "lansync: ";
+  if (line.starts_with(kName)) line.remove_prefix(kName.size());
+  while (line.ends_with('\n')) line.remove_suffix(1);
+  return json_line(Json{{"error", {{"message", line}, {"code", code}}}});
 }
 
 }  // namespace lansync

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "app/ask_handlers.h"
+#include "app/hold_commands.h"
 #include "app/options.h"
 #include "base/log.h"
 #include "base/rel_path.h"
@@ -87,9 +88,47 @@ StartedCommand wait_in_sync(NodeControl& node, const Json& args, const ControlRe
     reply(error_answer(kExitUsage, "wait: no group is that large"));
     return {};
   }
-  return {node.wait(static_cast<std::uint32_t>(peers),
-                    [reply](auto result) { reply(answer_of(result)); }),
-          false};
+  auto all = args.find("all");
+  const WaitAsk what{static_cast<std::uint32_t>(peers),
+                     all != args.end() && all->is_boolean() && all->get<bool>()};
+  return {node.wait(what, [reply](auto result) { reply(answer_of(result)); }), false};
+}
+
+// What is shown here is what a `confirm` that follows means.
+StartedCommand show_status(NodeControl& node, const Json&, const ControlReply& reply) {
+  reply(ok_answer(to_json_document(node.status())));
+  node.note_shown();
+  return {};
+}
+
+StartedCommand show_holds(NodeControl& node, const Json&, const ControlReply& reply) {
+  reply(ok_answer(to_json_document(node.holds())));
+  node.note_shown();
+  return {};
+}
+
+StartedCommand confirm(NodeControl& node, const Json& args, const ControlReply& reply) {
+  std::vector<std::string> words;
+  if (auto at = args.find("words"); at != args.end() && at->is_array()) {
+    for (const Json& word : *at)
+      if (word.is_string()) words.push_back(word.get<std::string>());
+  }
+  auto choice = choose_hold(node.holds(), words);
+  if (!choice) {
+    const bool usage = choice.error().code == ErrorCode::kRefused;
+    reply(error_answer(usage ? kExitUsage : kExitFailed, choice.error().detail));
+    return {};
+  }
+  return {
+      node.confirm(choice->kind, choice->run, [reply](auto result) { reply(answer_of(result)); }),
+      false};
+}
+
+StartedCommand reject(NodeControl& node, const Json& args, const ControlReply& reply) {
+  auto run = args.find("run");
+  const std::string text =
+      run != args.end() && run->is_string() ? run->get<std::string>() : std::string();
+  return {node.reject(text, [reply](auto result) { reply(answer_of(result)); }), false};
 }
 
 StartedCommand examine(NodeControl& node, const Json&, const ControlReply& reply) {
@@ -162,7 +201,8 @@ StartedCommand ask(NodeControl& node, const Json&, const ControlReply& reply) {
 }
 
 constexpr std::pair<std::string_view, Handler> kHandlers[] = {
-    {"status", ask<&NodeControl::status>},
+    {"status", show_status},
+    {"holds", show_holds},
     {"peers", ask<&NodeControl::peers>},
     {"conflicts", ask<&NodeControl::conflicts>},
     {"plan", ask<&NodeControl::plan>},
@@ -174,8 +214,8 @@ constexpr std::pair<std::string_view, Handler> kHandlers[] = {
     {"drop", act_on_names<&NodeControl::drop>},
     {"download", download},
     {"download-give-back", give_back_download},
-    {"confirm", act<&NodeControl::confirm>},
-    {"reject", act<&NodeControl::reject>},
+    {"confirm", confirm},
+    {"reject", reject},
     {"pause", act<&NodeControl::pause>},
     {"resume", act<&NodeControl::resume>},
     {"rescan", act<&NodeControl::rescan>},

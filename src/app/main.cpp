@@ -2,6 +2,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -39,6 +40,9 @@ int main(int argc, char** argv) {
   if (!parsed.command) {
     std::cout << parsed.out << std::flush;
     if (!parsed.error.empty()) std::cerr << "lansync: " << parsed.error << '\n';
+    const bool json = std::find(arguments.begin(), arguments.end(), "--json") != arguments.end();
+    if (json && !parsed.error.empty())
+      std::cout << error_document(parsed.error, parsed.exit_code) << std::endl;
     return parsed.exit_code;
   }
   if (parsed.command->command == "run") return run_node(parsed.command->run);
@@ -47,5 +51,18 @@ int main(int argc, char** argv) {
                            std::this_thread::sleep_for(std::chrono::seconds(1));
                            return static_cast<bool>(std::cout);
                          }};
+  if (isatty(STDIN_FILENO) != 0 && streams.terminal) {
+    streams.ask = [](const std::string& question) {
+      std::cout << question << std::flush;
+      std::string line;
+      std::getline(std::cin, line);
+      return line;
+    };
+  }
+  if (isatty(STDERR_FILENO) != 0) {
+    streams.progress = [](const std::string& line) {
+      std::cerr << "\r\x1b[K" << line << std::flush;
+    };
+  }
   return run_command(*parsed.command, random, streams);
 }

@@ -30,6 +30,8 @@ struct RawOptions {
   bool by_lane = false;
   bool by_tcp = false;
   std::vector<std::string> words;
+  bool yes = false;
+  bool all = false;
   AskOptions ask;
   bool force_dir = false;
   bool on_demand = false;
@@ -68,9 +70,17 @@ void build_status(CLI::App& app, RawOptions& raw) {
   app.add_flag("--watch", raw.watch, "again each second, until interrupted");
 }
 
+void build_why(CLI::App& app, RawOptions& raw) {
+  app.add_option("NAME", raw.names, "a path in the folder (default: all that is not in sync)")
+      ->expected(0, 1);
+}
+
 void build_wait(CLI::App& app, RawOptions& raw) {
   app.add_option("--peers", raw.peers, "how many other nodes must be known (default 0)")
       ->type_name("N");
+  app.add_flag("--all", raw.all,
+               "until every connected node has it (default: on the hub, one other node that keeps "
+               "everything; elsewhere, the hub)");
   app.add_option("--timeout", raw.timeout, "give up after this time (default: never)")
       ->type_name("DUR");
 }
@@ -86,6 +96,19 @@ void build_names(CLI::App& app, RawOptions& raw) {
   app.add_option("NAME", raw.names, "files or directories, relative to the folder")
       ->required()
       ->take_all();
+}
+
+void build_confirm(CLI::App& app, RawOptions& raw) {
+  app.add_option("WORD", raw.words,
+                 "[KIND] [RUN]: deletes, network, room, absence, strays, or a NAME; and of deletes "
+                 "which run (default: what is held, if it is one kind)")
+      ->expected(0, 2);
+  app.add_flag("-y,--yes", raw.yes, "do not ask on a terminal");
+}
+
+void build_reject(CLI::App& app, RawOptions& raw) {
+  app.add_option("RUN", raw.words, "which run, as `status` names it (default: all that are held)")
+      ->expected(0, 1);
 }
 
 void build_download(CLI::App& app, RawOptions& raw) {
@@ -153,6 +176,8 @@ const std::vector<Command>& commands() {
        "lansync run ~/Shared --group family --password-file ~/.family", false, build_run},
       {"status", "role and why, hub, state, files, transfers, peers", "lansync status --watch",
        true, build_status},
+      {"why", "why a path, or anything, is not the same everywhere; what ends it",
+       "lansync why notes/todo.txt", true, build_why},
       {"wait", "until N other nodes are known and everything is in sync",
        "lansync wait --peers 2 --timeout 1m", true, build_wait},
       {"peers", "the other nodes, and who was turned away and why", "lansync -C ~/Shared peers",
@@ -179,8 +204,9 @@ const std::vector<Command>& commands() {
       {"download", "fetch one file now, from a named node or whoever holds it",
        "lansync download report.pdf --peer alice --output /tmp", true, build_download},
       {"plan", "what a sync would do now; nothing is done", "lansync plan", true, build_nothing},
-      {"confirm", "let held things through", "lansync confirm", true, build_nothing},
-      {"reject", "undo held deletes: the files come back", "lansync reject", true, build_nothing},
+      {"confirm", "let held things through", "lansync confirm deletes", true, build_confirm},
+      {"reject", "undo a run of deletes: the files come back", "lansync reject 3f2a9c01", true,
+       build_reject},
       {"pause", "stop syncing; survives a restart", "lansync pause", true, build_nothing},
       {"resume", "go on syncing after pause", "lansync resume", true, build_nothing},
       {"rescan", "look at the whole folder now", "lansync rescan", true, build_nothing},
@@ -366,6 +392,9 @@ std::string take_values(const CLI::App& app, const RawOptions& raw, CommandLine&
     if (!path) return path.error().detail;
     out.names.push_back(std::move(*path));
   }
+  out.words = raw.words;
+  out.yes = raw.yes;
+  out.all = raw.all;
   out.peer = raw.peer;
   out.output = raw.output;
   if (raw.by_enet) out.carrier = CarrierChoice::kEnet;

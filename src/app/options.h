@@ -43,10 +43,13 @@ struct CommandLine {
   bool json = false;
   bool watch = false;                            // status
   std::uint32_t peers = 0;                       // wait
+  bool all = false;                              // wait
   std::optional<Duration> timeout;               // wait
   std::string restore;                           // trash: a path; "" = list
   std::optional<WallTime> restore_time;          // trash
   std::optional<WallTime> since;                 // trash, history
+  std::vector<std::string> words;                // confirm: [KIND] [RUN]; reject: [RUN]
+  bool yes = false;                              // confirm: do not ask
   std::vector<std::string> names;                // get, drop, download: relative to the folder
   std::string peer;                              // download
   std::string output;                            // download: absolute; "": into the folder

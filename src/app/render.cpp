@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "app/hold_commands.h"
 #include "app/report_json.h"
 #include "app/units.h"
 #include "base/log.h"
@@ -11,6 +12,9 @@ namespace lansync {
 namespace {
 
 using Rows = std::vector<std::vector<std::string>>;
+
+constexpr std::size_t kTransfersShown = 8;
+constexpr std::uint64_t kLarge = 1024 * 1024;
 
 // A code point of valid UTF-8 at the front; what printable() let through is valid.
 std::pair<std::uint32_t, std::size_t> next_point(std::string_view text) {
@@ -51,12 +55,19 @@ std::string hub_text(const StatusReport& report) {
   return printable(report.hub->name, 200);
 }
 
+std::string behind_amount(const PeerReport& peer) {
+  if (peer.state != PeerState::kConnected) return "-";
+  if (peer.behind.files == 0) return "nothing";
+  return str(counted(peer.behind.files, "files"), ", ", format_size(peer.behind.bytes));
+}
+
 Rows peer_rows(const std::vector<PeerReport>& peers) {
-  Rows rows{{"NAME", "ROLE", "STATE", "ADDRESS", "ROUND TRIP", "PROTOCOL", "ID"}};
+  Rows rows{{"NAME", "ROLE", "STATE", "ADDRESS", "ROUND TRIP", "BEHIND BY", "PROTOCOL", "ID"}};
   for (const PeerReport& peer : peers) {
+    if (peer.state == PeerState::kRefused) continue;
     rows.push_back({name_or_dash(peer.name), to_string(peer.role), to_string(peer.state),
                     address_of(peer), peer.rtt_ms ? str(*peer.rtt_ms, " ms") : "-",
-                    peer.protocol == 0 ? "-" : std::to_string(peer.protocol),
+                    behind_amount(peer), peer.protocol == 0 ? "-" : std::to_string(peer.protocol),
                     peer.id.is_zero() ? "-" : to_hex(peer.id)});
   }
   return rows;
@@ -70,15 +81,34 @@ std::string absent_text(const StatusReport& report) {
 }
 
 void append_attention(const StatusReport& report, Rows& rows) {
-  if (report.held_deletes != 0)
-    rows.push_back({"held", str(counted(report.held_deletes, "deletes"),
-                                ": `lansync confirm` lets them go, `lansync reject` undoes them")});
+  for (const HoldReport& hold : report.held) {
+    std::string line = hold_line(hold);
+    if (hold.kind == HoldKind::kDeletes)
+      line += str(": `lansync confirm ", printable(hold.run, 32),
+                  "` lets them go, `lansync reject ", printable(hold.run, 32), "` undoes them");
+    rows.push_back({"held", line});
+  }
   if (report.conflicts != 0)
     rows.push_back(
         {"conflicts", str(counted(report.conflicts, "conflict copies"), ": `lansync conflicts`")});
   if (report.under_replicated != 0)
     rows.push_back({"copies", str(counted(report.under_replicated, "files"),
                                   " with fewer copies than wanted")});
+}
+
+std::string transfer_rows(const std::vector<TransferReport>& transfers) {
+  std::string out;
+  // Large ones first: what comes and goes within a moment is counted in "to go".
+  std::vector<const TransferReport*> rows;
+  for (const TransferReport& transfer : transfers) rows.push_back(&transfer);
+  std::stable_sort(rows.begin(), rows.end(), [](const auto* a, const auto* b) {
+    return (a->size >= kLarge) > (b->size >= kLarge);
+  });
+  for (std::size_t i = 0; i < std::min(rows.size(), kTransfersShown); ++i)
+    out += transfer_line(*rows[i], 200) + "\n";
+  if (rows.size() > kTransfersShown)
+    out += str("and ", rows.size() - kTransfersShown, " more transfers\n");
+  return out;
 }
 
 }  // namespace
@@ -153,10 +183,33 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
 
 std::string state_line(const StatusReport& report) {
   std::string line = to_string(report.state);
-  if (report.pending_files != 0)
+  const bool stands = report.state == NodeState::kHeld || report.state == NodeState::kInSync;
+  if (report.pending_files != 0 && !stands)
     line += str(", ", counted(report.pending_files, "files"), " and ",
                 format_size(report.pending_bytes), " to go");
   if (!report.reason.empty()) line += ": " + printable(report.reason, 500);
+  return line;
+}
+
+std::string behind_text(const PeerReport& peer) {
+  if (peer.state != PeerState::kConnected || peer.behind.files == 0) return {};
+  std::string line =
+      str(printable(peer.name, 64), " is behind by ", counted(peer.behind.files, "files"), " (",
+          format_size(peer.behind.bytes), ')');
+  if (!peer.behind.why.empty()) line += ": " + printable(peer.behind.why, 300);
+  return line;
+}
+
+std::string progress_line(const StatusReport& report) {
+  if (report.left_files == 0 || report.state != NodeState::kSyncing) return {};
+  const std::uint64_t total = std::max(report.total_files, report.left_files);
+  std::string line = str(report.left_files, " of ", counted(total, "files"), ", ",
+                         format_size(report.left_bytes), " to go");
+  if (report.files_per_second >= 1)
+    line += str(", ", static_cast<std::uint64_t>(report.files_per_second), " files/s");
+  const auto rate = static_cast<std::uint64_t>(report.bytes_per_second);
+  if (rate > 0) line += ", " + format_rate(rate);
+  if (report.seconds_left) line += str(", ", format_seconds(*report.seconds_left), " left");
   return line;
 }
 
@@ -183,6 +236,8 @@ std::string transfer_line(const TransferReport& transfer, std::size_t width) {
 std::string render_status(const StatusReport& report) {
   Rows rows;
   rows.push_back({"state", state_line(report)});
+  if (std::string progress = progress_line(report); !progress.empty())
+    rows.push_back({"to go", progress});
   rows.push_back({"role", str(to_string(report.role), report.why_role.empty() ? "" : ": ",
                               printable(report.why_role, 500))});
   rows.push_back(
@@ -208,12 +263,9 @@ std::string render_status(const StatusReport& report) {
     rows.push_back(
         {"refused", str(counted(counters.auth_failures, "handshakes"), " and ",
                         counted(counters.rejected, "packets"), ": `lansync peers` says whose")});
-  std::string out = table(rows);
-  out +=
-      report.peers.empty() ? "\nno other nodes are known\n" : "\n" + table(peer_rows(report.peers));
+  std::string out = table(rows) + "\n" + render_peers(report.peers);
   if (!report.transfers.empty()) out += "\n";
-  for (const TransferReport& transfer : report.transfers)
-    out += transfer_line(transfer, 200) + "\n";
+  out += transfer_rows(report.transfers);
   return out;
 }
 
@@ -222,10 +274,19 @@ std::string render_peers(const std::vector<PeerReport>& peers) {
   std::string turned_away;
   for (const PeerReport& peer : peers) {
     if (peer.state != PeerState::kRefused) members.push_back(peer);
+    if (std::string behind = behind_text(peer); !peer.behind.why.empty() && !behind.empty())
+      turned_away += behind + "\n";
+    if (peer.state == PeerState::kConnected) continue;
     if (peer.why.empty() && peer.state != PeerState::kRefused) continue;
-    turned_away += str(name_or_dash(peer.name), " at ", address_of(peer), " ",
-                       peer.state == PeerState::kRefused ? "was turned away" : "is not connected",
-                       ": ", peer.why.empty() ? "no reason known" : printable(peer.why, 500), "\n");
+    const std::string who = str(name_or_dash(peer.name), " at ", address_of(peer), " ");
+    const std::string why = peer.why.empty() ? "no reason known" : printable(peer.why, 500);
+    if (peer.state == PeerState::kRefused && why.starts_with("not asked")) {
+      turned_away += str(who, "was ", why, "\n");
+    } else {
+      turned_away += str(
+          who, peer.state == PeerState::kRefused ? "was turned away: " : "is not connected: ", why,
+          "\n");
+    }
   }
   std::string out = members.empty() ? "no other nodes are known\n" : table(peer_rows(members));
   return turned_away.empty() ? out : out + "\n" + turned_away;

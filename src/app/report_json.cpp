@@ -62,6 +62,12 @@ Json peer_in_status(const PeerReport& peer) {
                {"address", peer.address}, {"port", peer.port}, {"state", to_string(peer.state)},
                {"rtt_ms", nullptr}};
   if (peer.rtt_ms) json["rtt_ms"] = *peer.rtt_ms;
+  json["protocol"] = nullptr;
+  if (peer.protocol != 0) json["protocol"] = static_cast<unsigned>(peer.protocol);
+  json["reason"] = peer.why;
+  json["behind"] = nullptr;
+  if (peer.state == PeerState::kConnected)
+    json["behind"] = {{"files", peer.behind.files}, {"bytes", peer.behind.bytes}};
   return json;
 }
 
@@ -70,6 +76,20 @@ Json transfer_json(const TransferReport& transfer) {
           {"peer", transfer.peer}, {"carrier", transfer.carrier},
           {"size", transfer.size}, {"done", transfer.done},
           {"rate", transfer.rate}};
+}
+
+const char* outcome_text(RejectOutcome outcome) {
+  static constexpr std::array kNames{"back", "left", "missing"};
+  return kNames[static_cast<std::size_t>(outcome)];
+}
+
+std::vector<std::string> texts_of(const Json& json, const char* key) {
+  std::vector<std::string> out;
+  const Json& list = part_of(json, key);
+  if (!list.is_array()) return out;
+  for (const Json& item : list)
+    if (item.is_string()) out.push_back(item.get<std::string>());
+  return out;
 }
 
 // Name and place of each counter: one list for writing and reading.
@@ -122,7 +142,16 @@ Json to_json_document(const StatusReport& report) {
                     {"absent_bytes", report.absent_bytes},
                     {"on_demand", report.on_demand}};
   json["pending"] = {{"files", report.pending_files}, {"bytes", report.pending_bytes}};
+  json["progress"] = {{"files_left", report.left_files},
+                      {"bytes_left", report.left_bytes},
+                      {"files", report.total_files},
+                      {"bytes", report.total_bytes},
+                      {"files_per_second", report.files_per_second},
+                      {"rate", static_cast<std::uint64_t>(report.bytes_per_second)},
+                      {"seconds_left", nullptr}};
+  if (report.seconds_left) json["progress"]["seconds_left"] = *report.seconds_left;
   json["held_deletes"] = report.held_deletes;
+  json["held"] = to_json_document(report.held);
   json["conflicts"] = report.conflicts;
   json["under_replicated"] = report.under_replicated;
   json["peers"] = Json::array();
@@ -135,24 +164,18 @@ Json to_json_document(const StatusReport& report) {
   return json;
 }
 
-Json to_json_document(const PeerReport& report) {
-  Json json = peer_in_status(report);
-  json["protocol"] = nullptr;
-  if (report.protocol != 0) json["protocol"] = static_cast<unsigned>(report.protocol);
-  json["why"] = report.why;
-  return json;
-}
+Json to_json_document(const PeerReport& report) { return peer_in_status(report); }
 
 Json to_json_document(const ConflictReport& report) {
-  return {{"path", report.path},
+  return {{"name", report.path},
           {"of", report.of},
           {"host", report.host},
           {"time", to_iso8601(report.time)}};
 }
 
 Json to_json_document(const TrashReport& report) {
-  return {{"name", report.name},
-          {"path", report.path},
+  return {{"name", report.path},
+          {"kept_as", report.name},
           {"time", to_iso8601(report.time)},
           {"size", report.size},
           {"node", report.node}};
@@ -160,11 +183,33 @@ Json to_json_document(const TrashReport& report) {
 
 Json to_json_document(const PlanReport& report) {
   return {
-      {"action", report.action}, {"path", report.path}, {"why", report.why}, {"size", report.size}};
+      {"action", report.action}, {"name", report.path}, {"why", report.why}, {"size", report.size}};
 }
 
 Json to_json_document(const ActionReport& report) {
-  return {{"message", report.message}, {"count", report.count}};
+  Json files = Json::array();
+  for (const std::string& name : report.names) files.push_back({{"name", name}});
+  return {{"message", report.message}, {"count", report.count}, {"files", std::move(files)}};
+}
+
+Json to_json_document(const HoldReport& report) {
+  return {{"kind", to_string(report.kind)},
+          {"run", report.run},
+          {"number", report.number},
+          {"names", report.names},
+          {"author", report.author},
+          {"since", report.since ? Json(to_iso8601(*report.since)) : Json(nullptr)},
+          {"says", report.says}};
+}
+
+Json to_json_document(const RejectReport& report) {
+  std::uint64_t back = 0;
+  Json files = Json::array();
+  for (const RejectRow& row : report.rows) {
+    back += row.outcome == RejectOutcome::kBack ? 1 : 0;
+    files.push_back({{"name", row.name}, {"outcome", outcome_text(row.outcome)}});
+  }
+  return {{"runs", report.runs}, {"count", back}, {"files", std::move(files)}};
 }
 
 Json to_json_document(const DownloadReport& report) {
@@ -289,7 +334,18 @@ void from_json_document(const Json& json, StatusReport& out) {
   const Json& pending = part_of(json, "pending");
   out.pending_files = number_of(pending, "files");
   out.pending_bytes = number_of(pending, "bytes");
+  const Json& progress = part_of(json, "progress");
+  out.left_files = number_of(progress, "files_left");
+  out.left_bytes = number_of(progress, "bytes_left");
+  out.total_files = number_of(progress, "files");
+  out.total_bytes = number_of(progress, "bytes");
+  if (const Json& rate = part_of(progress, "files_per_second"); rate.is_number())
+    out.files_per_second = rate.get<double>();
+  out.bytes_per_second = static_cast<double>(number_of(progress, "rate"));
+  if (part_of(progress, "seconds_left").is_number_unsigned())
+    out.seconds_left = number_of(progress, "seconds_left");
   out.held_deletes = number_of(json, "held_deletes");
+  from_json_document(part_of(json, "held"), out.held);
   out.conflicts = number_of(json, "conflicts");
   out.under_replicated = number_of(json, "under_replicated");
   from_json_document(part_of(json, "peers"), out.peers);
@@ -318,25 +374,56 @@ void from_json_document(const Json& json, PeerReport& out) {
   if (part_of(json, "rtt_ms").is_number_unsigned())
     out.rtt_ms = small_number_of<std::uint32_t>(json, "rtt_ms");
   out.protocol = small_number_of<int>(json, "protocol");
-  out.why = text_of(json, "why");
+  out.why = text_of(json, "reason");
+  const Json& behind = part_of(json, "behind");
+  out.behind = {number_of(behind, "files"), number_of(behind, "bytes"),
+                out.state == PeerState::kConnected ? out.why : ""};
 }
 
 void from_json_document(const Json& json, ConflictReport& out) {
-  out = {text_of(json, "path"), text_of(json, "of"), text_of(json, "host"), time_of(json, "time")};
+  out = {text_of(json, "name"), text_of(json, "of"), text_of(json, "host"), time_of(json, "time")};
 }
 
 void from_json_document(const Json& json, TrashReport& out) {
-  out = {text_of(json, "name"), text_of(json, "path"), time_of(json, "time"),
+  out = {text_of(json, "kept_as"), text_of(json, "name"), time_of(json, "time"),
          number_of(json, "size"), text_of(json, "node")};
 }
 
 void from_json_document(const Json& json, PlanReport& out) {
-  out = {text_of(json, "action"), text_of(json, "path"), text_of(json, "why"),
+  out = {text_of(json, "action"), text_of(json, "name"), text_of(json, "why"),
          number_of(json, "size")};
 }
 
 void from_json_document(const Json& json, ActionReport& out) {
-  out = {text_of(json, "message"), number_of(json, "count")};
+  out = {text_of(json, "message"), number_of(json, "count"), {}};
+  const Json& files = part_of(json, "files");
+  if (!files.is_array()) return;
+  for (const Json& file : files) out.names.push_back(text_of(file, "name"));
+}
+
+void from_json_document(const Json& json, HoldReport& out) {
+  const std::string kind = text_of(json, "kind");
+  for (int i = 0; i <= static_cast<int>(HoldKind::kName); ++i)
+    if (kind == to_string(static_cast<HoldKind>(i))) out.kind = static_cast<HoldKind>(i);
+  out.run = text_of(json, "run");
+  out.number = number_of(json, "number");
+  out.names = texts_of(json, "names");
+  out.author = text_of(json, "author");
+  if (part_of(json, "since").is_string()) out.since = time_of(json, "since");
+  out.says = text_of(json, "says");
+}
+
+void from_json_document(const Json& json, RejectReport& out) {
+  out.runs = texts_of(json, "runs");
+  const Json& files = part_of(json, "files");
+  if (!files.is_array()) return;
+  for (const Json& file : files) {
+    RejectRow& row = out.rows.emplace_back();
+    row.name = text_of(file, "name");
+    const std::string outcome = text_of(file, "outcome");
+    for (RejectOutcome one : {RejectOutcome::kBack, RejectOutcome::kLeft, RejectOutcome::kMissing})
+      if (outcome == outcome_text(one)) row.outcome = one;
+  }
 }
 
 void from_json_document(const Json& json, DownloadReport& out) {

@@ -25,6 +25,8 @@ Json to_json_document(const ConflictReport& report);
 Json to_json_document(const TrashReport& report);
 Json to_json_document(const PlanReport& report);
 Json to_json_document(const ActionReport& report);
+Json to_json_document(const HoldReport& report);
+Json to_json_document(const RejectReport& report);
 // What is lent (`file`) is added for the command that asked.
 Json to_json_document(const DownloadReport& report);
 Json to_json_document(const DoctorFacts& report);
@@ -47,6 +49,8 @@ void from_json_document(const Json& json, ConflictReport& out);
 void from_json_document(const Json& json, TrashReport& out);
 void from_json_document(const Json& json, PlanReport& out);
 void from_json_document(const Json& json, ActionReport& out);
+void from_json_document(const Json& json, HoldReport& out);
+void from_json_document(const Json& json, RejectReport& out);
 void from_json_document(const Json& json, DownloadReport& out);
 void from_json_document(const Json& json, DoctorFacts& out);
 template <typename T>

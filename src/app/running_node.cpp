@@ -79,8 +79,6 @@ Status RunningNode::open_folder() {
                   index_schema().size(), "; an older lansync does not read it any more"));
   }
   for (const SavedLeftover& left : files_->saved_leftovers()) {
-    TrashRow row{left.trash_name, left.path, {}, left.mtime_ns, left.size};
-    loaded_.trash.push_back(row);
     log_.warn(str("a crash left a file of ", left.size,
                   " bytes on its way; it is in the trash: ", printable(left.trash_name)));
   }
@@ -205,10 +203,7 @@ Status RunningNode::open_node() {
   config.settle_max = options_.settle_max;
   config.rescan = options_.rescan;
   config.on_demand = options_.on_demand;
-  config.max_deletes.count = options_.max_deletes.files;
-  config.max_deletes.percent = options_.max_deletes.percent;
-  if (options_.max_deletes.percent == 0) config.max_deletes.percent.reset();
-  if (options_.max_deletes.files == 0) config.max_deletes.count.reset();
+  config.max_deletes = options_.max_deletes;
   config.max_file_size = options_.max_file_size.value_or(0);
   config.uploads = options_.uploads == UploadPolicy::kAllow  ? UploadAnswer::kAllow
                    : options_.uploads == UploadPolicy::kDeny ? UploadAnswer::kDeny
@@ -326,6 +321,7 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
                   to_string(turn.slept_through)));
     network_reader_.restart();
     node_->on_stall(turn.now, turn.slept_through);
+    if (turn.suspended) node_->on_suspended(turn.suspended_for);
   }
   if (turn.now >= next_deaf_check_) {
     next_deaf_check_ = turn.now + kDeafCheck;

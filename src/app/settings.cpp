@@ -41,12 +41,13 @@ Status choose(std::string_view text, const Choices<T>& choices, T& out) {
     }
     all += (all.empty() ? "" : ", ") + std::string(word);
   }
-  return wrong(str("'", printable(text, 64), "' is none of ", all));
+  return wrong(str("'", printable(text, 64), "' is not one of ", all));
 }
 
 Status take_duration(std::string_view text, Duration least, Duration& out) {
   std::optional<Duration> value = parse_duration(text);
-  if (!value) return wrong(str("'", printable(text, 64), "' is no duration: write 500ms, 2s, 10m"));
+  if (!value)
+    return wrong(str("'", printable(text, 64), "' is not a duration: write 500ms, 2s, 10m, 1h"));
   if (*value < least || *value > 24h * 366)
     return wrong(str("'", printable(text, 64), "' is out of range: at least ", to_string(least)));
   out = *value;
@@ -69,7 +70,8 @@ Status take_peer(const std::string& text) {
   if (colon != std::string_view::npos) {
     auto port = parse_whole<std::uint16_t>(host.substr(colon + 1));
     if (!port || *port == 0)
-      return wrong(str("'", printable(text, 300), "' has a port that is none"));
+      return wrong(
+          str("'", printable(text, 300), "' has no valid port after the colon (1 to 65535)"));
     host = host.substr(0, colon);
   }
   bool fits = !host.empty() && host.size() <= 253 &&
@@ -92,16 +94,10 @@ Status take_port(std::string_view text, RunOptions& out) {
   return {};
 }
 
-Status take_max_deletes(std::string_view text, DeleteLimit& out) {
-  if (text.ends_with('%')) {
-    auto percent = parse_whole<std::uint32_t>(text.substr(0, text.size() - 1));
-    if (!percent || *percent > 100) return wrong("takes a number of files or 0% to 100%");
-    out = DeleteLimit{0, *percent};
-    return {};
-  }
-  auto files = parse_whole<std::uint64_t>(text);
-  if (!files) return wrong("takes a number of files or 0% to 100%");
-  out = DeleteLimit{*files, 0};
+Status take_max_deletes(std::string_view text, MaxDeletes& out) {
+  auto limit = parse_max_deletes(text);
+  if (!limit) return wrong("takes a number of files or 0% to 100%");
+  out = *limit;
   return {};
 }
 

@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "base/role.h"
 #include "base/time.h"
+#include "sync/max_deletes.h"
 
 namespace lansync {
 
@@ -27,13 +28,6 @@ const char* to_string(UploadPolicy policy);
 inline constexpr std::uint16_t kDefaultPort = 27801;
 inline constexpr std::size_t kMinPasswordCharacters = 8;
 inline constexpr std::size_t kMaxPasswordBytes = 1024;
-
-// A run of deletes is held when it is more than `files` files and more than `percent` of them.
-// Asked for as "N" (percent 0), as "P%" (files 0), by default both; 100% is never exceeded.
-struct DeleteLimit {
-  std::uint64_t files = 50;
-  std::uint32_t percent = 50;
-};
 
 struct RunOptions {
   std::string dir;  // absolute
@@ -54,7 +48,7 @@ struct RunOptions {
   Duration rescan = 10min;
   UploadPolicy uploads = UploadPolicy::kAsk;
   std::optional<std::uint64_t> limit;  // bytes per second
-  DeleteLimit max_deletes;
+  MaxDeletes max_deletes = default_max_deletes();
   std::optional<std::uint64_t> max_file_size;
   LogLevel log_level = LogLevel::kInfo;
   std::string log_file;  // absolute; "": stderr

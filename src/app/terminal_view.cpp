@@ -20,6 +20,7 @@ namespace {
 constexpr std::size_t kLogLines = 100;
 constexpr std::size_t kMaxPeersShown = 8;
 constexpr Duration kRedraw = 250ms;
+constexpr std::uint64_t kLeastBar = 1024 * 1024;
 
 // Other screen, no cursor, no line wrap; and back.
 constexpr char kEnter[] = "\x1b[?1049h\x1b[?25l\x1b[?7l";
@@ -93,6 +94,8 @@ void add_head(const StatusReport& report, Frame& frame) {
   // What a person has to do stands at the end of the reason: it is wrapped, not cut.
   for (const std::string& line : wrapped("state   " + state_line(report), frame.columns(), 8))
     frame.line(line, state_color(report.state));
+  if (std::string progress = progress_line(report); !progress.empty())
+    frame.line("to go   " + progress, "\x1b[1m");
   std::string role = str("role    ", to_string(report.role));
   if (!report.why_role.empty()) role += ": " + printable(report.why_role, 300);
   frame.line(role);
@@ -132,9 +135,21 @@ void add_offer(const std::vector<OfferReport>& offers, Frame& frame) {
     frame.line(str("        and ", offers.size() - 1, " more after it: lansync uploads"));
 }
 
+std::string peer_note(const PeerReport& peer) {
+  if (peer.state == PeerState::kConnected && peer.behind.files > 0)
+    return str("behind by ", counted(peer.behind.files, "files"), ", ",
+               format_size(peer.behind.bytes));
+  return peer.state == PeerState::kRefused ? printable(peer.why, 300) : "";
+}
+
 void add_peers(const StatusReport& report, Frame& frame) {
   frame.line("");
-  frame.line(counted(report.peers.size(), "other nodes"), "\x1b[1m");
+  const auto refused = static_cast<std::size_t>(
+      std::count_if(report.peers.begin(), report.peers.end(),
+                    [](const PeerReport& peer) { return peer.state == PeerState::kRefused; }));
+  std::string title = counted(report.peers.size() - refused, "other nodes");
+  if (refused > 0) title += str(", ", refused, " turned away");
+  frame.line(title, "\x1b[1m");
   std::size_t room = std::min(kMaxPeersShown, frame.rows_left() / 2);
   std::size_t shown = report.peers.size() <= room ? report.peers.size() : room > 0 ? room - 1 : 0;
   std::vector<std::vector<std::string>> rows;
@@ -142,7 +157,7 @@ void add_peers(const StatusReport& report, Frame& frame) {
     const PeerReport& peer = report.peers[i];
     rows.push_back({"  " + printable(peer.name, 64), to_string(peer.role), to_string(peer.state),
                     peer.address.empty() ? "-" : str(printable(peer.address, 64), ":", peer.port),
-                    peer.rtt_ms ? str(*peer.rtt_ms, " ms") : ""});
+                    peer.rtt_ms ? str(*peer.rtt_ms, " ms") : "", peer_note(peer)});
   }
   std::string text = table(rows);
   while (!text.empty()) {
@@ -155,13 +170,17 @@ void add_peers(const StatusReport& report, Frame& frame) {
 }
 
 void add_transfers(const StatusReport& report, std::size_t columns, Frame& frame) {
-  if (report.transfers.empty()) return;
+  // What comes and goes within a moment cannot be read: the line "to go" counts it.
+  std::vector<const TransferReport*> large;
+  for (const TransferReport& transfer : report.transfers)
+    if (transfer.size >= kLeastBar) large.push_back(&transfer);
+  if (large.empty()) return;
   frame.line("");
-  frame.line(counted(report.transfers.size(), "transfers"), "\x1b[1m");
+  frame.line(counted(large.size(), "transfers"), "\x1b[1m");
   std::size_t room = frame.rows_left() * 2 / 3;
-  std::size_t shown = std::min(room, report.transfers.size());
+  std::size_t shown = std::min(room, large.size());
   for (std::size_t i = 0; i < shown; ++i)
-    frame.line("  " + transfer_line(report.transfers[i], columns > 2 ? columns - 2 : 0));
+    frame.line("  " + transfer_line(*large[i], columns > 2 ? columns - 2 : 0));
 }
 
 }  // namespace

@@ -18,6 +18,15 @@ bool same_on_disk(const Entry& a, const Entry& b) {
   return true;
 }
 
+void note_edits(Entry& made, const Entry* before, const VersionVector& grown_from) {
+  const Edit edit = edit_between(grown_from, made.version);
+  made.edits = {edit, edit, edit};
+  if (before == nullptr || before->kind != made.kind) return;
+  if (same_content(made, *before)) made.edits.content = before->edits.content;
+  if (made.mode == before->mode) made.edits.mode = before->edits.mode;
+  if (made.mtime_ns == before->mtime_ns) made.edits.mtime = before->edits.mtime;
+}
+
 const char* to_string(Role role) {
   switch (role) {
     case Role::kNone:

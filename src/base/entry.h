@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/ids.h"
+#include "base/last_edits.h"
 #include "base/time.h"
 #include "base/version_vector.h"
 
@@ -31,16 +32,26 @@ enum class EntryKind : std::uint8_t {
   kSetting = 5,  // reserved: wanted copies under a proxy
 };
 
+// A run of deletes (DESIGN, Deletes): a random number of its author's.
+using RunId = std::uint64_t;
+
 struct Entry {
   EntryKind kind = EntryKind::kFile;
-  std::uint16_t mode = 0644;  // & 0777; 0 for tombstones; symlinks always 0777
-  bool confirmed = false;     // tombstone: a person confirmed the mass delete that it belongs to
+  // & 0777; symlinks always 0777; tombstones: of what was deleted
+  std::uint16_t mode = 0644;
   std::uint64_t size = 0;     // files only
   std::int64_t mtime_ns = 0;  // files only
-  ContentId content;   // SHA-256 of the file's bytes; of the target's for symlinks; else zero
+  // SHA-256 of the file's bytes; of the target's for symlinks; of a tombstone what was deleted
+  // had, so that a run can be undone; zero for all else, and where that was empty.
+  ContentId content;
+  // Tombstones: what was deleted (a tombstone: not known), and the run that it was deleted in. A
+  // delete that was half of a rename is in none, 0.
+  EntryKind was = EntryKind::kTombstone;
+  RunId run = 0;
   Md5 md5;             // files only
   std::string target;  // symlinks only
   VersionVector version;
+  LastEdits edits;
   ShortId author = 0;       // whose edit this is
   std::string author_name;  // that node's name at the time; names the host in a conflict copy
   WallTime edited;          // when; used for the conflict copy's name only
@@ -56,6 +67,16 @@ using EntryPtr = std::shared_ptr<const Entry>;
 // The same kind and the same bytes (content id; target): what decides whether a conflict needs a
 // copy.
 bool same_content(const Entry& a, const Entry& b);
+// The run that a tombstone counts in: its own, or where its author gave none, one for the author.
+inline RunId run_label(const Entry& tombstone) {
+  return tombstone.run != 0 ? tombstone.run : ~tombstone.author;
+}
+
+// `made` is an edit of `before` (null: of nothing, or of what was deleted) and has its vector
+// already, which grew from `grown_from`: what it changed is its edit, the rest has the edits that
+// it had.
+void note_edits(Entry& made, const Entry* before, const VersionVector& grown_from);
+
 // same_content, and the same mode, and for files the same mtime: nothing to do on disk.
 bool same_on_disk(const Entry& a, const Entry& b);
 

@@ -10,12 +10,12 @@
 namespace lansync {
 
 // 8 random bytes a start; unlike a boot id it is kept.
-using RunId = TaggedBytes<struct RunIdTag, 8>;
+using StartId = TaggedBytes<struct StartIdTag, 8>;
 
 struct Run {
   std::uint64_t first = 0;  // its counts begin here
-  RunId id;
-  RunId before;  // its predecessor; zeros: none
+  StartId id;
+  StartId before;  // its predecessor; zeros: none
   bool operator==(const Run&) const = default;
 };
 

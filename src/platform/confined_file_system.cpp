@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <ctime>
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "platform/disk_probe.h"
 #include "platform/file_copy.h"
 
 namespace lansync {
@@ -48,7 +50,7 @@ class OpenReadFile final : public ReadFile {
 
 class OpenTempFile final : public TempFile {
  public:
-  explicit OpenTempFile(UniqueFd fd) : fd_(std::move(fd)) {}
+  OpenTempFile(UniqueFd fd, bool keeps_modes) : fd_(std::move(fd)), keeps_modes_(keeps_modes) {}
   Status write(std::uint64_t offset, ByteView bytes) override {
     return write_fully(fd_.get(), offset, bytes);
   }
@@ -64,7 +66,8 @@ class OpenTempFile final : public TempFile {
   }
   Status set_metadata(std::uint16_t mode, std::int64_t mtime_ns) override {
     timespec times[2] = {{0, UTIME_OMIT}, to_timespec(mtime_ns)};
-    if (::fchmod(fd_.get(), mode & 0777) != 0) return posix_error(errno, "set a mode");
+    if (::fchmod(fd_.get(), mode & 0777) != 0 && keeps_modes_)
+      return posix_error(errno, "set a mode");
     if (::futimens(fd_.get(), times) != 0) return posix_error(errno, "set a time");
     return {};
   }
@@ -75,6 +78,7 @@ class OpenTempFile final : public TempFile {
 
  private:
   UniqueFd fd_;
+  bool keeps_modes_;
 };
 
 struct CloseDirectory {
@@ -142,8 +146,11 @@ ConfinedFileSystem::ConfinedFileSystem(RootGuard guard, FileSystemLimits limits)
 Result<std::unique_ptr<ConfinedFileSystem>> ConfinedFileSystem::open(RootGuard guard,
                                                                      FileSystemLimits limits) {
   std::unique_ptr<ConfinedFileSystem> out(new ConfinedFileSystem(std::move(guard), limits));
+  // has_writer() may lose its lease to a writer; by default the signal of that ends the process.
+  std::signal(SIGIO, SIG_IGN);
   LS_TRY(out->open_private_directories());
   LS_TRY(out->save_leftovers());
+  out->disk_ = probe_disk(out->temp_.fd());
   return out;
 }
 
@@ -185,8 +192,7 @@ Status ConfinedFileSystem::save_leftovers() {
       int why = move_no_replace({temp_.fd(), item.name.c_str()}, {trash_.fd(), trash_name.c_str()});
       if (why == EEXIST) continue;
       if (why != 0) return posix_error(why, "move a leftover to the trash");
-      saved_leftovers_.push_back(
-          {trash_name, item.name.substr(2), item.stat.size, item.stat.mtime_ns});
+      saved_leftovers_.push_back({trash_name, item.stat.size});
       break;
     }
   }
@@ -223,12 +229,17 @@ Result<std::vector<DirectoryItem>> ConfinedFileSystem::list(const std::string& p
 Result<std::string> ConfinedFileSystem::read_link(const std::string& path) {
   auto parent = parent_of(path);
   if (!parent) return parent.error();
+  return read_link_at(*parent, path);
+}
+
+Result<std::string> ConfinedFileSystem::read_link_at(const ParentHandle& place,
+                                                     const std::string& shown) const {
   std::array<char, kMaxLinkBytes + 2> text{};
-  ssize_t got = ::readlinkat(parent->fd, parent->name.c_str(), text.data(), text.size());
+  ssize_t got = ::readlinkat(place.fd, place.name.c_str(), text.data(), text.size());
   if (got < 0 && errno == EINVAL) {
-    return Error{ErrorCode::kChanged, str("no link any more: ", printable(path, 300))};
+    return Error{ErrorCode::kChanged, str("no link any more: ", printable(shown, 300))};
   }
-  if (got < 0) return posix_error(errno, "read link " + path);
+  if (got < 0) return posix_error(errno, "read link " + shown);
   if (static_cast<std::size_t>(got) > kMaxLinkBytes) return posix_error(ENAMETOOLONG, "read link");
   return std::string(text.data(), static_cast<std::size_t>(got));
 }
@@ -256,6 +267,59 @@ Result<std::unique_ptr<ReadFile>> ConfinedFileSystem::open_file(const std::strin
   return std::unique_ptr<ReadFile>(std::make_unique<OpenReadFile>(std::move(*fd)));
 }
 
+// A read lease is refused (EAGAIN) while anybody has the file open for writing (fcntl(2)). It is
+// given back at once; who opens the file for writing in that microsecond waits for it, and the
+// signal that would tell us of them is ignored (see open()).
+Result<bool> ConfinedFileSystem::has_writer(const std::string& path) {
+  auto parent = parent_of(path);
+  if (!parent) return parent.error();
+  auto fd = open_regular({parent->fd, parent->name.c_str()}, path);
+  if (!fd) return fd.error();
+  if (::fcntl(fd->get(), F_SETLEASE, F_RDLCK) == 0) {
+    ::fcntl(fd->get(), F_SETLEASE, F_UNLCK);
+    return false;
+  }
+  if (errno == EAGAIN) return true;
+  return posix_error(errno, "ask who writes " + path);
+}
+
+Result<std::vector<DirectoryItem>> ConfinedFileSystem::list_trash() {
+  std::vector<DirectoryItem> found;
+  std::vector<std::string> to_list = {""};
+  while (!to_list.empty()) {
+    const std::string directory = std::move(to_list.back());
+    to_list.pop_back();
+    auto fd = trash_.open_directory(directory, O_RDONLY);
+    if (!fd && fd.error().code == ErrorCode::kNotFound) continue;  // its last file has just gone
+    if (!fd) return fd.error();
+    auto items = list_directory(std::move(*fd), false, ".lansync/trash");
+    if (!items) return items.error();
+    for (DirectoryItem& item : *items) {
+      if (!directory.empty()) item.name = directory + '/' + item.name;
+      if (item.stat.kind == FileKind::kDirectory) {
+        to_list.push_back(std::move(item.name));
+      } else if (item.stat.kind != FileKind::kOther) {
+        found.push_back(std::move(item));
+      }
+    }
+  }
+  return found;
+}
+
+Result<std::unique_ptr<ReadFile>> ConfinedFileSystem::open_trash(const std::string& trash_name) {
+  auto place = trash_.open_parent(trash_name);
+  if (!place) return place.error();
+  auto fd = open_regular({place->fd, place->name.c_str()}, trash_name);
+  if (!fd) return fd.error();
+  return std::unique_ptr<ReadFile>(std::make_unique<OpenReadFile>(std::move(*fd)));
+}
+
+Result<std::string> ConfinedFileSystem::read_trash_link(const std::string& trash_name) {
+  auto place = trash_.open_parent(trash_name);
+  if (!place) return place.error();
+  return read_link_at(*place, trash_name);
+}
+
 Result<std::uint64_t> ConfinedFileSystem::free_bytes() {
   struct statvfs info {};
   if (::fstatvfs(root_.fd(), &info) != 0) return posix_error(errno, "ask for free space");
@@ -278,7 +342,8 @@ Result<std::unique_ptr<TempFile>> ConfinedFileSystem::create_temp(const std::str
   UniqueFd fd(::openat(temp_.fd(), name.c_str(),
                        O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600));
   if (!fd.valid()) return posix_error(errno, "create temp file " + name);
-  return std::unique_ptr<TempFile>(std::make_unique<OpenTempFile>(std::move(fd)));
+  return std::unique_ptr<TempFile>(
+      std::make_unique<OpenTempFile>(std::move(fd), disk_.keeps_modes));
 }
 
 Result<std::unique_ptr<TempFile>> ConfinedFileSystem::open_temp(const std::string& name) {
@@ -291,7 +356,8 @@ Result<std::unique_ptr<TempFile>> ConfinedFileSystem::open_temp(const std::strin
   if (!S_ISREG(st.st_mode) || st.st_nlink != 1) {
     return Error{ErrorCode::kNotFound, "that temp file is in its place already"};
   }
-  return std::unique_ptr<TempFile>(std::make_unique<OpenTempFile>(std::move(fd)));
+  return std::unique_ptr<TempFile>(
+      std::make_unique<OpenTempFile>(std::move(fd), disk_.keeps_modes));
 }
 
 Result<std::vector<DirectoryItem>> ConfinedFileSystem::list_temp() {
@@ -343,7 +409,7 @@ Status ConfinedFileSystem::make_directory(const std::string& path, std::uint16_t
     return posix_error(errno, "make directory " + path);
   }
   UniqueFd made(::openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!made.valid() || ::fchmod(made.get(), mode & 0777) != 0) {
+  if (!made.valid() || (::fchmod(made.get(), mode & 0777) != 0 && disk_.keeps_modes)) {
     return posix_error(errno, "set the mode of directory " + path);
   }
   return {};
@@ -357,6 +423,28 @@ Status ConfinedFileSystem::remove_directory(const std::string& path) {
   Error error = posix_error(errno, "remove directory " + path);
   if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR) error.code = ErrorCode::kChanged;
   return error;
+}
+
+Status ConfinedFileSystem::rename_fold(const std::string& from, const std::string& to,
+                                       const FileStat& expected) {
+  auto old_parent = parent_of(from);
+  if (!old_parent) return old_parent.error();
+  auto new_parent = parent_of(to);
+  if (!new_parent) return new_parent.error();
+  struct stat st {};
+  if (::fstatat(old_parent->fd, old_parent->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
+    return posix_error(errno, "look at " + from);
+  const FileStat now = to_file_stat(st);
+  const bool same = expected.kind == FileKind::kDirectory
+                        ? now.kind == expected.kind && now.inode == expected.inode
+                        : now == expected;
+  if (!same) return Error{ErrorCode::kChanged, str("changed meanwhile: ", printable(from, 300))};
+  const auto rename = [&] {
+    return ::renameat(old_parent->fd, old_parent->name.c_str(), new_parent->fd,
+                      new_parent->name.c_str());
+  };
+  if (with_writable(new_parent->fd, rename) != 0) return posix_error(errno, "rename " + from);
+  return {};
 }
 
 // Through an O_PATH descriptor: a file of mode 0000 cannot be opened any other way, and what was
@@ -374,13 +462,15 @@ Result<FileStat> ConfinedFileSystem::set_metadata(const std::string& path, std::
   // Size and mtime of a directory follow its children.
   bool same = expected.kind == FileKind::kDirectory
                   ? now.kind == expected.kind && now.inode == expected.inode
-                  : now.same_file_bytes(expected);
+                  : now == expected;
   if (!same || now.kind == FileKind::kOther) {
     return Error{ErrorCode::kChanged, str("changed meanwhile: ", printable(path, 300))};
   }
   std::string self = str("/proc/self/fd/", fd.get());
+  // What an entry does not carry (the setgid bit of a shared directory) is left as it is.
+  const mode_t kept = st.st_mode & (S_ISUID | S_ISGID | S_ISVTX);
   if (now.kind != FileKind::kSymlink && now.mode != (mode & 0777) &&
-      ::chmod(self.c_str(), mode & 0777) != 0) {
+      ::chmod(self.c_str(), kept | (mode & 0777)) != 0 && disk_.keeps_modes) {
     return posix_error(errno, "set the mode of " + path);
   }
   if (mtime_ns) {

@@ -18,12 +18,11 @@
 
 namespace lansync {
 
-// Content of a person that a crash left in tmp; it is in the trash now, without a row in the index.
+// Content of a person that a crash left in tmp; it is in the trash now, where sync/trash.h finds
+// it.
 struct SavedLeftover {
   std::string trash_name;
-  std::string path;  // as far as its name told: the temp name it was exchanged with
   std::uint64_t size = 0;
-  std::int64_t mtime_ns = 0;
 };
 
 class ConfinedFileSystem final : public FileSystem {
@@ -35,14 +34,16 @@ class ConfinedFileSystem final : public FileSystem {
   static Result<std::unique_ptr<ConfinedFileSystem>> open(const std::string& directory, bool force);
 
   const RootGuard& guard() const { return guard_; }
-  // What open() found and moved to the trash. The caller adds rows for them to the index.
+  // What open() found and moved to the trash.
   const std::vector<SavedLeftover>& saved_leftovers() const { return saved_leftovers_; }
 
+  DiskLimits limits() const override { return disk_; }
   Status check_root() override { return guard_.same_root(); }
   Result<FileStat> stat(const std::string& path) override;
   Result<std::vector<DirectoryItem>> list(const std::string& path) override;
   Result<std::string> read_link(const std::string& path) override;
   Result<std::unique_ptr<ReadFile>> open_file(const std::string& path) override;
+  Result<bool> has_writer(const std::string& path) override;
   Result<std::uint64_t> free_bytes() override;
   Result<std::uint64_t> total_bytes() override;
 
@@ -63,12 +64,17 @@ class ConfinedFileSystem final : public FileSystem {
   Result<FileStat> make_symlink(const std::string& target, const std::string& path,
                                 const std::optional<FileStat>& expected,
                                 const std::string& trash_name) override;
+  Status rename_fold(const std::string& from, const std::string& to,
+                     const FileStat& expected) override;
   Result<FileStat> set_metadata(const std::string& path, std::uint16_t mode,
                                 std::optional<std::int64_t> mtime_ns,
                                 const FileStat& expected) override;
   Status restore_from_trash(const std::string& trash_name, const std::string& path) override;
   // Ok if it is gone already: a crash may fall between this and the index.
   Status remove_trash(const std::string& trash_name) override;
+  Result<std::vector<DirectoryItem>> list_trash() override;
+  Result<std::unique_ptr<ReadFile>> open_trash(const std::string& trash_name) override;
+  Result<std::string> read_trash_link(const std::string& trash_name) override;
 
   Status sync_all() override;
 
@@ -86,6 +92,7 @@ class ConfinedFileSystem final : public FileSystem {
   // The parent of a path that a person sees; `.lansync` is refused.
   Result<ParentHandle> parent_of(const std::string& path) const;
   Result<UniqueFd> open_regular(const Place& place, std::string_view shown) const;
+  Result<std::string> read_link_at(const ParentHandle& place, const std::string& shown) const;
   Status copy_into_temp(int from, const std::string& name);
   Result<ParentHandle> trash_place(const std::string& trash_name) const;
 
@@ -110,6 +117,7 @@ class ConfinedFileSystem final : public FileSystem {
   Status temp_to_trash(const char* temp_name, const std::string& trash_name);
 
   RootGuard guard_;
+  DiskLimits disk_;
   FileSystemLimits limits_;
   ConfinedDirectory root_;
   ConfinedDirectory temp_;

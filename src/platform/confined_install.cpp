@@ -83,7 +83,7 @@ Result<FileStat> ConfinedFileSystem::replace(const std::string& name, const Pare
   const Place target{parent.fd, parent.name.c_str()};
   auto now = stat_at(target.fd, target.name, parent.name);
   if (!now && now.error().code != ErrorCode::kNotFound) return now.error();
-  if (!now || !now->same_file_bytes(expected)) return changed(parent.name);
+  if (!now || !(*now == expected)) return changed(parent.name);
   if (now->kind != FileKind::kFile && now->kind != FileKind::kSymlink) return changed(parent.name);
   auto ours = stat_at(temp_.fd(), name.c_str(), name);
   if (!ours) return ours.error();
@@ -219,7 +219,7 @@ Status ConfinedFileSystem::move_to_trash(const std::string& path, const FileStat
   const Place from{parent->fd, parent->name.c_str()};
   auto now = stat_at(from.fd, from.name, path);
   if (!now) return now.error();
-  if (!now->same_file_bytes(expected)) return changed(path);
+  if (!(*now == expected)) return changed(path);
   if (now->kind == FileKind::kDirectory) return changed(path);
 
   // Dropped ones go through tmp under an x- name: what is removed is what was looked at.

@@ -174,7 +174,8 @@ void EventLoop::run(const std::function<Instant(const Turn&)>& on_turn) {
     turn.suspended = ahead_now - ahead > kStallLimit;
     turn.stalled = turn.now - expected > kStallLimit;
     if (turn.stalled) turn.slept_through += turn.now - expected;
-    if (turn.suspended) turn.slept_through += ahead_now - ahead;
+    if (turn.suspended) turn.suspended_for = ahead_now - ahead;
+    turn.slept_through += turn.suspended_for;
     ahead = ahead_now;
     Instant wanted = on_turn(turn);
     if (loop.stopped) break;

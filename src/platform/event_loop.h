@@ -25,6 +25,7 @@ struct Turn {
   bool stalled = false;
   // The machine slept: CLOCK_BOOTTIME ran ahead of CLOCK_MONOTONIC.
   bool suspended = false;
+  Duration suspended_for{0};
   Duration slept_through{0};  // how long it stood still or slept, for the log
 };
 

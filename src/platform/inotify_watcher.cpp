@@ -270,8 +270,14 @@ void InotifyWatcher::handle(int watch, std::uint32_t mask, std::uint32_t cookie,
   if (mask & (IN_DELETE | IN_MOVED_FROM)) {
     return handle_vanished(watch, mask, cookie, name, callback);
   }
-  // A watched directory tells of its own attributes; once is enough.
-  if (mask & IN_ISDIR) return;
+  // A watched directory tells of its own attributes; once is enough. One that could not be opened
+  // when it was found has no watch, and now perhaps it can.
+  if (mask & IN_ISDIR) {
+    const std::string path = path_of(watch, name);
+    if (nodes_[watch].children.count(name) != 0 || (options_.skip && options_.skip(path))) return;
+    pending_.push_back({path, true});
+    return callback({WatchEventKind::kAttrib, path, "", true});
+  }
   handle_file(mask, path_of(watch, name), callback);
 }
 

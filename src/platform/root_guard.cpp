@@ -21,10 +21,12 @@ namespace {
 Status make_with_parents(const std::string& path) {
   for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     std::string part = path.substr(0, slash);
-    if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) {
-      // An existing directory on a read-only or automounted parent answers with these.
+    const int failed = ::mkdir(part.c_str(), 0700) == 0 ? 0 : errno;
+    if (failed != 0 && failed != EEXIST) {
+      // An existing directory on a read-only or automounted parent answers with these. Of one that
+      // is not there mkdir says why it cannot be, and stat only that it is not.
       struct stat st {};
-      if (::stat(part.c_str(), &st) != 0) return posix_error(errno, "make directory " + part);
+      if (::stat(part.c_str(), &st) != 0) return posix_error(failed, "make directory " + part);
     }
     if (slash == std::string::npos) return {};
   }

@@ -15,6 +15,9 @@
 namespace lansync {
 namespace {
 
+// Rows of the history that have to agree on how old another is.
+constexpr std::int64_t kAgreeing = 100;
+
 namespace fs = std::filesystem;
 
 // Broken ones are kept for a person who wants to look; not without end.
@@ -27,7 +30,8 @@ constexpr std::array<const char*, 1> kSchema = {
     "CREATE TABLE entries(path BLOB PRIMARY KEY NOT NULL, local BLOB NOT NULL,"
     " synced BLOB NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE trash(name BLOB PRIMARY KEY NOT NULL, path BLOB NOT NULL, content BLOB NOT NULL,"
-    " time_ns INTEGER NOT NULL, size INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
+    " time_ns INTEGER NOT NULL, size INTEGER NOT NULL, put_at_ns INTEGER NOT NULL,"
+    " reason INTEGER NOT NULL, symlink INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE meta(key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL,"
     " sum INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE history(id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL,"
@@ -72,6 +76,9 @@ std::uint64_t sum_of(const TrashRow& row) {
       .add(row.content)
       .add(static_cast<std::uint64_t>(row.time_ns))
       .add(row.size)
+      .add(static_cast<std::uint64_t>(row.put_at_ns))
+      .add(std::uint64_t{row.reason})
+      .add(std::uint64_t{row.symlink})
       .value();
 }
 std::uint64_t sum_of(const std::string& key, const std::string& value) {
@@ -298,7 +305,8 @@ Status SqliteIndexStore::prepare_all() {
   LS_TRY(prepare(put_entry_, "INSERT OR REPLACE INTO entries VALUES(?1, ?2, ?3, ?4)"));
   LS_TRY(prepare(find_entry_, "SELECT sum FROM entries WHERE path = ?1"));
   LS_TRY(prepare(erase_entry_, "DELETE FROM entries WHERE path = ?1"));
-  LS_TRY(prepare(put_trash_, "INSERT OR REPLACE INTO trash VALUES(?1, ?2, ?3, ?4, ?5, ?6)"));
+  LS_TRY(prepare(put_trash_,
+                 "INSERT OR REPLACE INTO trash VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"));
   LS_TRY(prepare(find_trash_, "SELECT sum FROM trash WHERE name = ?1"));
   LS_TRY(prepare(erase_trash_, "DELETE FROM trash WHERE name = ?1"));
   LS_TRY(prepare(put_meta_, "INSERT OR REPLACE INTO meta VALUES(?1, ?2, ?3)"));
@@ -307,7 +315,9 @@ Status SqliteIndexStore::prepare_all() {
   LS_TRY(prepare(put_history_,
                  "INSERT INTO history(time_ns, outgoing, peer, command, arguments, result)"
                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6)"));
-  LS_TRY(prepare(drop_old_history_, "DELETE FROM history WHERE time_ns < ?1"));
+  LS_TRY(prepare(drop_old_history_,
+                 "DELETE FROM history WHERE time_ns < (SELECT min(time_ns) FROM"
+                 " (SELECT time_ns FROM history ORDER BY id DESC LIMIT ?2)) - ?1"));
   return prepare(drop_much_history_,
                  "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?1");
 }
@@ -367,12 +377,20 @@ Status SqliteIndexStore::load_entries(LoadedIndex& out, Sums& sums) {
 
 Status SqliteIndexStore::load_trash(LoadedIndex& out, Sums& sums) {
   Statement all;
-  LS_TRY(prepare(all, "SELECT name, path, content, time_ns, size, sum FROM trash"));
+  LS_TRY(prepare(
+      all,
+      "SELECT name, path, content, time_ns, size, put_at_ns, reason, symlink, sum FROM trash"));
   int code = SQLITE_ROW;
   while ((code = sqlite3_step(all.get())) == SQLITE_ROW) {
-    TrashRow row{blob_at(all.get(), 0), blob_at(all.get(), 1), blob_at(all.get(), 2),
-                 sqlite3_column_int64(all.get(), 3), number_at(all.get(), 4)};
-    std::uint64_t sum = number_at(all.get(), 5);
+    TrashRow row{blob_at(all.get(), 0),
+                 blob_at(all.get(), 1),
+                 blob_at(all.get(), 2),
+                 sqlite3_column_int64(all.get(), 3),
+                 number_at(all.get(), 4),
+                 sqlite3_column_int64(all.get(), 5),
+                 static_cast<std::uint8_t>(number_at(all.get(), 6)),
+                 number_at(all.get(), 7) != 0};
+    std::uint64_t sum = number_at(all.get(), 8);
     if (sum != sum_of(row)) return corrupt("a checksum in the trash's list is wrong");
     if (!out.trash.empty() && row.name <= out.trash.back().name) return corrupt("wrong order");
     ++sums.rows;
@@ -474,7 +492,10 @@ Status SqliteIndexStore::put_trash(const TrashRow& row, Sums& sums) {
   bind_blob(put_trash_.get(), 3, row.content);
   sqlite3_bind_int64(put_trash_.get(), 4, row.time_ns);
   bind_number(put_trash_.get(), 5, row.size);
-  bind_number(put_trash_.get(), 6, sum);
+  sqlite3_bind_int64(put_trash_.get(), 6, row.put_at_ns);
+  bind_number(put_trash_.get(), 7, row.reason);
+  bind_number(put_trash_.get(), 8, row.symlink ? 1 : 0);
+  bind_number(put_trash_.get(), 9, sum);
   ++sums.rows;
   sums.all ^= sum;
   return step_done(put_trash_, "write");
@@ -529,12 +550,12 @@ Status SqliteIndexStore::commit(const IndexBatch& batch) {
 }
 
 // ---- history
+// The times are the calendar's, which may jump by a year for a minute: a row is old when all of the
+// last hundred say so.
 // ----------------------------------------------------------------------------------------
 
 Status SqliteIndexStore::put_history(const std::vector<HistoryRow>& rows) {
-  std::int64_t newest = 0;
   for (const HistoryRow& row : rows) {
-    newest = std::max(newest, row.time_ns);
     sqlite3_bind_int64(put_history_.get(), 1, row.time_ns);
     bind_number(put_history_.get(), 2, row.outgoing ? 1 : 0);
     int at = 3;
@@ -544,7 +565,8 @@ Status SqliteIndexStore::put_history(const std::vector<HistoryRow>& rows) {
     }
     LS_TRY(step_done(put_history_, "write the history in"));
   }
-  sqlite3_bind_int64(drop_old_history_.get(), 1, newest - kHistoryNs);
+  sqlite3_bind_int64(drop_old_history_.get(), 1, kHistoryNs);
+  sqlite3_bind_int64(drop_old_history_.get(), 2, kAgreeing);
   LS_TRY(step_done(drop_old_history_, "shorten the history in"));
   sqlite3_bind_int64(drop_much_history_.get(), 1, kHistoryRows);
   return step_done(drop_much_history_, "shorten the history in");

@@ -345,7 +345,7 @@ void Carriage::on_changed(Peer& peer, Line& line, std::size_t kind, CarrierChang
   if (line.status.state == before) return;
   const char* name = via_name(via_of(kind));
   if (line.status.state == CarrierState::kUp) {
-    log_.info(str("content with ", printable(peer.name), " goes by ", name));
+    log_.debug(str("content with ", printable(peer.name), " goes by ", name));
   } else if (line.status.state == CarrierState::kBlocked) {
     log_.warn(str("the ", name, " to ", printable(peer.name), " (", to_string(line.address),
                   ") does not get through: ", line.status.why, "; content goes by enet"));

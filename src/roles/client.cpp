@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/rel_path.h"
 #include "roles/batching.h"
-#include "sync/settlement.h"
 #include "sync/tree_digest.h"
 
 namespace lansync {
@@ -15,6 +15,17 @@ constexpr std::size_t kMaxInFlight = 8192;
 constexpr Duration kRefusedDelay = 10s;
 // DESIGN, Self-assignment 4.
 constexpr Duration kVerdictPatience = 15s;
+// A push whose verdict does not come is asked for again, each time after twice as long: the hub may
+// be fetching for hours, and must never be waited for in vain.
+constexpr Duration kAskAgain = 30s;
+constexpr Duration kAskAgainMax = 10min;
+// Some of `paths` are.
+bool is_below(const std::set<std::string>& paths, const std::string& path) {
+  if (paths.empty()) return false;
+  auto below = paths.lower_bound(path + '/');
+  return below != paths.end() && is_within(*below, path);
+}
+
 constexpr std::size_t kMaxListing = 10'000'000;  // entries; a hub that lists for ever is cut off
 
 }  // namespace
@@ -22,10 +33,11 @@ constexpr std::size_t kMaxListing = 10'000'000;  // entries; a hub that lists fo
 Client::Client(Replica& replica, Outbox& outbox, Log& log)
     : replica_(replica), outbox_(outbox), log_(log) {}
 
-void Client::follow(SessionId hub, std::uint64_t term) {
+void Client::follow(SessionId hub, std::uint64_t term, std::uint64_t away) {
   leave();
   hub_ = hub;
   term_ = term;
+  hub_away_ = away;
   replica_.remote_unknown();
 }
 
@@ -39,6 +51,7 @@ void Client::leave() {
   in_flight_.clear();
   unanswered_.clear();
   waiting_since_.reset();
+  next_ask_again_ = kNever;
   wait_until_.clear();
   refused_.clear();
   replica_.remote_unknown();
@@ -47,6 +60,7 @@ void Client::leave() {
 
 void Client::begin_join() {
   asked_ = true;
+  rules_seen_ = replica_.rules_number();
   replica_.freeze_versions(true);
   held_.clear();
   std::vector<std::pair<const std::string*, const Entry*>> tree;
@@ -64,6 +78,7 @@ void Client::begin_join() {
   message.digests = digest.digests();
   message.count_high = replica_.edit_count();
   message.round = ++round_;
+  message.away = hub_away_;
   differing_.assign(bucket_count_, false);
   listing_.clear();
   outbox_.send(hub_, message);
@@ -105,12 +120,12 @@ void Client::end_join(Instant now) {
   for (auto& [path, entry] : remotes) {
     if (!entry) continue;
     index.set_remote(path, entry);
-    if (!held_.contains(path)) index.set_synced(path, entry);
+    if (!held_.contains(path)) replica_.set_known_synced(path, entry);
   }
   held_.clear();
   for (auto& [path, entry] : listing_) index.set_remote(path, entry);
-  log_.info(str("joined: ", listing_.size(), " entries were listed, ", remotes.size(),
-                " were known to be equal"));
+  log_.debug(str("joined: ", listing_.size(), " entries were listed, ", remotes.size(),
+                 " were known to be equal"));
   listing_.clear();
   joined_ = true;
   push_due_ = true;
@@ -139,7 +154,7 @@ void Client::on_verdict(const Verdict& verdict, Instant now) {
         if (item.entry) replica_.set_remote(item.name, item.entry);
         break;
       case VerdictKind::kRefuse:
-        wait_until_[item.name] = {at->second, now + kRefusedDelay};
+        wait_until_[item.name] = {at->second.entry, now + kRefusedDelay};
         in_flight_.erase(at);
         refused_[item.name] = item.detail;
         replica_.on_content_changed(item.name);
@@ -163,7 +178,7 @@ void Client::on_done(const std::vector<NamedEntry>& published, Instant now) {
   push_due_ = true;
   for (const NamedEntry& named : published) {
     auto at = in_flight_.find(named.name);
-    bool ours = at != in_flight_.end() && at->second->version == named.entry->version;
+    bool ours = at != in_flight_.end() && at->second.entry->version == named.entry->version;
     if (at != in_flight_.end()) in_flight_.erase(at);
     unanswered_.erase(named.name);
     refused_.erase(named.name);
@@ -182,25 +197,42 @@ void Client::push(Instant now) {
   std::erase_if(refused_,
                 [&](const auto& item) { return !replica_.to_push().contains(item.first); });
   std::vector<PushItem> items;
+  // Deletes that have to wait: what is deleted or replaced above them waits with them, or the hub
+  // would keep a directory because something in it lives.
+  std::set<std::string> waiting;
   for (const std::string& path : replica_.push_order()) {
     if (in_flight_.size() >= kMaxInFlight) break;
-    if (in_flight_.contains(path) || !replica_.is_durable(path)) continue;
     const PathRecord* record = replica_.index().find(path);
-    if (auto at = wait_until_.find(path); at != wait_until_.end()) {
-      if (now < at->second.until && at->second.entry == record->local) continue;
-      wait_until_.erase(at);
+    auto flight = in_flight_.find(path);
+    if (flight != in_flight_.end() && flight->second.entry == record->local) continue;
+    auto refused = wait_until_.find(path);
+    const bool for_now = refused != wait_until_.end() && now < refused->second.until &&
+                         refused->second.entry == record->local;
+    if (for_now || flight != in_flight_.end() || !replica_.is_durable(path) ||
+        is_below(waiting, path)) {
+      if (record->local->is_tombstone()) waiting.insert(path);
+      continue;
     }
-    PushItem item;
-    item.name = path;
-    item.entry = record->local;
-    if (auto base = merge_base_of(record->local, record->synced, record->remote)) {
-      item.base = PushBase{base->content, base->mode, base->mtime_ns};
-    }
-    in_flight_[path] = record->local;
+    in_flight_[path] = {record->local, now + kAskAgain, kAskAgain};
+    next_ask_again_ = std::min(next_ask_again_, now + kAskAgain);
+    items.push_back(item_of(path));
     unanswered_.insert(path);
     if (!waiting_since_) waiting_since_ = now;
-    items.push_back(std::move(item));
   }
+  // Of what is not pushed any more as well, or the time that is over would be a deadline for ever.
+  std::erase_if(wait_until_, [&](const auto& item) { return item.second.until <= now; });
+  send(std::move(items));
+}
+
+PushItem Client::item_of(const std::string& path) const {
+  const PathRecord* record = replica_.index().find(path);
+  PushItem item;
+  item.name = path;
+  item.entry = record->local;
+  return item;
+}
+
+void Client::send(std::vector<PushItem> items) {
   constexpr std::size_t kBaseBytes = 64;
   auto bytes_of = [](const PushItem& item) {
     return entry_bytes_bound(item.name, *item.entry) + kBaseBytes;
@@ -209,10 +241,39 @@ void Client::push(Instant now) {
              [&](std::vector<PushItem> batch) { outbox_.send(hub_, Push{std::move(batch)}); });
 }
 
+void Client::ask_again(Instant now) {
+  next_ask_again_ = kNever;
+  std::vector<PushItem> items;
+  for (auto at = in_flight_.begin(); at != in_flight_.end();) {
+    const std::string& path = at->first;
+    InFlight& flight = at->second;
+    if (now >= flight.ask_again) {
+      const PathRecord* record = replica_.index().find(path);
+      const bool wanted = replica_.to_push().contains(path) && record && record->local;
+      if (!wanted || record->local != flight.entry) {
+        // Another version goes its own way; what is agreed by now needs no verdict.
+        push_due_ = true;
+        unanswered_.erase(path);
+        at = in_flight_.erase(at);
+        continue;
+      }
+      flight.patience = std::min(2 * flight.patience, kAskAgainMax);
+      flight.ask_again = now + flight.patience;
+      items.push_back(item_of(path));
+    }
+    next_ask_again_ = std::min(next_ask_again_, flight.ask_again);
+    ++at;
+  }
+  if (!items.empty()) send(std::move(items));
+}
+
 void Client::pump(Instant now) {
   if (hub_ == 0) return;
+  // What other rules hid may be otherwise at the hub by now, or gone from it.
+  if (joined_ && rules_seen_ != replica_.rules_number()) follow(hub_, term_, hub_away_);
   if (!asked_ && replica_.scanned() && replica_.tree_at_rest()) begin_join();
   if (!joined_ || replica_.paused()) return;
+  if (now >= next_ask_again_) ask_again(now);
   // Looking through all that waits costs with 10,000 files under way: only when something changed.
   push_due_ = replica_.take_push_changed() || push_due_ || now >= deadline();
   if (push_due_) push(now);
@@ -228,7 +289,8 @@ bool Client::only_refused(Instant now) const {
 }
 
 Instant Client::deadline() const {
-  Instant next = kNever;
+  if (!joined_ || replica_.paused()) return kNever;
+  Instant next = next_ask_again_;
   for (const auto& [path, refused] : wait_until_) next = std::min(next, refused.until);
   return next;
 }

@@ -25,7 +25,8 @@ class Client {
   Client(Replica& replica, Outbox& outbox, Log& log);
 
   // A session with the hub is up. Joins as soon as the first scan is done.
-  void follow(SessionId hub, std::uint64_t term);
+  // `away`: what the hub is told of how long it was not seen (IndexGet).
+  void follow(SessionId hub, std::uint64_t term, std::uint64_t away = 0);
   void leave();
   bool following() const { return hub_ != 0; }
   SessionId hub() const { return hub_; }
@@ -54,16 +55,21 @@ class Client {
   void end_join(Instant now);
   void push(Instant now);
   void note_answered(Instant now);
+  void ask_again(Instant now);
+  void send(std::vector<PushItem> items);
+  PushItem item_of(const std::string& path) const;
 
   Replica& replica_;
   Outbox& outbox_;
   Log& log_;
   SessionId hub_ = 0;
   std::uint64_t term_ = 0;
+  std::uint64_t hub_away_ = 0;
   bool asked_ = false;
   bool joined_ = false;
   std::uint32_t round_ = 0;  // of index_get: answers to an earlier one are late
   std::uint64_t seq_ = 0;
+  std::uint64_t rules_seen_ = 0;
   std::optional<std::uint64_t> count_seen_;
 
   // The answer to index_get, gathered.
@@ -75,7 +81,13 @@ class Client {
   std::set<std::string> held_;
 
   bool push_due_ = false;
-  std::map<std::string, EntryPtr> in_flight_;
+  struct InFlight {
+    EntryPtr entry;
+    Instant ask_again;  // a verdict that has not come by then may be lost
+    Duration patience;
+  };
+  std::map<std::string, InFlight> in_flight_;
+  Instant next_ask_again_ = kNever;       // not later than the first of theirs
   std::set<std::string> unanswered_;      // of them, those without a verdict
   std::optional<Instant> waiting_since_;  // for a verdict on any of them
   // A refused version is not pushed again before `until`; another version at once.

@@ -69,6 +69,7 @@ void Demand::settle_get(Get& get, const std::string& path, std::string why) {
     return;
   }
   ++get.files;
+  get.names.push_back(path);
   get.bytes += replica_.index().find(path)->local->size;
 }
 
@@ -128,7 +129,7 @@ void Demand::check_gets(Instant now) {
     if (get.failed.empty()) {
       get.done(ActionReport{str(get.files, get.files == 1 ? " file, " : " files, ", get.bytes,
                                 " bytes: here and verified"),
-                            get.files});
+                            get.files, std::move(get.names)});
     } else {
       get.done(Error{ErrorCode::kNotFound, first_failure(get.failed, get.files, "are here")});
     }
@@ -217,6 +218,7 @@ void Demand::on_answer(NodeControl::Token token, const std::map<std::string, Con
         return;
       }
       ++now_drop.files;
+      now_drop.names.push_back(name);
       now_drop.bytes += size;
     });
   }
@@ -241,7 +243,7 @@ void Demand::check_drops(Instant now) {
       drop.done(
           ActionReport{str(drop.files, drop.files == 1 ? " file dropped, " : " files dropped, ",
                            drop.bytes, " bytes freed"),
-                       drop.files});
+                       drop.files, std::move(drop.names)});
     } else {
       drop.done(
           Error{ErrorCode::kNotFound, first_failure(drop.failed, drop.files, "were dropped")});
@@ -345,7 +347,7 @@ void Demand::on_request(const std::string& name, const ContentId& content, Insta
   }
   if (now - at->second < kMissedTwice) return;
   missed_.erase(at);
-  log_.info(str(printable(name), " is fetched for a member that asks this hub for it"));
+  log_.debug(str(printable(name), " is fetched for a member that asks this hub for it"));
   replica_.keep_for_group(name);
 }
 

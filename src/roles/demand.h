@@ -63,6 +63,7 @@ class Demand {
     std::map<std::string, std::string> failed;  // why
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;
+    std::vector<std::string> names;  // of those files
     struct Refusal {
       ContentId content;  // another version may be had
       Instant at{};       // the first time
@@ -78,6 +79,7 @@ class Demand {
     std::map<std::string, std::string> failed;  // why
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;
+    std::vector<std::string> names;  // of those files
     std::uint64_t removing = 0;
     bool asking = false;
     Done done;

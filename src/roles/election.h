@@ -200,6 +200,8 @@ class Election {
   // Nobody is reached, but somebody is heard who says to be the group's hub: a line for people, or
   // "". We may have a role meanwhile (rule 1).
   std::string kept_out(Instant now) const;
+  // Its last answer was that it takes nobody just now.
+  bool is_busy(const NodeId& node) const;
   OurPorts ports() const { return {options_.port, options_.beacon_port}; }
 
   // What our hello/hi, claim and beacon have to say besides role(), hub() and term().

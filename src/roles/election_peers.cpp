@@ -263,7 +263,8 @@ std::vector<SilentNode> Election::silent(Instant now) const {
     if (peer.in_session || peer.refused || peer.unanswered == 0 || peer.heard == Instant{})
       continue;
     if (now - peer.heard >= kHeardLife || peer.busy) continue;
-    found.push_back({name_of(node), peer.facts.address, peer.hears_us, is_hub(peer.facts.role)});
+    found.push_back({name_of(node), peer.facts.address, peer.hears_us, is_hub(peer.facts.role),
+                     peer.half_answered});
   }
   std::stable_sort(found.begin(), found.end(),
                    [](const SilentNode& a, const SilentNode& b) { return a.is_hub > b.is_hub; });
@@ -282,9 +283,15 @@ std::string Election::kept_out(Instant now) const {
       best = &peer;
   }
   if (best == nullptr) return {};
-  SilentNode hub{name_of(best->facts.rank.node), best->facts.address, best->hears_us, true};
+  SilentNode hub{name_of(best->facts.rank.node), best->facts.address, best->hears_us, true,
+                 best->half_answered};
   if (best->busy) return why_busy(hub);
   return str(why_silent(hub, ports()), ": ", silence_advice(hub, ports()));
+}
+
+bool Election::is_busy(const NodeId& node) const {
+  const Peer* peer = find(node);
+  return peer != nullptr && peer->busy && !peer->in_session;
 }
 
 void Election::dial_static(Instant now) {

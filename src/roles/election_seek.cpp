@@ -134,7 +134,7 @@ void Election::dial_strangers(const std::vector<NodeId>& nodes, Instant now) {
 
 void Election::refuse_silent(const NodeId& node) {
   const Peer& peer = *find(node);
-  SilentNode hub{name_of(node), peer.facts.address, peer.hears_us, true};
+  SilentNode hub{name_of(node), peer.facts.address, peer.hears_us, true, peer.half_answered};
   if (peer.busy) return refuse(why_busy(hub));
   refuse(str(why_silent(hub, ports()), ": ", silence_advice(hub, ports())));
 }

@@ -5,17 +5,21 @@
 #include "base/assert.h"
 #include "base/rel_path.h"
 #include "roles/batching.h"
+#include "roles/conflict_copies.h"
 #include "sync/tree_digest.h"
 
 namespace lansync {
 namespace {
 
 constexpr std::size_t kMaxPublishedAt = 100'000;
+// Of what members have not heard of yet: for people, who see "thousands".
+constexpr std::size_t kMaxRecent = 4096;
 // Less than this is there sooner than anybody could fetch along.
 constexpr std::uint64_t kLeastComing = 4 * 1024 * 1024;
 constexpr std::size_t kComingAtOnce = 4;
 constexpr const char* kNoDirectory =
     "too many nodes have edited a directory above it (512 at most): use another directory";
+constexpr const char* kIgnoredHere = "by the hub's .lansyncignore it is not synced";
 constexpr std::size_t kMaxQueuedOffers = 64;  // a path; each member has one push a path under way
 
 }  // namespace
@@ -29,6 +33,7 @@ void Hub::start(std::uint64_t term, std::uint64_t seq, Instant now) {
   seq_ = seq;
   published_at_.clear();
   published_before_ = 0;
+  recent_.clear();
   members_.clear();
   candidates_.clear();
   copy_for_.clear();
@@ -46,7 +51,7 @@ void Hub::start(std::uint64_t term, std::uint64_t seq, Instant now) {
   for (auto& [path, entry] : tree) {
     if (!entry) continue;
     replica_.index().set_remote(path, entry);
-    if (!replica_.is_held(path)) replica_.index().set_synced(path, entry);
+    if (!replica_.is_held(path)) replica_.set_known_synced(path, entry);
   }
   replica_.remote_known(now);
 }
@@ -59,6 +64,26 @@ std::uint64_t Hub::published_at(const std::string& path) const {
 SessionId Hub::published_by(const std::string& path) const {
   auto at = published_at_.find(path);
   return at == published_at_.end() ? 0 : at->second.by;
+}
+
+Hub::Amount Hub::published_since(std::uint64_t seq, SessionId but) const {
+  Amount amount;
+  for (auto row = recent_.rbegin(); row != recent_.rend() && row->seq > seq; ++row) {
+    if (row->by == but) continue;
+    ++amount.files;
+    amount.bytes += row->bytes;
+  }
+  return amount;
+}
+
+std::uint64_t Hub::own_since(std::uint64_t seq) const {
+  std::uint64_t files = 0;
+  for (const auto& [path, row] : published_at_) {
+    if (row.seq <= seq || row.by != 0) continue;
+    const PathRecord* record = replica_.index().find(path);
+    if (record && record->live() && record->local->is_file()) ++files;
+  }
+  return files;
 }
 
 void Hub::stop() {
@@ -101,18 +126,17 @@ HubView Hub::view_of(const std::string& path) const {
 // ---- joining
 // ----------------------------------------------------------------------------------------
 
-void Hub::on_index_get(SessionId session, const NodeId& node, bool replica,
-                       const IndexGet& message) {
+void Hub::on_index_get(SessionId session, const Joiner& joiner, const IndexGet& message) {
   Member& member = members_[session];
   member = Member{};
-  member.node = node;
-  member.replica = replica;
+  member.node = joiner.node;
+  member.replica = joiner.replica;
   for (const auto& [path, item] : coming_) {
-    if (replica) member.coming.push_back(item);
+    if (joiner.replica) member.coming.push_back(item);
   }
   TreeDigest digest(message.bucket_count);
   std::uint64_t count_seen = 0;
-  ShortId id = short_id(node);
+  ShortId id = short_id(joiner.node);
   for (const auto& [path, record] : replica_.index().paths()) {
     EntryPtr entry = published(path);
     if (!entry) continue;
@@ -142,6 +166,8 @@ void Hub::on_index_get(SessionId session, const NodeId& node, bool replica,
   update.entries.clear();
   update.last = true;
   update.count_seen = count_seen;
+  update.away = joiner.away;
+  update.unsynced = joiner.unsynced;
   outbox_.send(session, update);
 }
 
@@ -180,10 +206,54 @@ void Hub::on_push(SessionId session, const Push& message, bool may_rename) {
 }
 
 void Hub::offer(Offer offer) {
+  if (offer.session != 0 && replica_.is_ignored(offer.item.name, *offer.item.entry)) {
+    refuse(offer, kIgnoredHere);
+    return;
+  }
   auto at = candidates_.find(offer.item.name);
   if (at == candidates_.end()) {
     settle_offer(offer);
     return;
+  }
+  // Asked for again: its verdict is on the way.
+  const Offer& under_way = at->second.offer;
+  if (offer.session != 0 && under_way.session == offer.session &&
+      under_way.item.name == offer.item.name &&
+      under_way.item.entry->version == offer.item.entry->version) {
+    return;
+  }
+  // This disk's edit lost to what the group had, whose bytes are not here and, since somebody
+  // pushes its successor, may be nowhere any more (an on-demand hub alone: nobody holds them). What
+  // is pushed takes the candidate's place, under a vector that covers this disk's edit as well:
+  // else the one would wait for the other.
+  const std::string path = offer.item.name;
+  const PathRecord* record = replica_.index().find(path);
+  const EntryPtr own = record ? record->local : nullptr;
+  const Candidate& waits_there = at->second;
+  const bool in_vain = offer.session != 0 && waits_there.offer.session == 0 && waits_there.entry &&
+                       waits_there.entry->is_file() && own &&
+                       own->version.compare(waits_there.entry->version) == Order::kOlder &&
+                       own->version.compare(offer.item.entry->version) == Order::kConcurrent &&
+                       (!waits_there.before || offer.item.entry->version.compare(
+                                                   waits_there.before->version) == Order::kNewer) &&
+                       !replica_.index().find_content(waits_there.entry->content, path) &&
+                       !replica_.index().trash().find_content(waits_there.entry->content);
+  if (in_vain) {
+    const Settlement both = settle({path, *own}, offer.item.entry, view_of(path));
+    // Its copy was published before it became the candidate.
+    const bool kept = both.kind == SettlementKind::kHave ||
+                      (both.kind == SettlementKind::kConflict && !both.copy && !both.hub_lost);
+    if (kept && both.changed) {
+      std::deque<Offer> behind = withdraw(path, false);
+      if (both.count_used) replica_.use_counts(1);
+      if (propose(path, both.entry, offer)) {
+        verdict(offer.session, VerdictKind::kAccept, path, nullptr, {});
+      } else {
+        refuse(offer, kNoDirectory);
+      }
+      run_queue(std::move(behind));
+      return;
+    }
   }
   auto& queue = at->second.queue;
   // A newer push takes the place of an older one of the same path. (Behind a conflict copy an offer
@@ -200,12 +270,8 @@ void Hub::offer(Offer offer) {
 
 void Hub::settle_offer(const Offer& offer) {
   const std::string& path = offer.item.name;
-  std::optional<MergeBase> base;
-  if (offer.item.base) {
-    base = MergeBase{offer.item.base->content, offer.item.base->mode, offer.item.base->mtime_ns};
-  }
   EntryPtr ours = published(path);
-  Settlement settled = settle({path, *offer.item.entry, base}, ours, view_of(path));
+  Settlement settled = settle({path, *offer.item.entry}, ours, view_of(path));
   if (settled.count_used) replica_.use_counts(1);
   if (settled.mismatch) {
     log_.warn(str(printable(path), ": two versions of the same count differ; both are kept"));
@@ -247,8 +313,16 @@ void Hub::refuse(const Offer& offer, const std::string& reason) {
 void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
   const std::string& path = offer.item.name;
   bool copy_busy = settled.copy && candidates_.contains(settled.copy_path);
-  if (!settled.copy || copy_busy) {
-    if (copy_busy) {
+  // Two machines that found one edit each (a folder that was copied with it), or one that pushes
+  // again what has lost already: these bytes are kept once.
+  bool kept = false;
+  if (settled.copy) {
+    visit_copies(replica_.index(), path, [&](const std::string& name, const EntryPtr& there) {
+      kept = kept || (!candidates_.contains(name) && same_content(*there, *settled.copy));
+    });
+  }
+  if (!settled.copy || kept || copy_busy) {
+    if (copy_busy && !kept) {
       candidates_[settled.copy_path].queue.push_back(offer);
       return;
     }
@@ -266,11 +340,12 @@ void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
   Candidate waiting;
   waiting.offer = offer;
   waiting.before = published(path);
+  waiting.waits_for = settled.copy_path;
   candidates_[path] = std::move(waiting);
   copy_for_[settled.copy_path] = path;
   Offer for_copy;
   for_copy.session = settled.hub_lost ? 0 : offer.session;
-  for_copy.item = {settled.copy_path, settled.copy, std::nullopt};
+  for_copy.item = {settled.copy_path, settled.copy};
   propose(settled.copy_path, settled.copy, for_copy);
 }
 
@@ -287,8 +362,7 @@ bool Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
     if (change.copy && !candidates_.contains(change.copy_path)) {
       // The bytes of a candidate are its pusher's, those of what is published are here.
       SessionId holder = under_way != candidates_.end() ? under_way->second.offer.session : 0;
-      propose(change.copy_path, change.copy,
-              Offer{holder, {change.copy_path, change.copy, std::nullopt}});
+      propose(change.copy_path, change.copy, Offer{holder, {change.copy_path, change.copy}});
     }
     if (under_way = candidates_.find(change.path); under_way != candidates_.end()) {
       // A delete (or a file) of that name is on its way: it would wait for ever for what is made
@@ -298,7 +372,7 @@ bool Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
       continue;
     }
     Candidate parent;
-    parent.offer = Offer{0, {change.path, change.entry, std::nullopt}};
+    parent.offer = Offer{0, {change.path, change.entry}};
     parent.entry = change.entry;
     parent.before = published(change.path);
     candidates_[change.path] = std::move(parent);
@@ -398,6 +472,8 @@ void Hub::publish(const std::string& path) {
   }
   published_at_[path] = {seq_, candidate.offer.session};
   EntryPtr entry = replica_.index().find(path)->known();
+  recent_.push_back({seq_, candidate.offer.session, entry->size});
+  if (recent_.size() > kMaxRecent) recent_.pop_front();
   auto member = members_.find(candidate.offer.session);
   bool told = false;
   if (member != members_.end() && candidate.offer.item.name == path) {
@@ -409,7 +485,15 @@ void Hub::publish(const std::string& path) {
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
     std::string name = copied->second;
     copy_for_.erase(copied);
-    if (auto at = candidates_.find(name); at != candidates_.end() && !at->second.entry) {
+    // Its author went past the copy before it: that one goes to the trash.
+    const auto fold = fold_of(replica_.index(), path);
+    if (fold && !candidates_.contains(fold->previous)) {
+      if (EntryPtr gone = tombstone_of(replica_, *fold)) {
+        propose(fold->previous, gone, Offer{0, {fold->previous, gone}});
+        if (fold->first) say_folded(replica_, name, fold->entry->author_name);
+      }
+    }
+    if (auto at = candidates_.find(name); at != candidates_.end() && waits(at->second, path)) {
       Candidate waiting = std::move(at->second);
       candidates_.erase(at);
       settle_offer(waiting.offer);
@@ -439,8 +523,10 @@ std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
     std::string name = copied->second;
     copy_for_.erase(copied);
-    // Only what waits for the copy: the name may be another member's candidate by now.
-    if (auto owner = candidates_.find(name); owner != candidates_.end() && !owner->second.entry) {
+    // Only what waits for this copy: the name may be another member's candidate by now, or wait for
+    // another copy.
+    if (auto owner = candidates_.find(name);
+        owner != candidates_.end() && waits(owner->second, path)) {
       for (Offer& waiting : withdraw(name, requeue)) queue.push_back(std::move(waiting));
     }
   }
@@ -449,7 +535,11 @@ std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
 
 void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
   auto at = candidates_.find(path);
-  if (at == candidates_.end() || at->second.offer.session == 0) return;
+  if (at == candidates_.end()) return;
+  if (at->second.offer.session == 0) {
+    give_up_copy(path, reason);
+    return;
+  }
   SessionId session = at->second.offer.session;
   std::string name = at->second.offer.item.name;
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) name = copied->second;
@@ -458,8 +548,38 @@ void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
   verdict(session, VerdictKind::kRefuse, name, nullptr, reason);
 }
 
+// A conflict copy of what this disk showed, and a person replaced it before it could be made: its
+// bytes are nowhere that we can ask, and nobody misses them. (With a copy that waits for ever the
+// name that it was made for waits, too.)
+void Hub::give_up_copy(const std::string& path, const std::string& reason) {
+  const Candidate& candidate = candidates_.at(path);
+  // A directory that was to be made for somebody's file, and cannot: the file says so.
+  if (candidate.entry && candidate.entry->is_directory()) return run_queue(withdraw(path, false));
+  const PathRecord* record = replica_.index().find(path);
+  const bool copy = candidate.entry && candidate.entry->is_file() && !(record && record->live());
+  if (!copy || replica_.has_bytes(candidate.entry->content, path)) return;
+  std::optional<Offer> pushed;
+  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
+    auto owner = candidates_.find(copied->second);
+    if (owner != candidates_.end() && waits(owner->second, path)) pushed = owner->second.offer;
+  }
+  run_queue(withdraw(path, false));
+  if (pushed) refuse(*pushed, reason);
+}
+
 // ---- this disk's own edits
 // --------------------------------------------------------------------------
+
+// The candidate waits for a copy of what was published, and this disk's edit is that one's
+// successor: no copy is needed, and its bytes may be gone.
+bool Hub::replaced_here(const Candidate& candidate, const PathRecord& record) const {
+  if (!candidate.before || !record.local) return false;
+  auto copy = candidates_.find(candidate.waits_for);
+  return copy != candidates_.end() && copy->second.entry &&
+         same_content(*copy->second.entry, *candidate.before) &&
+         record.local->version.compare(candidate.before->version) == Order::kNewer &&
+         !replica_.has_bytes(copy->second.entry->content, candidate.waits_for);
+}
 
 void Hub::offer_own_edits() {
   if (replica_.to_push().empty()) return;
@@ -471,10 +591,14 @@ void Hub::offer_own_edits() {
     if (at != candidates_.end()) {
       bool own = at->second.offer.session == 0 && at->second.entry &&
                  at->second.entry->version.covers(record->local->version);
-      if (own || !at->second.entry) continue;
+      const bool waits_in_vain = !at->second.entry && replaced_here(at->second, *record);
+      if (own || (!at->second.entry && !waits_in_vain)) continue;
       // Somebody's push was on its way into a file that was edited here meanwhile: this disk's edit
       // is based on the published version and goes first; the push is settled against it.
+      const std::string copy = waits_in_vain ? at->second.waits_for : std::string();
       after = withdraw(path, true);
+      if (!copy.empty()) copy_for_.erase(copy);
+      for (Offer& waiting : withdraw(copy, false)) after.push_back(std::move(waiting));
       std::erase_if(
           after, [&](const Offer& offer) { return offer.session == 0 && offer.item.name == path; });
       record = replica_.index().find(path);
@@ -482,9 +606,6 @@ void Hub::offer_own_edits() {
     Offer own;
     own.item.name = path;
     own.item.entry = record->local;
-    if (auto base = merge_base_of(record->local, record->synced, published(path))) {
-      own.item.base = PushBase{base->content, base->mode, base->mtime_ns};
-    }
     offer(std::move(own));
     run_queue(std::move(after));
   }
@@ -517,6 +638,7 @@ void Hub::flush(SessionId session, Member& member) {
     });
   }
   member.verdicts.clear();
+  const bool published = !member.published.empty();
   in_batches(member.published, bytes_of_named, [&](std::vector<NamedEntry> batch) {
     outbox_.send(session, Done{{}, std::move(batch)});
   });
@@ -526,6 +648,13 @@ void Hub::flush(SessionId session, Member& member) {
     outbox_.send(session, Coming{std::move(batch)});
   });
   member.coming.clear();
+  // Whoever pushed it all hears by this how far the hub is: it says to have everything up to there.
+  if (published && member.updates.empty()) {
+    Update message;
+    message.term = term_;
+    message.seq = seq_;
+    outbox_.send(session, message);
+  }
   in_batches(member.updates, bytes_of_named, [&](std::vector<NamedEntry> batch) {
     Update message;
     message.term = term_;
@@ -536,8 +665,25 @@ void Hub::flush(SessionId session, Member& member) {
   member.updates.clear();
 }
 
+// What the rules hide from now on leaves the group without a tombstone (DESIGN): each keeps its own
+// bytes, so an entry that stayed would be wanted, once the rule goes, from those who have others.
+void Hub::follow_rules() {
+  if (rules_seen_ == replica_.rules_number()) return;
+  rules_seen_ = replica_.rules_number();
+  std::vector<std::string> hidden;
+  for (const auto& [path, record] : replica_.index().paths()) {
+    if (record.remote && !record.live() && replica_.is_ignored(path, *record.remote))
+      hidden.push_back(path);
+  }
+  for (const std::string& path : hidden) {
+    on_fetch_failed(path, kIgnoredHere);
+    if (!candidates_.contains(path)) replica_.set_remote(path, nullptr);
+  }
+}
+
 void Hub::pump() {
   if (!acting_) return;
+  follow_rules();
   if (!replica_.paused()) offer_own_edits();
   tell_coming();
   for (auto& [session, member] : members_) flush(session, member);

@@ -41,8 +41,24 @@ class Hub {
   // Whose push it was, if it still has its session; 0: not known, or our own.
   SessionId published_by(const std::string& path) const;
 
-  // `replica`: it wants all content.
-  void on_index_get(SessionId session, const NodeId& node, bool replica, const IndexGet& message);
+  // What was published after `seq`, by others than that session: of the last few thousand.
+  struct Amount {
+    std::uint64_t files = 0;
+    std::uint64_t bytes = 0;
+  };
+  Amount published_since(std::uint64_t seq, SessionId but) const;
+  // Files of this node's own that it published after `seq`.
+  std::uint64_t own_since(std::uint64_t seq) const;
+
+  // What this node knows of one that joins.
+  struct Joiner {
+    NodeId node;
+    bool replica = false;  // it wants all content
+    // As Update has them.
+    std::uint64_t away = 0;
+    std::uint64_t unsynced = 0;
+  };
+  void on_index_get(SessionId session, const Joiner& joiner, const IndexGet& message);
   // `may_rename`: a count of ours that we do not know leads to a new key before it is compared with
   // anything; else it is taken like any other.
   void on_push(SessionId session, const Push& message, bool may_rename = true);
@@ -69,9 +85,10 @@ class Hub {
   };
   struct Candidate {
     Offer offer;
-    EntryPtr
-        entry;  // what will be published; null: waits for a conflict copy to be published first
-    EntryPtr before;  // the published version meanwhile
+    // What will be published; null: waits for a conflict copy to be published first.
+    EntryPtr entry;
+    std::string waits_for;  // the name of that copy
+    EntryPtr before;        // the published version meanwhile
     std::deque<Offer> queue;
   };
   struct Member {
@@ -83,6 +100,9 @@ class Hub {
     std::map<VerdictKind, std::vector<VerdictItem>> verdicts;
   };
 
+  static bool waits(const Candidate& candidate, const std::string& copy) {
+    return !candidate.entry && candidate.waits_for == copy;
+  }
   void offer(Offer offer);
   void settle_offer(const Offer& offer);
   void take_conflict(const Offer& offer, const Settlement& settlement);
@@ -92,6 +112,8 @@ class Hub {
   void publish(const std::string& path);
   std::deque<Offer> withdraw(const std::string& path, bool requeue);
   void run_queue(std::deque<Offer> queue);
+  void give_up_copy(const std::string& path, const std::string& reason);
+  bool replaced_here(const Candidate& candidate, const PathRecord& record) const;
   void tell_coming();
   void end_coming(const std::string& path, bool published);
   void announce(const std::string& path, const EntryPtr& entry, SessionId except);
@@ -99,6 +121,7 @@ class Hub {
                const std::string& detail);
   void flush(SessionId session, Member& member);
   void offer_own_edits();
+  void follow_rules();
   EntryPtr published(const std::string& path) const;
   HubView view_of(const std::string& path) const;
 
@@ -107,6 +130,7 @@ class Hub {
   Log& log_;
   bool acting_ = false;
   bool identity_doubt_ = false;
+  std::uint64_t rules_seen_ = 0;
   std::uint64_t term_ = 0;
   std::uint64_t seq_ = 0;
   std::map<SessionId, Member> members_;
@@ -119,6 +143,12 @@ class Hub {
     SessionId by = 0;
   };
   std::map<std::string, Published> published_at_;
+  struct Recent {
+    std::uint64_t seq = 0;
+    SessionId by = 0;
+    std::uint64_t bytes = 0;
+  };
+  std::deque<Recent> recent_;           // by rising seq
   std::uint64_t published_before_ = 0;  // of what is not in published_at_
   // A conflict copy that was proposed for the sake of the offer on another path.
   std::map<std::string, std::string> copy_for_;

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/log.h"
+#include "sync/edit_counter.h"
 
 namespace lansync {
 namespace {
@@ -27,6 +28,16 @@ std::string why_copied(const LoadedIndex& loaded, const FolderPlace& place) {
   return {};
 }
 
+// Under a key whose counts are not known one of them might be used twice.
+bool counts_readable(const LoadedIndex& loaded) {
+  return EditCounter::readable({stored(loaded, "edit_reserved"),
+                                stored(loaded, "edit_count"),
+                                stored(loaded, "run_begin"),
+                                {},
+                                {},
+                                stored(loaded, "edit_shared")});
+}
+
 }  // namespace
 
 std::map<std::string, std::string> meta_of(const SigningKey& signer) {
@@ -37,7 +48,9 @@ Identity establish_identity(const LoadedIndex& loaded, const FolderPlace& place,
                             RandomSource& random) {
   KeySeed seed{};
   const bool known = from_hex(stored(loaded, "key"), seed);
-  const std::string copied = known ? why_copied(loaded, place) : std::string();
+  std::string copied = known ? why_copied(loaded, place) : std::string();
+  if (known && copied.empty() && !counts_readable(loaded))
+    copied = "the counts of its edits cannot be read in index.db";
   Identity identity{known ? SigningKey(seed) : SigningKey::generate(random),
                     !known && loaded.rows.empty(),
                     copied,

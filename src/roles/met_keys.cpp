@@ -55,12 +55,12 @@ void MetKeys::drop_oldest() {
   by_turn_.erase(oldest);
 }
 
-RunId MetKeys::run_of(const NodeId& node) const {
+StartId MetKeys::run_of(const NodeId& node) const {
   auto at = keys_.find(node);
-  return at == keys_.end() ? RunId{} : at->second.run;
+  return at == keys_.end() ? StartId{} : at->second.run;
 }
 
-void MetKeys::meet(const PublicKey& key, const RunId& run) {
+void MetKeys::meet(const PublicKey& key, const StartId& run) {
   const NodeId node = node_id_of(key);
   if (auto at = keys_.find(node); at != keys_.end()) {
     // Who is among the later half makes room for nobody soon: not a row written for each session.

@@ -24,10 +24,10 @@ class MetKeys {
   // From index.db's meta: the rows that are ours. What does not parse is forgotten.
   void load(const std::map<std::string, std::string>& meta);
   // Requires: the handshake proved `key`. `run`: the one that it is in.
-  void meet(const PublicKey& key, const RunId& run);
+  void meet(const PublicKey& key, const StartId& run);
   // The last run of that node that is known here; zeros: none. One that does not state it has a
   // copy's index, or an old one.
-  RunId run_of(const NodeId& node) const;
+  StartId run_of(const NodeId& node) const;
 
   bool met(const NodeId& node) const { return keys_.contains(node); }
   std::optional<PublicKey> find(const NodeId& node) const;
@@ -38,7 +38,7 @@ class MetKeys {
  private:
   struct Met {
     PublicKey key;
-    RunId run;
+    StartId run;
     std::uint64_t turn = 0;  // rises with each meeting, so that the least is the longest ago
   };
   void note(const NodeId& node, const Met& met);

@@ -1,9 +1,10 @@
 #include "roles/node.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/assert.h"
+#include "roles/stored_number.h"
+#include "roles/term.h"
 
 namespace lansync {
 namespace {
@@ -13,13 +14,6 @@ constexpr Duration kHousekeeping = 1h;
 constexpr Duration kAway = 2s;
 // DESIGN, Self-assignment 4: a hub that cannot commit for so long names a successor.
 constexpr Duration kStuckCommit = 10s;
-constexpr std::int64_t kLongAwayNs = 365LL * 24 * 3600 * 1'000'000'000;
-
-std::uint64_t number(const std::string& text) {
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 bool same_self(const Beacon& a, const Beacon& b) {
   return a.flags == b.flags && a.role == b.role && a.manual == b.manual && a.term == b.term &&
@@ -41,7 +35,8 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
       boot_(boot),
       parts_(parts),
       fresh_(identity.fresh),
-      identity_meta_(identity.meta) {
+      identity_meta_(identity.meta),
+      people_(config.group, config.open, config.protocol) {
   discovery_ = std::make_unique<Discovery>(
       Discovery::Options{group_tag(config.group), node_, boot, config.protocol, &parts.clock},
       parts.beacons, parts.random, parts.log);
@@ -84,7 +79,9 @@ void Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   demand_ = std::make_unique<Demand>(*replica_, *outbox_, parts_.log);
   downloads_ = std::make_unique<Downloads>(*this, *replica_, parts_.log);
   undo_ = std::make_unique<Undo>(*replica_, *outbox_, *this, parts_.clock);
+  start_holds();
   fetcher_->load_partials();
+  decisions_->load(loaded.meta);
   replica_->start(loaded, fresh_, now);
   Index& index = replica_->index();
   key_limit_.load(loaded.meta, now, parts_.clock.wall());
@@ -98,11 +95,7 @@ void Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   if (!run_durable_) replica_->commit_then([this] { run_durable_ = true; });
   start_asking();
   make_election(now);
-  std::uint64_t last_sync = number(index.meta("sync_time"));
-  if (last_sync != 0 &&
-      parts_.clock.wall().ns - static_cast<std::int64_t>(last_sync) > kLongAwayNs) {
-    replica_->set_long_away(true);
-  }
+  contacts_.load(index.meta("contacts"));
   BeaconKey key;
   if (from_hex(index.meta("beacon_key"), key.bytes)) use_beacon_key(key, false);
   met_keys_.load(loaded.meta);
@@ -141,6 +134,7 @@ void Node::turn(Instant now) {
   run_elections(now);
   update_self(now);
   check_waits(now);
+  answer_marks(now);
   undo_->tick(now);
   if (now >= next_housekeeping_) housekeeping(now);
   outbox_->pump();
@@ -153,6 +147,7 @@ void Node::pump(Instant now) {
   poll_carriers();
   fetcher_->tick(now);
   replica_->pump(now);
+  step_holds(now);
   hub_->pump();
   client_->pump(now);
   demand_->set_view(demand_view());
@@ -193,7 +188,7 @@ Instant Node::deadline() const {
   next = std::min({next, next_networks_, guard_->deadline(), ask_deadline()});
   if (!told_held_) next = std::min(next, guard_->held_at());
   next = std::min({next, demand_->deadline(), downloads_->deadline()});
-  next = std::min(next, undo_->deadline());
+  next = std::min({next, undo_->deadline(), mender_->deadline(), holds_->deadline()});
   if (!sessions_.empty()) next = std::min({next, next_ping_, next_coming_ask_});
   if (synced_untold()) next = std::min(next, tell_synced_at_);
   if (limited_) next = std::min(next, allowance_at_ + 5ms);
@@ -208,7 +203,9 @@ void Node::take_discovery_events(Instant now) {
     const Neighbour* neighbour = discovery_->find(event.node);
     switch (event.kind) {
       case DiscoveryEvent::Kind::kHeard: {
-        if (neighbour) hear(*neighbour, now);
+        if (!neighbour) break;
+        people_.refusals.note_beacon(neighbour->address, neighbour->beacon.name, now);
+        hear(*neighbour, now);
         break;
       }
       case DiscoveryEvent::Kind::kGoodbye:
@@ -275,6 +272,7 @@ void Node::perform(const ElectionAction& action, Instant now) {
   } else if (const auto* seek = std::get_if<SeekAction>(&action)) {
     hub_lost_ = seek->hub_lost;
     hub_->stop();
+    note_hub_gone();
     client_->leave();
     replica_->remote_unknown();
     update_sources();
@@ -307,12 +305,17 @@ void Node::become_hub(const BecomeHubAction& action, Instant now) {
   if (hub_->acting()) {
     hub_->set_term(action.term);
   } else {
+    note_hub_gone();  // leaving forgets what the hub had
     client_->leave();
-    std::uint64_t seq = std::max(number(index.meta("sync_seq")), client_->seq());
+    std::uint64_t seq =
+        std::max(stored_number(index.meta("sync_seq"), kMaxSeq / 2), client_->seq());
     // It orders what one reign publishes; no hub's word brings the next to the end of the numbers.
     if (seq >= kMaxSeq / 2) seq = 0;
     replica_->expect_first_pull(false);
+    people_.members.begin_reign();
+    for (auto& [id, peer] : sessions_) peer.synced_at.reset();
     hub_->start(action.term, seq, now);
+    mender_->wake(now);
     parts_.log.info(
         str("role ", to_string(action.role), ", term ", action.term, ": ", election_->why_role()));
   }
@@ -332,8 +335,10 @@ void Node::follow(const FollowAction& action, Instant) {
   if (client_->hub() != session) {
     synced_at_.reset();
     synced_told_.reset();
-    client_->follow(session, action.term);
+    note_hub_gone();
+    client_->follow(session, action.term, away_of(action.hub));
   }
+  people_.hub_name = name_of(action.hub);
   const Peer& peer = sessions_.at(session);
   if (peer.hello && peer.hello->beacon_key) use_beacon_key(*peer.hello->beacon_key, true);
   replica_->index().set_meta("term", std::to_string(action.term));
@@ -358,8 +363,8 @@ void Node::update_self(Instant now) {
   bool alone = sessions_.empty() && discovery_->neighbours().empty();
   rank.manual = replica_->paused() && !alone ? ManualRole::kClient : config_.manual;
   rank.has_data = index.totals().files > 0;
-  rank.term = number(index.meta("sync_term"));
-  rank.seq = number(index.meta("sync_seq"));
+  rank.term = stored_number(index.meta("sync_term"), kLargestTerm);
+  rank.seq = stored_number(index.meta("sync_seq"), kMaxSeq / 2);
   if (!same_rank(rank, last_rank_)) {
     last_rank_ = rank;
     election_->set_self(rank, now);
@@ -439,11 +444,17 @@ void Node::note_sync(Instant now) {
   }
   if (!synced) return;
   bool shared = client_->hub() != 0;
-  for (const auto& [id, peer] : sessions_) {
-    // What it had to tell has come, and what it had to hear is there.
-    shared |= hub_->is_member(id) && peer.hello && peer.hello->in_sync && peer.hello->hub == node_;
+  // A member's last hello says nothing of what was made since: it has stated the sequence.
+  for (const auto& [id, peer] : sessions_)
+    shared |= shares_with(id, peer) && people_.members.has(id, hub_->seq());
+  if (shared) {
+    replica_->note_shared();
+    // The mark of a first contact is not an hour late.
+    const bool first = !contacts_.shared_ago(replica_->observed_ns());
+    contacts_.note_shared(replica_->observed_ns());
+    replica_->observed_time().on_contact();
+    if (first) keep_contacts();
   }
-  if (shared) replica_->note_shared();
   Index& index = replica_->index();
   std::uint64_t seq = hub_->acting() ? hub_->seq() : client_->seq();
   if (!hub_->acting()) synced_at_ = seq;
@@ -451,7 +462,6 @@ void Node::note_sync(Instant now) {
   if (index.meta("sync_seq") == std::to_string(seq) && index.meta("sync_term") == term) return;
   index.set_meta("sync_seq", std::to_string(seq));
   index.set_meta("sync_term", term);
-  index.set_meta("sync_time", std::to_string(parts_.clock.wall().ns));
 }
 
 // ---- what the outside tells
@@ -517,7 +527,9 @@ std::set<NodeId> Node::reached() const {
 }
 
 void Node::on_settled(const std::string& path) {
+  people_.unfinished.settle(replica_->index(), now_);
   hub_->on_settled(path);
+  mender_->on_settled(path, now_);
   demand_->on_settled(path);
 }
 
@@ -533,6 +545,9 @@ void Node::begin_stop(Instant now) {
   store_key_limit(now);
   NodeId successor;
   if (hub_->acting()) successor = election_->successor().value_or(NodeId{});
+  if (std::string alone = only_here_text(); !alone.empty()) parts_.log.warn("stopping: " + alone);
+  keep_contacts();
+  replica_->keep_observed();
   for (auto& [id, peer] : sessions_) {
     outbox_->send_urgent(id, Bye{"stop", successor});
     transport_->close(id);
@@ -548,9 +563,12 @@ bool Node::stopped() const { return stopping_ && sessions_.empty() && replica_->
 void Node::housekeeping(Instant now) {
   next_housekeeping_ = now + kHousekeeping;
   store_key_limit(now);
+  keep_contacts();
+  replica_->keep_observed();
   replica_->prune_trash();
   replica_->drop_old_tombstones();
-  std::erase_if(refusals_, [&](const auto& item) { return now - item.second.at > 10min; });
+  decisions_->prune();
+  people_.refusals.prune(now);
   std::erase_if(lost_, [&](const auto& item) { return now - item.second.second > 24h; });
 }
 

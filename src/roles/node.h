@@ -22,9 +22,12 @@
 #include "roles/carriage.h"
 #include "roles/client.h"
 #include "roles/clone_watch.h"
+#include "roles/contacts.h"
 #include "roles/demand.h"
 #include "roles/downloads.h"
+#include "roles/early_packets.h"
 #include "roles/election.h"
+#include "roles/held_things.h"
 #include "roles/hub.h"
 #include "roles/identity.h"
 #include "roles/journal.h"
@@ -34,14 +37,18 @@
 #include "roles/node_control.h"
 #include "roles/outbox.h"
 #include "roles/peer_names.h"
+#include "roles/people_view.h"
 #include "roles/queries.h"
 #include "roles/questions.h"
+#include "roles/run_decisions.h"
+#include "roles/run_mender.h"
 #include "roles/source_finder.h"
 #include "roles/undo.h"
 #include "roles/uploads.h"
 #include "sync/fetcher.h"
 #include "sync/provider.h"
 #include "sync/replica.h"
+#include "transport/ed25519.h"
 #include "transport/session.h"
 
 namespace lansync {
@@ -118,6 +125,7 @@ class Node final : public SessionEvents,
                    public QueryHost,
                    public QuestionHost,
                    public UploadHost,
+                   public RunKeys,
                    public ContentLocator {
  public:
   Node(const NodeConfig& config, const Identity& identity, const BootId& boot,
@@ -143,6 +151,8 @@ class Node final : public SessionEvents,
   void on_stall(Instant now, Duration slept);
   // An interface was without a link for a moment: it may be on another network now.
   void on_link_lost(Instant now);
+  // For so long the monotonic clock stood still.
+  void on_suspended(Duration slept);
   // Before start() too. What is sent goes out on the new interfaces from here on.
   void on_network(const NetworkFacts& network, Instant now);
   // Goodbye. Then turn() until stopped() (or the caller's patience ends).
@@ -183,6 +193,11 @@ class Node final : public SessionEvents,
   void forget_carrier(const ContentId& content) override;
   void downloaded(SessionId session, const std::string& peer, const std::string& name,
                   const std::string& arguments, const std::string& result) override;
+  // ---- RunKeys (node_holds.cpp)
+  PublicKey own_public_key() const override;
+  Signature sign(ByteView message) const override;
+  bool has_met(const PublicKey& key) const override;
+  bool is_hub_session(SessionId session) const override;
   // ---- UndoLinks
   NodeId self() const override { return node_; }
   bool acts_as_hub() const override { return hub_->acting(); }
@@ -196,8 +211,10 @@ class Node final : public SessionEvents,
   std::vector<ConflictReport> conflicts() override;
   std::vector<PlanReport> plan() override;
   Token doctor(Callback<DoctorFacts> done) override;
-  Result<ActionReport> confirm() override;
-  Result<ActionReport> reject() override;
+  std::vector<HoldReport> holds() override;
+  void note_shown() override;
+  Token confirm(HoldKind kind, const std::string& run, Callback<ActionReport> done) override;
+  Token reject(const std::string& run, Callback<RejectReport> done) override;
   Result<ActionReport> pause() override;
   Result<ActionReport> resume() override;
   Result<ActionReport> rescan() override;
@@ -208,7 +225,7 @@ class Node final : public SessionEvents,
   Token drop(const std::vector<std::string>& names, Callback<ActionReport> done) override;
   Token download(const DownloadAsk& what, Callback<DownloadReport> done) override;
   void give_back(Token token) override;
-  Token wait(std::uint32_t peers, Callback<StatusReport> done) override;
+  Token wait(const WaitAsk& what, Callback<StatusReport> done) override;
   void cancel(Token token) override;
   // ---- AskControl (node_ask.cpp)
   // ----------------------------------------------------------------------
@@ -259,6 +276,7 @@ class Node final : public SessionEvents,
   struct Peer {
     SessionInfo info;
     std::optional<Hello> hello;              // its last; none yet: not a member in our eyes
+    EarlyPackets early;                      // what came before its hello
     bool greeted = false;                    // our hello or hi went out
     Instant renew_at = kNever;               // when a session that we opened gets new keys
     Instant content_at{};                    // when content was asked of it, or came from it, last
@@ -267,7 +285,7 @@ class Node final : public SessionEvents,
   };
   struct Wait {
     Token token = 0;
-    std::uint32_t peers = 0;
+    WaitAsk what;
     std::string marker;
     bool noticed = false;  // the watcher reported the marker, or a scan was made instead
     Instant fallback_at{};
@@ -275,13 +293,10 @@ class Node final : public SessionEvents,
     std::uint64_t mark = 0;  // asked of the hub; 0: not yet
     bool marked = false;
     SessionId marked_with = 0;
+    // On the hub: what members have to have, and in which reign.
+    std::optional<std::uint64_t> seq;
+    std::uint64_t term = 0;
     Callback<StatusReport> done;
-  };
-  struct Refusal {
-    std::string why;
-    int protocol = 0;
-    bool other_version = false;
-    Instant at{};
   };
 
   // node_ask.cpp
@@ -376,9 +391,22 @@ class Node final : public SessionEvents,
   void admit(const SessionInfo& session);
   void check_waits(Instant now);
   void housekeeping(Instant now);
-  NodeState state_and_reason(std::string& reason) const;
+  NodeState state_and_reason(const std::vector<HoldReport>& held, std::string& reason) const;
+  void start_holds();
+  void step_holds(Instant now);
+  std::string held_reason(const std::vector<HoldReport>& held) const;
+  Result<ActionReport> confirm_network();
+  // What others say of how long they have not seen this node, and what it can say of them.
+  std::uint64_t away_of(const NodeId& node) const;
+  std::uint64_t unsynced_of(const NodeId& node) const;
+  void on_away(std::uint64_t away);
+  void judge_absence(const Update& update);
+  void note_contact(SessionId id, const Peer& peer);
+  void keep_contacts();
+  bool shares_with(SessionId id, const Peer& peer) const;
   std::string lonely_reason() const;
-  void add_findings(DoctorFacts& facts) const;
+  void add_findings(DoctorFacts& facts);
+  void add_state_findings(DoctorFacts& facts);
   std::set<NodeId> reached() const;
 
   // node_peers.cpp
@@ -386,16 +414,28 @@ class Node final : public SessionEvents,
   std::uint32_t known_nodes() const;
   std::map<NodeId, NamedPeer> named_peers() const;
   void add_turned_away(std::vector<PeerReport>& out) const;
-  std::string version_refusal(int theirs) const;
   std::string version_notice() const;
   std::string same_host_notice() const;
-  std::string kept_out() const;
+  Complaint kept_out() const;
+  std::vector<std::string> not_asked() const;
   void start_guard(Instant now);
   void look_at_networks(Instant now);
   void hear(const Neighbour& neighbour, Instant now);
   void guard_step(Instant now);
   bool kept_apart() const;
   void meet(const Peer& peer);
+  // node_company.cpp
+  Ping make_ping(bool to_hub) const;
+  void sample_progress(Instant now);
+  void add_transfers(StatusReport& report);
+  void add_progress(StatusReport& report) const;
+  PeerBehind behind_of(SessionId id) const;
+  std::string behind_reason(bool& moves) const;
+  std::optional<bool> members_have(std::uint64_t seq, bool all, SessionId but) const;
+  void answer_marks(Instant now);
+  void note_hub_gone();
+  std::uint64_t only_here() const;
+  std::string only_here_text() const;
 
   NodeConfig config_;
   SigningKey signer_;
@@ -422,6 +462,7 @@ class Node final : public SessionEvents,
   std::unique_ptr<Provider> provider_;
   std::unique_ptr<Carriage> carriage_;
   SourceFinder finder_;
+  Contacts contacts_;
   // What is fetched along with the hub: which pieces of it are ours to ask for.
   struct Along {
     std::uint16_t part = 0;
@@ -449,6 +490,9 @@ class Node final : public SessionEvents,
   std::unique_ptr<Downloads> downloads_;
   std::map<ContentId, CarrierChoice> carrier_of_;  // chosen for a download
   std::unique_ptr<Undo> undo_;
+  std::unique_ptr<RunDecisions> decisions_;
+  std::unique_ptr<RunMender> mender_;
+  std::unique_ptr<HeldThings> holds_;
   std::unique_ptr<ContentTypes> types_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Queries> queries_;
@@ -472,7 +516,7 @@ class Node final : public SessionEvents,
   std::vector<NodeId> sent_succession_;
   std::size_t sent_roster_rows_ = 0;
   std::uint32_t roster_number_ = 0;
-  std::map<Address, Refusal> refusals_;
+  PeopleView people_;
   std::map<NodeId, Instant> same_host_;  // members on this machine, and since when
   std::optional<BeaconKey> beacon_key_;
   std::string roles_refused_;

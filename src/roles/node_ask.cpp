@@ -39,7 +39,7 @@ void Node::start_asking() {
 // CONTRACT: the hub; on the hub, the only other node, else an error that lists the names.
 Result<NodeId> Node::pick_peer(const std::string& name) const {
   if (!name.empty()) {
-    Result<NodeId> found = find_named(named_peers(), name);
+    Result<NodeId> found = find_named(named_peers(), name, node_);
     // Ourselves too: reading one's own files anew is a question like any other.
     return found;
   }
@@ -303,7 +303,9 @@ void Node::ask_step(Instant now) {
 }
 
 Instant Node::ask_deadline() const {
-  if (!to_self_.empty() || (types_more_ && !types_->busy())) return Instant{};
+  // As find_types() does: a walk that waits until the node is in sync again asks for no turn.
+  const bool types_go_on = types_more_ && !types_->busy() && last_in_sync_ && queries_->idle();
+  if (!to_self_.empty() || types_go_on) return Instant{};
   Instant next = std::min({queries_->deadline(), questions_->deadline(), uploads_->deadline()});
   if (types_->found() > 0) next = std::min(next, types_write_at_);
   for (const auto& [session, used] : direct_) next = std::min(next, used + kKeptForQuestions);

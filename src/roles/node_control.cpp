@@ -10,26 +10,6 @@ namespace {
 
 constexpr Duration kMarkerPatience = 2s;
 
-// "name (conflict HOST 2026-11-21 12.30.05).ext": the file that it is a version of, host and time.
-ConflictReport describe_conflict(const std::string& path) {
-  ConflictReport report;
-  report.path = path;
-  report.of = path;
-  std::size_t open = path.rfind(" (conflict ");
-  if (open == std::string::npos) return report;
-  std::size_t close = path.find(')', open);
-  if (close == std::string::npos) return report;
-  report.of = path.substr(0, open) + path.substr(path.rfind(')') + 1);
-  std::string inside = path.substr(open + 11, close - open - 11);
-  constexpr std::size_t kStamp = 19;  // 2026-11-21 12.30.05
-  if (inside.size() <= kStamp) return report;
-  report.host = inside.substr(0, inside.size() - kStamp - 1);
-  std::string stamp = inside.substr(inside.size() - kStamp);
-  std::replace(stamp.begin(), stamp.end(), '.', ':');
-  report.time = parse_time(stamp).value_or(WallTime{});
-  return report;
-}
-
 PlanReport describe_operation(const Operation& operation, const PathRecord* record) {
   PlanReport report;
   report.path = operation.path;
@@ -86,7 +66,7 @@ std::vector<SessionId> Node::undo_peers() const {
   return out;
 }
 
-NodeState Node::state_and_reason(std::string& reason) const {
+NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::string& reason) const {
   if (!replica_->root_error().empty()) {
     reason = replica_->root_error();
     return NodeState::kError;
@@ -95,18 +75,8 @@ NodeState Node::state_and_reason(std::string& reason) const {
     reason = outside_reason();
     return NodeState::kError;
   }
-  if (guard_->held(now_)) {
-    reason = guard_->reason(now_);
-    return NodeState::kHeld;
-  }
-  if (std::uint64_t held = replica_->held_deletes(); held > 0) {
-    reason = str(held,
-                 " deletes are held: `lansync confirm` lets them go, `lansync reject` brings the "
-                 "files back");
-    return NodeState::kHeld;
-  }
-  if (replica_->room_held()) {
-    reason = replica_->room().reason();
+  if (!held.empty()) {
+    reason = held_reason(held);
     return NodeState::kHeld;
   }
   if (replica_->paused()) {
@@ -116,8 +86,7 @@ NodeState Node::state_and_reason(std::string& reason) const {
   // Said at once, whatever else is waited for: this is what a person can mend.
   if (!network_.lan && reached().empty()) {
     reason = network_.problem;
-    if (election_->seeking()) return NodeState::kSeeking;
-    return in_sync() ? NodeState::kInSync : NodeState::kSyncing;
+    return NodeState::kSeeking;
   }
   if (election_->seeking()) {
     reason = !network_.problem.empty() && sessions_.empty() ? network_.problem
@@ -126,7 +95,7 @@ NodeState Node::state_and_reason(std::string& reason) const {
     if (std::string notice = version_notice(); !notice.empty()) reason += str("; ", notice);
     return NodeState::kSeeking;
   }
-  if (std::string out = kept_out(); !out.empty()) {
+  if (std::string out = kept_out().text(); !out.empty()) {
     reason = network_.problem.empty() ? out : network_.problem;
     return NodeState::kSeeking;
   }
@@ -137,6 +106,8 @@ NodeState Node::state_and_reason(std::string& reason) const {
   if (!in_sync()) {
     if (!replica_->scanned()) {
       reason = "reading the folder";
+      if (std::size_t left = replica_->unexamined(); left > 0)
+        reason += str(": ", left, left == 1 ? " file" : " files", " to go");
     } else if (client_->following() && !client_->joined()) {
       reason = "comparing with the hub";
     } else if (!replica_->problems().empty()) {
@@ -152,13 +123,24 @@ NodeState Node::state_and_reason(std::string& reason) const {
     }
     return NodeState::kSyncing;
   }
+  bool moves = false;
+  const std::string behind = behind_reason(moves);
+  if (moves) {
+    reason = behind;
+    return NodeState::kSyncing;
+  }
   if (hub_->acting() && sessions_.empty()) {
-    reason = lonely_reason();
+    reason = people_.unfinished.text();
+    if (reason.empty()) reason = lonely_reason();
   }
   if (std::string notice = version_notice(); !notice.empty()) {
     reason = notice;
   } else if (std::string twin = same_host_notice(); !twin.empty()) {
     reason = twin;
+  } else if (std::string missing = people_.unfinished.text(); !missing.empty()) {
+    reason = missing;
+  } else if (!behind.empty()) {
+    reason = behind;
   } else if (reason.empty() && !replica_->problems().empty()) {
     const auto& [path, problem] = *replica_->problems().begin();
     reason = str(replica_->problems().size(), " not synced, the first: ", printable(path), ": ",
@@ -184,7 +166,8 @@ StatusReport Node::status() {
   report.why_role = election_->why_role();
   if (auto hub = election_->hub()) report.hub = HubReport{*hub, name_of(*hub)};
   report.term = election_->term();
-  report.state = state_and_reason(report.reason);
+  report.held = holds();
+  report.state = state_and_reason(report.held, report.reason);
   report.folder = config_.folder;
   const Index::Totals& totals = replica_->index().totals();
   report.files = totals.files;
@@ -199,30 +182,9 @@ StatusReport Node::status() {
   report.pending_bytes = pending.bytes;
   report.held_deletes = replica_->held_deletes();
   report.conflicts = conflicts().size();
-  for (const PeerReport& peer : peers()) {
-    if (peer.state != PeerState::kRefused) report.peers.push_back(peer);
-  }
-  const std::map<NodeId, std::string> names = shown_names(named_peers());
-  auto add_transfers = [&](const std::vector<TransferProgress>& transfers) {
-    for (const TransferProgress& transfer : transfers) {
-      TransferReport line;
-      line.name = transfer.name;
-      line.sending = !transfer.incoming;
-      auto at = sessions_.find(transfer.peer);
-      if (at != sessions_.end() && at->second.hello) {
-        const NodeId& other = at->second.info.node;
-        auto named = names.find(other);
-        line.peer = named == names.end() ? at->second.hello->name : named->second;
-      }
-      line.carrier = via_name(transfer.via);
-      line.size = transfer.size;
-      line.done = transfer.done;
-      line.rate = static_cast<std::uint64_t>(transfer.rate);
-      report.transfers.push_back(std::move(line));
-    }
-  };
-  add_transfers(fetcher_->progress());
-  add_transfers(provider_->progress());
+  report.peers = peers();
+  add_transfers(report);
+  add_progress(report);
   const TransportCounters& transport = transport_->counters();
   const Carriage::Counters& carried = carriage_->counters();
   report.counters.bytes_sent = transport.bytes_sent + carried.bytes_sent;
@@ -243,7 +205,9 @@ StatusReport Node::status() {
 std::vector<ConflictReport> Node::conflicts() {
   std::vector<ConflictReport> out;
   for (const auto& [path, record] : replica_->index().paths()) {
-    if (record.live() && is_conflict_name(path)) out.push_back(describe_conflict(path));
+    if (!record.live()) continue;
+    if (auto told = parse_conflict_name(path))
+      out.push_back({path, told->of, told->host, told->edited});
   }
   return out;
 }
@@ -259,7 +223,7 @@ std::vector<PlanReport> Node::plan() {
   for (const Operation& operation : replica_->preview()) {
     if (operation.kind == OperationKind::kNone || operation.kind == OperationKind::kAgree) continue;
     PlanReport report = describe_operation(operation, replica_->index().find(operation.path));
-    if (replica_->is_held(operation.path)) {
+    if (replica_->waits_for_word(operation.path)) {
       report.action = "held";
       report.why = "one of many deletes: confirm or reject";
     }
@@ -268,65 +232,31 @@ std::vector<PlanReport> Node::plan() {
   return out;
 }
 
-Result<ActionReport> Node::confirm() {
-  // One question at a time: who lets strangers in has not yet let deletes out.
-  if (guard_->blocks()) {
-    std::vector<std::string> names = guard_->confirm(now_);
-    guard_step(now_);
-    update_self(now_);
-    std::string who;
-    for (const std::string& name : names) who += str(who.empty() ? "" : ", ", name);
-    std::uint64_t deletes = replica_->held_deletes();
-    std::string more = deletes == 0 ? std::string()
-                                    : str("; ", deletes,
-                                          " deletes are still held: `lansync confirm` once more "
-                                          "lets them go");
-    return ActionReport{str("let in: ", who, ", and whoever else comes on this network", more),
-                        names.size()};
-  }
-  std::uint64_t held = replica_->held_deletes();
-  bool pull = replica_->room_held();
-  if (held == 0 && !pull) return Error{ErrorCode::kNotFound, "nothing is held"};
-  replica_->confirm(now_);
-  if (pull) return ActionReport{"the first sync begins, and takes what fits", held};
-  return ActionReport{str(held, " deletes go out"), held};
-}
-
-Result<ActionReport> Node::reject() {
-  std::uint64_t held = replica_->held_deletes();
-  if (held == 0) {
-    return Error{ErrorCode::kNotFound,
-                 guard_->blocks()
-                     ? "no deletes are held; strangers stay out until `lansync confirm`"
-                     : "nothing is held"};
-  }
-  replica_->reject(now_);
-  return ActionReport{str(held, " files come back where they are missing"), held};
-}
-
 Result<ActionReport> Node::pause() {
   replica_->pause(true);
   replica_->index().set_meta("paused", "1");
   update_self(now_);
-  return ActionReport{"paused; `lansync resume` goes on", 0};
+  return ActionReport{"paused; `lansync resume` goes on", 0, {}};
 }
 
 Result<ActionReport> Node::resume() {
   replica_->pause(false);
   replica_->index().set_meta("paused", "");
   update_self(now_);
-  return ActionReport{"going on", 0};
+  return ActionReport{"going on", 0, {}};
 }
 
 Result<ActionReport> Node::rescan() {
   replica_->rescan(now_);
   replica_->retry_now();
-  return ActionReport{"the folder is being read", 0};
+  return ActionReport{"the folder is being read", 0, {}};
 }
 
 Result<ActionReport> Node::stop() {
+  const std::uint64_t files = only_here();
+  const std::string alone = only_here_text();
   parts_.host.stop();
-  return ActionReport{"stopping", 0};
+  return ActionReport{alone.empty() ? "stopping" : "stopping: " + alone, files, {}};
 }
 
 NodeControl::Token Node::trash_restore(const TrashRestore& what,
@@ -342,10 +272,10 @@ NodeControl::Token Node::trash_restore(const TrashRestore& what,
 // ---- wait
 // -------------------------------------------------------------------------------------------
 
-NodeControl::Token Node::wait(std::uint32_t peers, Callback<StatusReport> done) {
+NodeControl::Token Node::wait(const WaitAsk& what, Callback<StatusReport> done) {
   Wait wait;
   wait.token = next_token_++;
-  wait.peers = peers;
+  wait.what = what;
   wait.marker = str("marker-", to_hex(boot_).substr(0, 8), '-', wait.token);
   wait.fallback_at = now_ + kMarkerPatience;
   wait.done = std::move(done);
@@ -371,6 +301,7 @@ void Node::cancel(Token token) {
   demand_->cancel(token);
   downloads_->cancel(token);
   questions_->cancel(token);
+  holds_->cancel(token);
   uploads_->cancel(token);
   std::erase_if(waits_, [&](const Wait& wait) { return wait.token == token; });
 }
@@ -379,6 +310,7 @@ void Node::on_marker(const std::string& name) {
   for (Wait& wait : waits_) {
     if (wait.marker == name) wait.noticed = true;
   }
+  holds_->on_marker(name);
 }
 
 void Node::check_waits(Instant now) {
@@ -391,15 +323,25 @@ void Node::check_waits(Instant now) {
       wait.scanning = true;
       wait.fallback_at = now + 100ms;
     }
-    if (!wait.noticed || known_nodes() < wait.peers || !in_sync()) continue;
-    if (!kept_out().empty()) continue;
-    if (!hub_->acting()) {
+    if (!wait.noticed || known_nodes() < wait.what.peers || !in_sync()) continue;
+    if ((!network_.lan && reached().empty()) || !kept_out().what.empty()) continue;
+    if (hub_->acting()) {
+      if (!wait.seq || wait.term != election_->term()) {
+        wait.seq = hub_->seq();
+        wait.term = election_->term();
+      }
+      if (!members_have(*wait.seq, wait.what.all, 0).value_or(true)) continue;
+    } else {
       // Everything that the hub had said before this moment has to be here too.
       if (wait.marked_with != client_->hub()) {
         wait.marked = false;
         wait.marked_with = client_->hub();
         wait.mark = next_mark_++;
-        outbox_->send(client_->hub(), Mark{wait.mark, false});
+        // Before the hub's answer: nobody is told that this node is in sync while the hub says that
+        // it is behind.
+        tell_synced_at_ = now;
+        tell_synced(now);
+        outbox_->send(client_->hub(), Mark{wait.mark, false, wait.what.all});
       }
       if (!wait.marked) continue;
     }

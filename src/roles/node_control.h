@@ -31,6 +31,13 @@ enum class PeerState : std::uint8_t {
   kRefused,  // turned away: `why` says what for
 };
 
+// What a connected node has still to get, as far as this one knows.
+struct PeerBehind {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  std::string why;  // what keeps it there: paused, held, no room; "" if nothing does
+};
+
 struct PeerReport {
   NodeId id;         // zero if not known (turned away before it told)
   std::string name;  // as shown to people: name~1a2b where two share one
@@ -41,6 +48,7 @@ struct PeerReport {
   std::optional<std::uint32_t> rtt_ms;  // with a session only
   int protocol = 0;                     // the version that it speaks; 0 if not known
   std::string why;                      // refused and lost: the reason, one line
+  PeerBehind behind;                    // connected ones
 };
 
 struct TransferReport {
@@ -72,6 +80,27 @@ struct HubReport {
   std::string name;
 };
 
+// What waits for a person's word (CONTRACT, confirm). The one list of kinds.
+enum class HoldKind : std::uint8_t {
+  kDeletes,  // a run of deletes
+  kNetwork,  // strangers on a network that is new to an open group
+  kRoom,     // a first pull that would not fit
+  kAbsence,  // files of a node that was away for over a year, which the hub does not know
+  kStrays,   // files on a store whose index was lost, equal to none of the group
+  kName,     // a damaged copy on a store
+};
+const char* to_string(HoldKind kind);
+
+struct HoldReport {
+  HoldKind kind = HoldKind::kDeletes;
+  std::string run;  // deletes: as `confirm` and `reject` take it
+  std::uint64_t number = 0;
+  std::vector<std::string> names;  // the first few
+  std::string author;
+  std::optional<WallTime> since;
+  std::string says;  // one line
+};
+
 struct StatusReport {
   NodeId id;
   std::string name;
@@ -93,10 +122,20 @@ struct StatusReport {
   bool on_demand = false;
   std::uint64_t pending_files = 0;
   std::uint64_t pending_bytes = 0;
+  // Of that and what is done of it by now; on a hub that is in sync, of the member that is behind
+  // most.
+  std::uint64_t total_files = 0;
+  std::uint64_t total_bytes = 0;
+  std::uint64_t left_files = 0;
+  std::uint64_t left_bytes = 0;
+  double files_per_second = 0;
+  double bytes_per_second = 0;
+  std::optional<std::uint64_t> seconds_left;
   std::uint64_t held_deletes = 0;
+  std::vector<HoldReport> held;
   std::uint64_t conflicts = 0;
   std::uint64_t under_replicated = 0;
-  std::vector<PeerReport> peers;  // the other nodes; those turned away are in peers() alone
+  std::vector<PeerReport> peers;  // the other nodes, those that were turned away too
   std::vector<TransferReport> transfers;
   CounterReport counters;
 };
@@ -132,8 +171,24 @@ struct PlanReport {
 
 // What confirm, reject, pause, resume, rescan and stop did.
 struct ActionReport {
-  std::string message;      // one line: "120 deletes go out"
-  std::uint64_t count = 0;  // how many things it touched
+  std::string message;             // one line: "120 deletes go out"
+  std::uint64_t count = 0;         // how many things it touched
+  std::vector<std::string> names;  // which, as far as they have names
+};
+
+// What became of the files of a run of deletes that was undone.
+enum class RejectOutcome : std::uint8_t {
+  kBack,
+  kLeft,     // it lived again before, and was left alone
+  kMissing,  // nobody who is connected has it: it comes when its holder does
+};
+struct RejectRow {
+  std::string name;
+  RejectOutcome outcome = RejectOutcome::kBack;
+};
+struct RejectReport {
+  std::vector<std::string> runs;
+  std::vector<RejectRow> rows;  // by name
 };
 
 struct InterfaceFacts {
@@ -189,6 +244,11 @@ struct DownloadReport {
   std::uint64_t token = 0;
 };
 
+struct WaitAsk {
+  std::uint32_t peers = 0;
+  bool all = false;  // and every connected node has it
+};
+
 class NodeControl : public AskControl {
  public:
   // Answered from memory, in every state.
@@ -197,9 +257,15 @@ class NodeControl : public AskControl {
   virtual std::vector<ConflictReport> conflicts() = 0;
   virtual std::vector<PlanReport> plan() = 0;
 
-  // Errors are for the person who asked: "nothing is held".
-  virtual Result<ActionReport> confirm() = 0;
-  virtual Result<ActionReport> reject() = 0;
+  // What waits for a person's word; and that a person has seen it: what joins later is not meant by
+  // a word that follows.
+  virtual std::vector<HoldReport> holds() = 0;
+  virtual void note_shown() = 0;
+  // Lets go what is held of this kind; of deletes those of one run, or of all (""). Errors are for
+  // the person who asked: "no deletes are held".
+  virtual Token confirm(HoldKind kind, const std::string& run, Callback<ActionReport> done) = 0;
+  // Undoes a run of deletes, or all that are held (""); answers when the files are back.
+  virtual Token reject(const std::string& run, Callback<RejectReport> done) = 0;
   virtual Result<ActionReport> pause() = 0;
   virtual Result<ActionReport> resume() = 0;
   virtual Result<ActionReport> rescan() = 0;
@@ -220,8 +286,9 @@ class NodeControl : public AskControl {
   virtual Token download(const DownloadAsk& what, Callback<DownloadReport> done) = 0;
   virtual void give_back(Token token) = 0;
   // Answers with the status at the moment when `peers` other nodes are known and this node is in
-  // sync, every change made on its disk before this call included (CONTRACT, wait).
-  virtual Token wait(std::uint32_t peers, Callback<StatusReport> done) = 0;
+  // sync, every change made on its disk before this call included; on the hub, when these are on
+  // another full replica too, if one is connected (CONTRACT, wait).
+  virtual Token wait(const WaitAsk& what, Callback<StatusReport> done) = 0;
   // Looks at the machine too, which takes a second or two at most.
   virtual Token doctor(Callback<DoctorFacts> done) = 0;
   // An unknown or finished token is fine.

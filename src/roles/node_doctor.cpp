@@ -12,6 +12,12 @@ constexpr Duration kHeardLately = 80s;
 constexpr std::int64_t kClockDifference = 60;  // seconds
 constexpr std::size_t kMaxFindings = 100;
 
+// Left out because a person or the rules of this program say so: nothing is wrong.
+bool is_by_choice(const std::string& problem) {
+  return problem.find("--max-file-size") != std::string::npos ||
+         problem.find("socket, pipe or device") != std::string::npos;
+}
+
 std::string seconds_text(std::int64_t seconds) {
   if (seconds < 120) return str(seconds, " s");
   if (seconds < 7200) return str(seconds / 60, " minutes");
@@ -48,7 +54,7 @@ NodeControl::Token Node::doctor(Callback<DoctorFacts> done) {
   return token;
 }
 
-void Node::add_findings(DoctorFacts& facts) const {
+void Node::add_findings(DoctorFacts& facts) {
   const WallTime wall = parts_.clock.wall();
   std::size_t heard = 0;
   for (const auto& [node, neighbour] : discovery_->neighbours()) {
@@ -77,9 +83,7 @@ void Node::add_findings(DoctorFacts& facts) const {
     facts.findings.push_back(
         {true, why_silent(silent, election_->ports()), silence_advice(silent, election_->ports())});
   }
-  if (election_->seeking() && election_->silent(now_).empty()) {
-    facts.findings.push_back({true, election_->seek_reason(now_), ""});
-  }
+  add_state_findings(facts);
   if (sessions_.empty() && heard == 0 && network_.problem.empty()) {
     bool strangers = discovery_->counters().other_group > 0;
     facts.findings.push_back(
@@ -104,10 +108,45 @@ void Node::add_findings(DoctorFacts& facts) const {
          str("let ", trouble.own_port, transport, " in here and ", trouble.port, transport,
              " there, e.g. `sudo ufw allow ", trouble.own_port, transport, "`")});
   }
+  for (const std::string& cannot : describe(parts_.files.limits())) {
+    if (facts.findings.size() >= kMaxFindings) break;
+    facts.findings.push_back({false, str("the disk of this folder ", cannot), ""});
+  }
   for (const auto& [path, reason] : replica_->problems()) {
     if (facts.findings.size() >= kMaxFindings) break;
-    facts.findings.push_back({false, str(printable(path), ": ", printable(reason)), ""});
+    facts.findings.push_back({!is_by_choice(reason), str(printable(path), ": ", printable(reason)),
+                              str("`lansync why '", printable(path), "'` says who has it")});
   }
+}
+
+// What `status` complains about is a problem here too, whatever else was found: nothing is right
+// with a node that is kept out, stands still, or waits for a person.
+void Node::add_state_findings(DoctorFacts& facts) {
+  auto add = [&facts](const std::string& what, const std::string& advice) {
+    const bool told =
+        std::any_of(facts.findings.begin(), facts.findings.end(), [&](const DoctorFinding& one) {
+          return one.problem && (what.find(one.what) != std::string::npos || one.what == what);
+        });
+    if (!told && !what.empty() && facts.findings.size() < kMaxFindings)
+      facts.findings.push_back({true, what, advice});
+  };
+  const Complaint out = kept_out();
+  add(out.what, out.advice);
+  for (const Complaint& refused : people_.refusals.turned_away(now_)) {
+    if (out.what.empty()) add(refused.what, refused.advice);
+  }
+  if (std::string notice = version_notice(); notice != out.what) add(notice, "");
+  add(people_.unfinished.text(), "");
+  std::string reason;
+  const NodeState state = state_and_reason(holds(), reason);
+  // The machine's part has said it in its own words.
+  if (reason == network_.problem && !facts.findings.empty()) return;
+  const bool told = !out.what.empty() && reason.find(out.what) != std::string::npos;
+  const bool stands = state != NodeState::kInSync && state != NodeState::kSyncing;
+  if ((stands && !told) || !fetcher_->pause_reason().empty()) add(reason, "");
+  bool moves = false;
+  const std::string behind = behind_reason(moves);
+  if (!behind.empty() && !moves) add(behind, "");
 }
 
 }  // namespace lansync

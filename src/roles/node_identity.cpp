@@ -1,21 +1,13 @@
 // The node's part that knows whether its key is still its own (DESIGN, Identity): what makes it
 // take a new one, how often it may, and which of two sessions of one key is let in.
 #include <algorithm>
-#include <charconv>
 
 #include "roles/node.h"
+#include "roles/stored_number.h"
+#include "roles/term.h"
 #include "sync/settlement.h"
 
 namespace lansync {
-namespace {
-
-std::uint64_t number(const std::string& text) {
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
-}  // namespace
 
 // ---- what makes a new key necessary
 // -------------------------------------------------------------------------------------
@@ -57,7 +49,7 @@ bool Node::states_its_past(SessionId id, const Peer& peer, const Hello& hello) {
     transport_->violation(id, "a first hello without runs");
     return false;
   }
-  const RunId known = met_keys_.run_of(peer.info.node);
+  const StartId known = met_keys_.run_of(peer.info.node);
   const bool stated =
       known.is_zero() || std::any_of(hello.runs.begin(), hello.runs.end(),
                                      [&](const Run& run) { return run.id == known; });
@@ -199,9 +191,9 @@ void Node::make_election(Instant now) {
   options.self.node = node_;
   options.self.disk_log2 = config_.disk_log2;
   options.self.has_data = index.totals().files > 0;
-  options.self.term = number(index.meta("sync_term"));
-  options.self.seq = number(index.meta("sync_seq"));
-  options.term = number(index.meta("term"));
+  options.self.term = stored_number(index.meta("sync_term"), kLargestTerm);
+  options.self.seq = stored_number(index.meta("sync_seq"), kMaxSeq / 2);
+  options.term = stored_number(index.meta("term"), kLargestTerm);
   options.port = config_.port;
   last_rank_ = options.self;
   election_ = std::make_unique<Election>(options, parts_.log);

@@ -8,9 +8,6 @@ namespace lansync {
 namespace {
 
 constexpr Duration kSameHostTold = 10min;
-// Of a refusal by somebody who is not heard (--peer): it is dialled each 30 s.
-constexpr Duration kRefusalLife = 100s;
-constexpr std::size_t kNamedRefusals = 3;
 
 }  // namespace
 
@@ -41,7 +38,7 @@ std::string Node::name_of(const NodeId& node) const {
 Result<NodeId> Node::find_peer(const std::string& name) const {
   std::map<NodeId, NamedPeer> others = named_peers();
   // With ourselves among them, so that a name that we share is ambiguous here too.
-  Result<NodeId> found = find_named(others, name);
+  Result<NodeId> found = find_named(others, name, node_);
   if (found && *found == node_) {
     return Error{ErrorCode::kRefused, str(printable(name, 64), " is this node itself")};
   }
@@ -74,6 +71,7 @@ std::vector<PeerReport> Node::peers() {
     report.protocol = kProtocolVersion;
     return report;
   };
+  const bool kept = !not_asked().empty();
   for (const auto& [node, item] : lost_) {
     by_node[node] = report_of(node, Role::kNone, item.first.address, PeerState::kLost);
     by_node[node].why = "its session ended";
@@ -81,10 +79,18 @@ std::vector<PeerReport> Node::peers() {
   for (const auto& [node, neighbour] : discovery_->neighbours()) {
     if (!neighbour.beacon.tag_valid && lost_.contains(node)) continue;
     by_node[node] = report_of(node, neighbour.beacon.role, neighbour.address, PeerState::kKnown);
-    if (auto at = refusals_.find(neighbour.address); at != refusals_.end()) {
+    std::string refused;
+    if (const Refusals::Row* row = people_.refusals.find(neighbour.address)) {
+      refused = row->why;
+    } else if (election_->is_busy(node)) {
+      refused = why_busy({neighbour.beacon.name, neighbour.address, {}, false, true});
+    } else if (kept && neighbour.beacon.role == Role::kClient) {
+      refused = "not asked: the hub of this group does not let this node in";
+    }
+    if (!refused.empty()) {
       by_node[node].state = PeerState::kRefused;
       by_node[node].name = neighbour.beacon.name;
-      by_node[node].why = at->second.why;
+      by_node[node].why = refused;
     }
     if (!guard_->is_stranger(node)) continue;
     by_node[node].state = PeerState::kRefused;
@@ -101,6 +107,14 @@ std::vector<PeerReport> Node::peers() {
     PeerReport report =
         report_of(peer.info.node, peer.hello->role, peer.info.address, PeerState::kConnected);
     report.rtt_ms = transport_->rtt_ms(id);
+    if (silent(id)) {
+      // The session is there until its time limit, and so is nobody else.
+      report.state = PeerState::kLost;
+      report.why = "it has been silent for some seconds";
+    } else {
+      report.behind = behind_of(id);
+      report.why = report.behind.why;
+    }
     by_node[peer.info.node] = report;
   }
   by_node.erase(node_);
@@ -127,23 +141,18 @@ void Node::add_turned_away(std::vector<PeerReport>& out) const {
   };
   for (const auto& [address, foreign] : discovery_->other_versions()) {
     other_version.insert(address.ip);
-    add(address, foreign.version, version_refusal(foreign.version));
+    add(address, foreign.version, people_.refusals.version_refusal(foreign.version));
     out.back().id = foreign.node;
   }
   std::set<Address> heard;
   for (const auto& [node, neighbour] : discovery_->neighbours()) heard.insert(neighbour.address);
-  for (const auto& [address, refusal] : refusals_) {
+  for (const auto& [address, refusal] : people_.refusals.rows()) {
     // Heard as well as dialled: one row.
     if (refusal.other_version && other_version.contains(address.ip)) continue;
     if (heard.contains(address)) continue;
     add(address, refusal.protocol, refusal.why);
+    out.back().name = refusal.name;
   }
-}
-
-std::string Node::version_refusal(int theirs) const {
-  bool newer = theirs > int{config_.protocol};
-  return str("it speaks protocol ", theirs, ", this node ", int{config_.protocol},
-             ": install the newer lansync ", newer ? "here" : "there");
 }
 
 // Nobody's folder may pass for in sync while somebody of the group cannot be talked to.
@@ -151,40 +160,43 @@ std::string Node::version_notice() const {
   std::map<std::uint32_t, int> theirs;
   for (const auto& [address, foreign] : discovery_->other_versions())
     theirs[address.ip] = foreign.version;
-  for (const auto& [address, refusal] : refusals_) {
+  for (const auto& [address, refusal] : people_.refusals.rows()) {
     if (refusal.other_version) theirs[address.ip] = refusal.protocol;
   }
   if (theirs.empty()) return {};
   std::string more = theirs.size() > 1 ? str(" (and ", theirs.size() - 1, " more)") : std::string();
   const auto& [ip, version] = *theirs.begin();
-  return str("not in sync with ", ip_to_string(ip), more, ": ", version_refusal(version));
+  return str("not in sync with ", ip_to_string(ip), more, ": ",
+             people_.refusals.version_refusal(version));
+}
+
+// Members that are heard beside a hub that does not let this node in: they share its password.
+std::vector<std::string> Node::not_asked() const {
+  std::vector<std::string> names;
+  bool hub_refuses = false;
+  for (const auto& [id, peer] : sessions_)
+    if (peer.hello) return names;
+  for (const auto& [node, neighbour] : discovery_->neighbours()) {
+    const Refusals::Row* row = people_.refusals.find(neighbour.address);
+    const Role role = neighbour.beacon.role;
+    const bool refuses = (row != nullptr && !row->other_version) || election_->is_busy(node);
+    hub_refuses = hub_refuses || (refuses && is_hub(role));
+    if (row == nullptr && role == Role::kClient)
+      names.push_back(printable(neighbour.beacon.name, 64));
+  }
+  if (!hub_refuses) names.clear();
+  return names;
 }
 
 // While nodes of this group's name refuse this one, or do not answer, and nobody else is reached,
 // nobody's folder may pass for in sync (CONTRACT, status). Empty: it is not so.
-std::string Node::kept_out() const {
+Complaint Node::kept_out() const {
   for (const auto& [id, peer] : sessions_)
     if (peer.hello) return {};
-  std::map<Address, std::string> names;
-  for (const auto& [node, neighbour] : discovery_->neighbours())
-    names[neighbour.address] = printable(neighbour.beacon.name, 64);
-  std::string refusing;
-  std::size_t count = 0;
-  for (const auto& [address, refusal] : refusals_) {
-    auto at = names.find(address);
-    if (at == names.end() && now_ - refusal.at >= kRefusalLife) continue;
-    if (refusal.other_version || ++count > kNamedRefusals) continue;
-    refusing += str(refusing.empty() ? "" : ", ",
-                    at == names.end() || at->second.empty() ? to_string(address) : at->second);
-  }
-  if (count > kNamedRefusals) refusing += str(" and ", count - kNamedRefusals, " more");
-  if (count > 0) {
-    return str(refusing, count == 1 ? " has" : " have", " another password for the group ",
-               printable(config_.group, 64), config_.open ? " (this node has none)" : "",
-               ": start this node with theirs (--password-file FILE, or $LANSYNC_PASSWORD)");
-  }
-  if (std::string notice = version_notice(); !notice.empty()) return notice;
-  return election_->kept_out(now_);
+  Complaint refused = people_.refusals.kept_out(not_asked(), now_);
+  if (!refused.what.empty()) return refused;
+  if (std::string notice = version_notice(); !notice.empty()) return {notice, ""};
+  return {election_->kept_out(now_), ""};
 }
 
 std::string Node::same_host_notice() const {

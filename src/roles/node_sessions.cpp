@@ -23,15 +23,15 @@ bool asks_for_much(const Message& message) {
          std::holds_alternative<TrashGet>(message) || std::holds_alternative<RestoreTrash>(message);
 }
 
-// Size and MD5 belong to a content: what stands on a disk here was computed from its bytes, and an
-// entry that names the same content with others is made up. (It would be taken for here, and a
-// size that nobody has keeps others from their first sync.)
+// A size belongs to a content: an entry that names one that stands here with another is made up.
+// (It would be taken for here, and a size that nobody has keeps others from their first sync.) The
+// disk has to say so too: a row of our own that is damaged must not make an honest hub a liar.
 bool is_made_up(const Index& index, const std::string& name, const EntryPtr& entry) {
   if (!entry || !entry->is_file()) return false;
   const std::optional<std::string> at = index.find_content(entry->content, name);
   if (!at) return false;
-  const Entry& known = *index.find(*at)->local;
-  return known.size != entry->size || known.md5 != entry->md5;
+  const PathRecord& record = *index.find(*at);
+  return record.local->size == record.stat.size && record.local->size != entry->size;
 }
 
 bool has_made_up_entry(const Index& index, const Message& message) {
@@ -88,7 +88,7 @@ void Node::admit(const SessionInfo& session) {
   sessions_[session.id] = std::move(peer);
   if (content_dials_.erase(session.address) > 0 && session.outgoing)
     content_sessions_.insert(session.id);
-  refusals_.erase(session.address);
+  people_.refusals.forget(session.address);
   discovery_->session_up(session.node, session.boot);
   ask_session_up(session);
   if (session.outgoing) send_hello(session.id, false);
@@ -101,6 +101,7 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
     outbox_->forget(id);  // told to be a clone, perhaps
     return;
   }
+  note_contact(id, at->second);
   Peer peer = std::move(at->second);
   sessions_.erase(at);
   if (sessions_.empty()) alone_since_ = now_;
@@ -110,8 +111,10 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
   fetcher_->remove_source(id);
   carriage_->session_down(id);
   hub_->on_member_down(id);
+  people_.members.on_down(id);
   demand_->on_session_down(id, now_);
   undo_->on_session_down(id);
+  decisions_->on_session_down(id);
   if (client_->hub() == id) client_->leave();
   if (peer.hello) {
     RosterRow row{peer.info.node, peer.info.boot, peer.hello->name, peer.info.address,
@@ -151,23 +154,14 @@ void Node::on_dial_failed(const Address& address, DialFailure failure, int peer_
 }
 
 void Node::on_refused(const Address& address, DialFailure failure, int peer_version) {
-  Refusal& refusal = refusals_[address];
-  bool fresh = refusal.why.empty() || now_ - refusal.at > 10s;
-  refusal.protocol = peer_version;
-  refusal.at = now_;
-  refusal.other_version = failure == DialFailure::kProtocol;
-  switch (failure) {
-    case DialFailure::kWrongPassword:
-      refusal.why = "it has another password for this group";
-      break;
-    case DialFailure::kProtocol:
-      refusal.why = version_refusal(peer_version);
-      break;
-    default:
-      refusal.why = to_string(failure);
+  const bool news = people_.refusals.note(address, failure, peer_version, now_);
+  for (const auto& [node, neighbour] : discovery_->neighbours()) {
+    if (neighbour.address == address)
+      people_.refusals.note_beacon(address, neighbour.beacon.name, neighbour.last_heard);
   }
-  if (fresh) parts_.log.warn(str("turned away ", to_string(address), ": ", refusal.why));
-  if (refusals_.size() > 256) refusals_.erase(refusals_.begin());
+  const Refusals::Row& row = *people_.refusals.find(address);
+  const std::string name = row.name.empty() ? std::string() : str(printable(row.name, 64), " at ");
+  if (news) parts_.log.warn(str("turned away ", name, to_string(address), ": ", row.why));
 }
 
 SessionId Node::session_of(const NodeId& node) const {
@@ -250,8 +244,17 @@ void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
     uploads_->on_session_up(id, peer.info.node, now_);
   }
   if (!peer.greeted) send_hello(id, true);
+  if (first) {
+    decisions_->on_session_up(id);
+    mender_->wake(now_);
+  }
   if (hello.beacon_key && client_->hub() == id) use_beacon_key(*hello.beacon_key, true);
   election_->on_facts(facts_of(peer), now_);
+  for (const auto& [channel, packet] : peer.early.take()) {
+    // One that breaks the rules ends the session.
+    if (auto at = sessions_.find(id); at != sessions_.end())
+      dispatch(id, at->second, channel, packet);
+  }
 }
 
 // ---- packets
@@ -275,7 +278,7 @@ void Node::on_packet(SessionId id, Channel channel, ByteView bytes) {
   dispatch(id, at->second, channel, bytes);
 }
 
-void Node::dispatch(SessionId id, Peer& peer, Channel, ByteView bytes) {
+void Node::dispatch(SessionId id, Peer& peer, Channel channel, ByteView bytes) {
   std::string why;
   std::optional<Message> message = decode_message(bytes, &why);
   if (!message) {
@@ -295,9 +298,8 @@ void Node::dispatch(SessionId id, Peer& peer, Channel, ByteView bytes) {
                  now_);
     return;
   }
-  // Nothing but hello comes first: who does not say who it is gets no answers.
-  bool fine = peer.hello && on_member_message(id, peer, *message);
-  if (fine) return;
+  // Who does not say who it is gets no answers. What follows hello on another channel waits for it.
+  if (peer.hello ? on_member_message(id, peer, *message) : peer.early.keep(channel, bytes)) return;
   ++rejected_;
   transport_->violation(id, str("a message out of place: ", message_type(*message)));
 }
@@ -309,6 +311,7 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
   if (has_made_up_entry(replica_->index(), message)) return false;
   if (const auto* ping = std::get_if<Ping>(&message)) {
     if (ping->seq > 0) peer.synced_at = ping->seq - 1;
+    if (hub_->acting()) people_.members.on_ping(id, *ping, peer.hello->full_replica);
     return true;
   }
   if (const auto* claim = std::get_if<Claim>(&message)) {
@@ -370,6 +373,11 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
     undo_->on_restore(id, *restore);
     return true;
   }
+  if (const auto* known = std::get_if<RunsKnown>(&message)) {
+    decisions_->on_known(id, *known);
+    return true;
+  }
+  if (const auto* word = std::get_if<RunWord>(&message)) return decisions_->on_word(id, *word);
   return on_question(id, message) || on_hub_message(id, message);
 }
 
@@ -378,7 +386,10 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
   const NodeId& node = sessions_.at(id).info.node;
   if (const auto* get = std::get_if<IndexGet>(&message)) {
     if (!hub_->acting()) return true;
-    hub_->on_index_get(id, node, sessions_.at(id).hello->full_replica, *get);
+    on_away(get->away);
+    const Hub::Joiner joiner{node, sessions_.at(id).hello->full_replica, away_of(node),
+                             unsynced_of(node)};
+    hub_->on_index_get(id, joiner, *get);
     update_sources();
     return true;
   }
@@ -389,7 +400,14 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
   if (const auto* mark = std::get_if<Mark>(&message)) {
     if (!mark->answer) {
       hub_->pump();
-      outbox_->send(id, Mark{mark->token, true});
+      if (mark->all) {
+        if (people_.marks.size() >= PeopleView::kMaxMarks) return true;
+        people_.marks.push_back(
+            {id, mark->token, hub_->seq(), election_->term(), now_ + PeopleView::kMarkLife});
+        answer_marks(now_);
+        return true;
+      }
+      outbox_->send(id, Mark{mark->token, true, false});
       return true;
     }
     for (Wait& wait : waits_) {
@@ -405,6 +423,7 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
       if (key_limit_.allows(now_)) return true;
     }
     note_published(id, *update);
+    if (update->snapshot && update->last) judge_absence(*update);
     return client_->on_update(*update, now_);
   }
   if (const auto* coming = std::get_if<Coming>(&message)) {
@@ -424,15 +443,14 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
 void Node::ping(Instant now) {
   if (now < next_ping_) return;
   next_ping_ = now + kPingInterval;
+  sample_progress(now);
   look_for_stuck();
   renew_sessions(now);
   find_sources();
   if (hub_->acting()) forget_askers();
   for (const auto& [id, peer] : sessions_) {
     if (!peer.greeted) continue;
-    // Of the hub alone is it known what its sequence means.
-    const bool to_hub = id == client_->hub();
-    outbox_->send_urgent(id, Ping{to_hub && synced_at_ ? *synced_at_ + 1 : 0});
+    outbox_->send_urgent(id, make_ping(id == client_->hub()));
   }
 }
 
@@ -444,7 +462,7 @@ void Node::tell_synced(Instant now) {
   auto hub = sessions_.find(client_->hub());
   if (hub == sessions_.end() || !hub->second.greeted) return;
   synced_told_ = synced_at_;
-  outbox_->send_urgent(hub->first, Ping{synced_at_ ? *synced_at_ + 1 : 0});
+  outbox_->send_urgent(hub->first, make_ping(true));
 }
 
 // A quiet moment is better: what is on its way begins anew.

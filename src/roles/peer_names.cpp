@@ -61,7 +61,8 @@ std::map<NodeId, std::string> shown_names(const std::map<NodeId, NamedPeer>& pee
   return shown;
 }
 
-Result<NodeId> find_named(const std::map<NodeId, NamedPeer>& peers, const std::string& wanted) {
+Result<NodeId> find_named(const std::map<NodeId, NamedPeer>& peers, const std::string& wanted,
+                          const NodeId& self) {
   const std::map<NodeId, std::string> shown = shown_names(peers);
   std::vector<NodeId> by_name;
   std::vector<NodeId> by_id;
@@ -71,7 +72,7 @@ Result<NodeId> find_named(const std::map<NodeId, NamedPeer>& peers, const std::s
     if (name == wanted) return NodeId(node);
     if (peers.at(node).name == wanted) by_name.push_back(node);
     if (digits && to_hex(node).starts_with(wanted)) by_id.push_back(node);
-    names.push_back(name);
+    if (node != self) names.push_back(name);
   }
   const std::vector<NodeId>& found = by_name.empty() ? by_id : by_name;
   if (found.size() == 1) return NodeId(found.front());

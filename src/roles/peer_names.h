@@ -20,7 +20,8 @@ struct NamedPeer {
 std::map<NodeId, std::string> shown_names(const std::map<NodeId, NamedPeer>& peers);
 
 // `wanted`: a shown name, a name that only one node has, or the first digits of an id (4 at least).
-// The error lists whom it could have been.
-Result<NodeId> find_named(const std::map<NodeId, NamedPeer>& peers, const std::string& wanted);
+// The error lists whom it could have been; `self` stands in `peers` too, and is nobody to suggest.
+Result<NodeId> find_named(const std::map<NodeId, NamedPeer>& peers, const std::string& wanted,
+                          const NodeId& self = {});
 
 }  // namespace lansync

@@ -10,6 +10,13 @@ std::string why_silent(const SilentNode& node, const OurPorts& ports) {
   std::string who =
       str(printable(node.name, 64), " (", ip_to_string(node.address.ip), ")",
           node.is_hub ? " is a hub and" : "", " is heard here, but does not answer: ");
+  // Both directions are open then: no firewall, whatever the beacons say.
+  if (node.answers) {
+    return str(printable(node.name, 64), " (", ip_to_string(node.address.ip), ")",
+               node.is_hub ? " is a hub and" : "",
+               " answers, but the handshake with it does not come to an end: it is overloaded, or "
+               "longer packets are lost on the way");
+  }
   if (node.hears_us == false) {
     return str(who, "it does not hear us; what this machine sends, UDP ", ports.beacon,
                " (beacons) and UDP ", node.address.port, " (sessions), does not arrive there");
@@ -23,13 +30,18 @@ std::string why_silent(const SilentNode& node, const OurPorts& ports) {
 }
 
 std::string why_busy(const SilentNode& node) {
-  return str(printable(node.name, 64), " (", ip_to_string(node.address.ip),
-             ") answers, but takes no new node at this moment: too many come at once, or too many "
-             "with another password; it is asked again by itself");
+  const std::string name = printable(node.name, 64);
+  return str(name, " (", ip_to_string(node.address.ip),
+             ") answers, but tries no password at this moment: too many were wrong in the last "
+             "minute, or too many nodes come at once; it is asked again by itself. If this node's "
+             "was one of those, it has another password than ",
+             name, ": start it with that one (--password-file FILE, or $LANSYNC_PASSWORD)");
 }
 
 std::string silence_advice(const SilentNode& node, const OurPorts& ports) {
   std::string there = printable(node.name, 64);
+  if (node.answers)
+    return str("`lansync doctor` here and on ", there, " looks at the length of packets (MTU)");
   std::string way_round =
       str("; or start lansync on ", there, " with --peer and this machine's address, port ",
           ports.session, ": a firewall that stops what comes in lets the answers to that pass");

@@ -18,6 +18,7 @@ struct SilentNode {
   Address address;               // where it listens for sessions
   std::optional<bool> hears_us;  // what its beacons say of ours
   bool is_hub = false;
+  bool answers = false;  // it answered the first word of a dial, and nothing after it
 };
 
 struct OurPorts {

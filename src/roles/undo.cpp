@@ -13,6 +13,53 @@ constexpr std::size_t kRowBytes = 128;  // beside its names
 
 std::int64_t second_of(std::int64_t ns) { return ns / 1'000'000'000; }
 
+bool lives(const PathRecord* record) {
+  return record != nullptr &&
+         (record->live() || (record->remote && !record->remote->is_tombstone()));
+}
+
+// No trash has directories: their tombstones tell of them. Those at or below `what` that are
+// missing, went no longer ago than a trash keeps what was in them, and at or before the asked time.
+using Directories = std::vector<std::pair<std::string, std::uint16_t>>;
+Directories directories_of(const Replica& replica, const TrashRestore& what, std::size_t most) {
+  Directories out;
+  const auto& paths = replica.index().paths();
+  const std::int64_t since = replica.observed_ns() - Trash::kKeptNs;
+  for (auto at = paths.lower_bound(what.path); at != paths.end() && out.size() < most; ++at) {
+    const auto& [path, record] = *at;
+    if (!path.starts_with(what.path)) break;
+    if (!is_within(path, what.path) || lives(&record) || record.since_ns < since) continue;
+    const EntryPtr& gone = record.remote ? record.remote : record.local;
+    if (!gone || !gone->is_tombstone() || gone->was != EntryKind::kDirectory) continue;
+    if (what.time && second_of(gone->edited.ns) > second_of(what.time->ns)) continue;
+    out.emplace_back(path, gone->mode);
+  }
+  return out;
+}
+
+// What restores have taken the place of, so that the same asked for once more does not bring that
+// back: "CONTENT PATH" lines in the index, the last first.
+constexpr const char* kRestoredOver = "restored_over";
+constexpr std::size_t kMaxRestoredOver = 64;
+
+std::string restored_over_line(const std::string& path, const ContentId& content) {
+  return to_hex(content) + ' ' + path + '\n';
+}
+
+void note_restored_over(Index& index, const std::string& path, const ContentId& content) {
+  std::string text = restored_over_line(path, content) + index.meta(kRestoredOver);
+  std::size_t end = 0;
+  for (std::size_t lines = 0; lines < kMaxRestoredOver && end != std::string::npos; ++lines)
+    end = text.find('\n', end == 0 ? 0 : end + 1);
+  if (end != std::string::npos) text.resize(end + 1);
+  index.set_meta(kRestoredOver, text);
+}
+
+bool was_restored_over(const Index& index, const std::string& path, const ContentId& content) {
+  const std::string text = '\n' + index.meta(kRestoredOver);
+  return text.find('\n' + restored_over_line(path, content)) != std::string::npos;
+}
+
 // What several answers to one question add up to.
 struct Sum {
   std::size_t left = 0;
@@ -28,13 +75,36 @@ Undo::Undo(Replica& replica, Outbox& outbox, const UndoLinks& links, const Clock
 // The newest, if there are more than one answer takes.
 std::vector<FoundTrash> Undo::own_rows(const std::string& path) const {
   std::vector<FoundTrash> rows;
-  for (const auto& [name, item] : replica_.index().trash()) {
+  for (const auto& [name, item] : replica_.index().trash().items()) {
     if (!is_within(item.path, path)) continue;
     rows.push_back({name, item.path, item.time_ns, item.size, links_.self()});
   }
   std::sort(rows.begin(), rows.end(),
             [](const FoundTrash& a, const FoundTrash& b) { return a.time_ns > b.time_ns; });
   if (rows.size() > kMaxRows) rows.resize(kMaxRows);
+  return rows;
+}
+
+// What this run deleted, and nothing older of the same name.
+std::vector<FoundTrash> Undo::own_rows_of_run(RunId run) const {
+  std::map<std::string, FoundTrash> newest;
+  for (const auto& [name, item] : replica_.index().trash().items()) {
+    const PathRecord* record = replica_.index().find(item.path);
+    if (!record) continue;
+    const EntryPtr& gone = record->remote ? record->remote : record->local;
+    if (!gone || !gone->is_tombstone() || gone->run != run) continue;
+    const bool empty_file = gone->was == EntryKind::kFile && gone->content.is_zero();
+    const bool same = empty_file ? item.size == 0 : item.content == gone->content;
+    // A link has no content id in a trash.
+    if (!same && !(gone->was == EntryKind::kSymlink && item.content.is_zero())) continue;
+    const FoundTrash row{name, item.path, item.time_ns, item.size, links_.self()};
+    auto [at, fresh] = newest.try_emplace(item.path, row);
+    if (!fresh && at->second.time_ns < row.time_ns) at->second = row;
+  }
+  std::vector<FoundTrash> rows;
+  for (auto& [path, row] : newest) {
+    if (rows.size() < kMaxRows) rows.push_back(std::move(row));
+  }
   return rows;
 }
 
@@ -45,8 +115,7 @@ TrashReport Undo::report_of(const FoundTrash& row) const {
 // ---- asking the others
 // ---------------------------------------------------------------------------------------
 
-void Undo::gather(const std::string& path, SessionId except,
-                  std::function<void(std::vector<FoundTrash>, std::string)> done) {
+void Undo::gather(const std::string& path, RunId run, SessionId except, Found done) {
   Gathering gathering;
   for (SessionId session : links_.undo_peers()) {
     if (session != except) gathering.waiting.insert(session);
@@ -56,18 +125,19 @@ void Undo::gather(const std::string& path, SessionId except,
   gathering.until = clock_.now() + kListPatience;
   gathering.done = std::move(done);
   // A member's hub asks the others for it.
-  TrashGet question{token, path, !links_.acts_as_hub()};
+  TrashGet question{token, path, !links_.acts_as_hub(), run};
   for (SessionId session : gathering.waiting) outbox_.send(session, question);
   gatherings_.emplace(token, std::move(gathering));
 }
 
 void Undo::on_get(SessionId session, const TrashGet& message) {
-  std::vector<FoundTrash> own = own_rows(message.path);
+  std::vector<FoundTrash> own =
+      message.run != 0 ? own_rows_of_run(message.run) : own_rows(message.path);
   if (!message.all || !links_.acts_as_hub() || gatherings_.size() >= kMaxAsked) {
     answer(session, message.token, own, {});
     return;
   }
-  gather(message.path, session,
+  gather(message.path, message.run, session,
          [this, session, token = message.token, own = std::move(own)](std::vector<FoundTrash> rows,
                                                                       const std::string&) {
            rows.insert(rows.begin(), own.begin(), own.end());
@@ -158,7 +228,7 @@ Instant Undo::deadline() const {
 // ---------------------------------------------------------------------------------------
 
 void Undo::list(std::optional<WallTime> since, Callback<Rows> done) {
-  gather({}, 0, [this, since, done](std::vector<FoundTrash> rows, const std::string&) {
+  gather({}, 0, 0, [this, since, done](std::vector<FoundTrash> rows, const std::string&) {
     std::vector<FoundTrash> own = own_rows({});
     rows.insert(rows.end(), own.begin(), own.end());
     Rows out;
@@ -176,7 +246,7 @@ void Undo::list(std::optional<WallTime> since, Callback<Rows> done) {
 // ---------------------------------------------------------------------------------------
 
 void Undo::restore(const TrashRestore& what, Callback<Rows> done) {
-  gather(what.path, 0, [this, what, done](std::vector<FoundTrash> rows, const std::string&) {
+  gather(what.path, 0, 0, [this, what, done](std::vector<FoundTrash> rows, const std::string&) {
     std::vector<FoundTrash> own = own_rows(what.path);
     rows.insert(rows.begin(), own.begin(), own.end());
     choose(what, rows, done);
@@ -184,8 +254,8 @@ void Undo::restore(const TrashRestore& what, Callback<Rows> done) {
 }
 
 // Of each path the latest version that was displaced at or before the asked time, ours before the
-// others' (whose clocks may be off). What is below a directory comes back only where it is missing:
-// undoing a delete must not undo edits of what was not deleted.
+// others' (whose clocks may be off). What is below a directory comes back only where it is missing
+// in the group: undoing a delete must not undo edits of what was not deleted.
 void Undo::choose(const TrashRestore& what, const std::vector<FoundTrash>& rows,
                   Callback<Rows> done) {
   std::map<std::string, FoundTrash> best;
@@ -194,7 +264,7 @@ void Undo::choose(const TrashRestore& what, const std::vector<FoundTrash>& rows,
     // People give the seconds that the list shows.
     if (what.time && second_of(row.time_ns) > second_of(what.time->ns)) continue;
     const PathRecord* record = replica_.index().find(row.path);
-    if (row.path != what.path && record && record->live()) continue;
+    if (row.path != what.path && lives(record)) continue;
     auto [at, fresh] = best.try_emplace(row.path, row);
     if (fresh) continue;
     bool own = row.node == links_.self();
@@ -203,20 +273,58 @@ void Undo::choose(const TrashRestore& what, const std::vector<FoundTrash>& rows,
                                                    : row.node < at->second.node;
     if (own != had_own ? own : newer) at->second = row;
   }
-  if (best.empty()) {
+  if (auto named = best.find(what.path); !what.time && named != best.end()) {
+    const TrashItem* item = replica_.index().trash().find(named->second.name);
+    const bool own = named->second.node == links_.self();
+    if (own && item && lives(replica_.index().find(what.path)) &&
+        was_restored_over(replica_.index(), what.path, item->content)) {
+      done(Error{ErrorCode::kExists, str(printable(what.path),
+                                         " was brought back already; another version of it comes "
+                                         "with NAME@TIME, as `lansync trash` lists them")});
+      return;
+    }
+  }
+  Directories directories = directories_of(replica_, what, kMaxRows);
+  if (best.empty() && directories.empty()) {
     done(Error{ErrorCode::kNotFound, str("nothing called ", printable(what.path),
                                          " that is missing is in the trash here or of a member "
                                          "that is connected; `lansync trash` lists it")});
     return;
   }
+  Rows made;
+  for (const auto& [path, mode] : directories) {
+    auto below = best.lower_bound(path + '/');
+    const bool empty = below == best.end() || !is_within(below->first, path);
+    if (empty) made.push_back(report_of({{}, path, clock_.wall().ns, 0, links_.self()}));
+  }
   std::vector<FoundTrash> chosen;
-  for (const auto& [path, row] : best) chosen.push_back(row);
-  bring_back(chosen, std::move(done));
+  for (auto& [path, row] : best) chosen.push_back(std::move(row));
+  // Before what is in them, which would make them with any mode.
+  replica_.make_directories_again(
+      std::move(directories),
+      [this, chosen = std::move(chosen), made = std::move(made), done = std::move(done)] {
+        if (chosen.empty()) {
+          arrivals_.push_back({made, clock_.now() + kArrivalPatience, done});
+          return;
+        }
+        bring_back(chosen, [made, done](Result<Rows> back) {
+          if (!back && made.empty()) return done(back.error());
+          Rows all = made;
+          if (back) all.insert(all.end(), back->begin(), back->end());
+          done(std::move(all));
+        });
+      });
 }
 
 void Undo::bring_back(const std::vector<FoundTrash>& chosen, Callback<Rows> done) {
-  std::map<NodeId, std::vector<std::string>> names;
-  for (const FoundTrash& row : chosen) names[row.node].push_back(row.name);
+  // What a person names, and sees there, is gone past; anything else that lives is left alone.
+  std::map<std::pair<NodeId, bool>, std::vector<std::string>> names;
+  for (const FoundTrash& row : chosen) {
+    const PathRecord* record = replica_.index().find(row.path);
+    const bool missing_only = !record || !record->live();
+    if (!missing_only) note_restored_over(replica_.index(), row.path, record->local->content);
+    names[{row.node, missing_only}].push_back(row.name);
+  }
   auto sum = std::make_shared<Sum>();
   sum->left = names.size();
   auto part = [this, sum, done](std::vector<FoundTrash> rows, const std::string& error) {
@@ -231,24 +339,43 @@ void Undo::bring_back(const std::vector<FoundTrash>& chosen, Callback<Rows> done
     for (const FoundTrash& row : sum->rows) arrival.rows.push_back(report_of(row));
     arrivals_.push_back(std::move(arrival));
   };
-  for (const auto& [node, list] : names) {
-    if (node == links_.self()) {
-      restore_own(list, part);
-      continue;
-    }
-    SessionId session = links_.session_with(node);
-    std::vector<SessionId> peers = links_.undo_peers();
-    if (session == 0 && !links_.acts_as_hub() && !peers.empty()) session = peers.front();
-    if (session == 0) {
-      part({}, str(links_.shown_name(node), ", whose trash has it, left"));
-    } else {
-      ask_restore(session, node, list, part);
-    }
-  }
+  for (const auto& [where, list] : names) restore_at(where.first, list, where.second, part);
+}
+
+void Undo::restore_at(const NodeId& node, const std::vector<std::string>& names, bool missing_only,
+                      const Found& done) {
+  if (node == links_.self()) return restore_own(names, missing_only, done);
+  SessionId session = links_.session_with(node);
+  std::vector<SessionId> peers = links_.undo_peers();
+  if (session == 0 && !links_.acts_as_hub() && !peers.empty()) session = peers.front();
+  if (session == 0) return done({}, str(links_.shown_name(node), ", whose trash has it, left"));
+  ask_restore(session, node, names, missing_only, done);
+}
+
+void Undo::find_of_run(RunId run, Found done) {
+  gather(
+      {}, run, 0,
+      [this, run, done = std::move(done)](std::vector<FoundTrash> rows, const std::string& error) {
+        std::vector<FoundTrash> own = own_rows_of_run(run);
+        rows.insert(rows.begin(), own.begin(), own.end());
+        done(std::move(rows), error);
+      });
+}
+
+void Undo::bring_back_missing(const std::vector<FoundTrash>& rows, std::function<void()> done) {
+  std::map<NodeId, std::vector<std::string>> names;
+  for (const FoundTrash& row : rows) names[row.node].push_back(row.name);
+  if (names.empty()) return done();
+  auto left = std::make_shared<std::size_t>(names.size());
+  const Found part = [left, done = std::move(done)](const std::vector<FoundTrash>&,
+                                                    const std::string&) {
+    if (--*left == 0) done();
+  };
+  for (const auto& [node, list] : names) restore_at(node, list, true, part);
 }
 
 void Undo::ask_restore(SessionId session, const NodeId& node, const std::vector<std::string>& names,
-                       std::function<void(std::vector<FoundTrash>, std::string)> done) {
+                       bool missing_only, Found done) {
   auto sum = std::make_shared<Sum>();
   auto part = [sum, done = std::move(done)](std::vector<FoundTrash> rows,
                                             const std::string& error) {
@@ -260,7 +387,7 @@ void Undo::ask_restore(SessionId session, const NodeId& node, const std::vector<
   in_batches(
       names, [](const std::string& name) { return name.size() + 8; },
       [&](std::vector<std::string> batch) {
-        messages.push_back({next_token_++, node, std::move(batch)});
+        messages.push_back({next_token_++, node, std::move(batch), missing_only});
       });
   sum->left = messages.size();
   for (RestoreTrash& message : messages) {
@@ -279,28 +406,27 @@ void Undo::on_restore(SessionId session, const RestoreTrash& message) {
     answer(session, token, rows, error);
   };
   if (gatherings_.size() >= kMaxAsked) return reply({}, "busy, try again");
-  if (message.node == links_.self()) return restore_own(message.names, reply);
+  if (message.node == links_.self()) return restore_own(message.names, message.missing_only, reply);
   SessionId owner = links_.acts_as_hub() ? links_.session_with(message.node) : 0;
   if (owner == 0 || owner == session) return reply({}, "the node whose trash has it is not here");
-  ask_restore(owner, message.node, message.names, reply);
+  ask_restore(owner, message.node, message.names, message.missing_only, reply);
 }
 
-void Undo::restore_own(const std::vector<std::string>& names,
-                       std::function<void(std::vector<FoundTrash>, std::string)> done) {
+void Undo::restore_own(const std::vector<std::string>& names, bool missing_only, Found done) {
   if (names.empty()) return done({}, {});
   auto sum = std::make_shared<Sum>();
   sum->left = names.size();
-  auto finish = std::make_shared<std::function<void(std::vector<FoundTrash>, std::string)>>(done);
+  auto finish = std::make_shared<Found>(std::move(done));
   for (const std::string& name : names) {
     FoundTrash row;
     row.name = name;
     row.node = links_.self();
-    if (auto at = replica_.index().trash().find(name); at != replica_.index().trash().end()) {
-      row.path = at->second.path;
-      row.time_ns = at->second.time_ns;
-      row.size = at->second.size;
+    if (const TrashItem* item = replica_.index().trash().find(name)) {
+      row.path = item->path;
+      row.time_ns = item->time_ns;
+      row.size = item->size;
     }
-    replica_.restore_trash(name, [sum, finish, row](Status status) {
+    replica_.restore_trash(name, missing_only, [sum, finish, row](Status status) {
       if (status) {
         sum->rows.push_back(row);
       } else {

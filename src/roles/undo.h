@@ -46,6 +46,12 @@ class Undo {
 
   Undo(Replica& replica, Outbox& outbox, const UndoLinks& links, const Clock& clock);
 
+  using Found = std::function<void(std::vector<FoundTrash>, std::string error)>;
+  // What lies in the trashes of all of just the versions that this run deleted; and brings some of
+  // it back where it lies, unless something stands in its place by now.
+  void find_of_run(RunId run, Found done);
+  void bring_back_missing(const std::vector<FoundTrash>& rows, std::function<void()> done);
+
   void list(std::optional<WallTime> since, Callback<Rows> done);
   void restore(const TrashRestore& what, Callback<Rows> done);
 
@@ -63,7 +69,7 @@ class Undo {
     std::vector<FoundTrash> rows;
     std::string error;  // the last that somebody gave
     Instant until;
-    std::function<void(std::vector<FoundTrash>, std::string error)> done;
+    Found done;
   };
   // A restore whose files are on their way here from where they came back.
   struct Arrival {
@@ -73,14 +79,15 @@ class Undo {
   };
 
   std::vector<FoundTrash> own_rows(const std::string& path) const;
-  void gather(const std::string& path, SessionId except,
-              std::function<void(std::vector<FoundTrash>, std::string)> done);
+  std::vector<FoundTrash> own_rows_of_run(RunId run) const;
+  void gather(const std::string& path, RunId run, SessionId except, Found done);
   void choose(const TrashRestore& what, const std::vector<FoundTrash>& rows, Callback<Rows> done);
   void bring_back(const std::vector<FoundTrash>& chosen, Callback<Rows> done);
-  void restore_own(const std::vector<std::string>& names,
-                   std::function<void(std::vector<FoundTrash>, std::string)> done);
+  void restore_own(const std::vector<std::string>& names, bool missing_only, Found done);
   void ask_restore(SessionId session, const NodeId& node, const std::vector<std::string>& names,
-                   std::function<void(std::vector<FoundTrash>, std::string)> done);
+                   bool missing_only, Found done);
+  void restore_at(const NodeId& node, const std::vector<std::string>& names, bool missing_only,
+                  const Found& done);
   void answer(SessionId session, std::uint64_t token, const std::vector<FoundTrash>& rows,
               const std::string& error);
   void finish_if_done(std::uint64_t token);

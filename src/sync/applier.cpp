@@ -1,7 +1,5 @@
 #include "sync/applier.h"
 
-#include <memory>
-
 namespace lansync {
 namespace {
 
@@ -13,15 +11,6 @@ Status prepare_temp(FileSystem& files, const DiskChange& change) {
   }
   if (!temp) return temp.error();
   return (*temp)->set_metadata(change.entry->mode, change.entry->mtime_ns);
-}
-
-// A chmod or touch since the last look changes ctime (and mode) only: that is the local edit of
-// another moment, and is found by the next examination; the bytes are what must not be lost.
-std::optional<FileStat> expected_now(FileSystem& files, const DiskChange& change) {
-  if (!change.expected) return std::nullopt;
-  auto now = files.stat(change.path);
-  if (now && now->same_file_bytes(*change.expected)) return *now;
-  return change.expected;
 }
 
 DiskOutcome take(Result<FileStat> result, bool displaced) {
@@ -50,7 +39,7 @@ DiskOutcome make_directory(FileSystem& files, const DiskChange& change) {
     return take(files.set_metadata(change.path, change.entry->mode, std::nullopt, *now), false);
   }
   if (now) {
-    if (!change.expected || !now->same_file_bytes(*change.expected)) {
+    if (!change.expected || !(*now == *change.expected)) {
       outcome.status = Error{ErrorCode::kChanged, change.path + " is not what it was"};
       return outcome;
     }
@@ -60,6 +49,7 @@ DiskOutcome make_directory(FileSystem& files, const DiskChange& change) {
   }
   if (Status made = files.make_directory(change.path, change.entry->mode); !made) {
     outcome.status = made.error();
+    outcome.unsure = outcome.displaced;
     return outcome;
   }
   auto stat = files.stat(change.path);
@@ -81,27 +71,38 @@ DiskOutcome apply_one(FileSystem& files, const DiskChange& change) {
         return outcome;
       }
       bool was_directory = change.expected && change.expected->kind == FileKind::kDirectory;
-      auto expected = was_directory ? std::nullopt : expected_now(files, change);
-      return take(
-          change.kind == DiskChange::Kind::kInstall
-              ? files.install_temp(change.temp, change.path, expected, change.trash)
-              : files.make_symlink(change.entry->target, change.path, expected, change.trash),
-          expected.has_value() && !change.trash.empty());
+      auto expected = was_directory ? std::nullopt : change.expected;
+      outcome =
+          take(change.kind == DiskChange::Kind::kInstall
+                   ? files.install_temp(change.temp, change.path, expected, change.trash)
+                   : files.make_symlink(change.entry->target, change.path, expected, change.trash),
+               expected.has_value() && !change.trash.empty());
+      outcome.unsure = !outcome.status && was_directory;
+      return outcome;
+    }
+    case DiskChange::Kind::kRenameFold: {
+      const FileStat was = change.expected.value_or(FileStat{});
+      outcome.status = files.rename_fold(change.from, change.path, was);
+      if (!outcome.status) return outcome;
+      auto now = files.stat(change.path);
+      if (!now) return take(now.error(), false);
+      if (now->kind == FileKind::kSymlink) return take(*now, false);
+      std::optional<std::int64_t> mtime;
+      if (change.entry->is_file()) mtime = change.entry->mtime_ns;
+      return take(files.set_metadata(change.path, change.entry->mode, mtime, *now), false);
     }
     case DiskChange::Kind::kMakeDirectory:
       return make_directory(files, change);
     case DiskChange::Kind::kSetMetadata: {
-      auto expected = expected_now(files, change);
       std::optional<std::int64_t> mtime;
       if (change.entry->is_file()) mtime = change.entry->mtime_ns;
-      return take(
-          files.set_metadata(change.path, change.entry->mode, mtime, expected.value_or(FileStat{})),
-          false);
+      return take(files.set_metadata(change.path, change.entry->mode, mtime,
+                                     change.expected.value_or(FileStat{})),
+                  false);
     }
     case DiskChange::Kind::kTrash: {
-      auto expected = expected_now(files, change);
       outcome.status =
-          files.move_to_trash(change.path, expected.value_or(FileStat{}), change.trash);
+          files.move_to_trash(change.path, change.expected.value_or(FileStat{}), change.trash);
       outcome.displaced = outcome.status.has_value();
       return outcome;
     }
@@ -112,54 +113,68 @@ DiskOutcome apply_one(FileSystem& files, const DiskChange& change) {
   return outcome;
 }
 
-std::vector<DiskOutcome> apply_all(FileSystem& files, const std::vector<DiskChange>& changes) {
-  std::vector<DiskOutcome> outcomes(changes.size());
+void prepare(FileSystem& files, DiskBatch& batch) {
   Status root = files.check_root();
   bool installs = false;
-  for (std::size_t i = 0; i < changes.size(); ++i) {
+  for (std::size_t i = 0; i < batch.changes.size(); ++i) {
     if (!root) {
-      outcomes[i].status = root.error();
-    } else if (changes[i].kind == DiskChange::Kind::kInstall) {
-      outcomes[i].status = prepare_temp(files, changes[i]);
+      batch.outcomes[i].status = root.error();
+    } else if (batch.changes[i].kind == DiskChange::Kind::kInstall) {
+      batch.outcomes[i].status = prepare_temp(files, batch.changes[i]);
       installs = true;
     }
   }
-  if (!root) return outcomes;
+  if (!root || !installs) return;
   // Content before names: a name that survives a power cut must not show an empty file (ALICE).
-  Status synced;
-  if (installs) synced = files.sync_all();
-  for (std::size_t i = 0; i < changes.size(); ++i) {
-    if (!outcomes[i].status) continue;
-    if (!synced && changes[i].kind == DiskChange::Kind::kInstall) {
-      outcomes[i].status = synced.error();
-      outcomes[i].content_lost = true;
-      continue;
-    }
-    outcomes[i] = apply_one(files, changes[i]);
+  Status synced = files.sync_all();
+  if (synced) return;
+  for (std::size_t i = 0; i < batch.changes.size(); ++i) {
+    DiskOutcome& outcome = batch.outcomes[i];
+    if (!outcome.status || batch.changes[i].kind != DiskChange::Kind::kInstall) continue;
+    outcome.status = synced.error();
+    outcome.content_lost = true;
   }
-  // The index says so only when the names are durable too. If they are not, nothing may be claimed.
-  if (Status names = files.sync_all(); !names) {
-    for (DiskOutcome& outcome : outcomes) {
-      if (outcome.status) outcome.status = names.error();
-    }
-  }
-  return outcomes;
 }
 
-struct Batch {
-  std::vector<DiskChange> changes;
-  std::vector<DiskOutcome> outcomes;
-  std::function<void(std::vector<DiskChange>, std::vector<DiskOutcome>)> done;
-};
+void apply(FileSystem& files, DiskBatch& batch) {
+  // Once more: the index has been written meanwhile.
+  Status root = files.check_root();
+  bool changed = false;
+  for (std::size_t i = 0; i < batch.changes.size(); ++i) {
+    DiskOutcome& outcome = batch.outcomes[i];
+    if (!outcome.status) continue;
+    if (!root) {
+      outcome.status = root.error();
+      continue;
+    }
+    outcome = apply_one(files, batch.changes[i]);
+    if (!outcome.status && outcome.status.error().code == ErrorCode::kIo) outcome.unsure = true;
+    changed = true;
+  }
+  if (!changed) return;
+  // The index says so only when the names are durable too. If they are not, nothing may be claimed.
+  if (Status names = files.sync_all(); !names) {
+    for (DiskOutcome& outcome : batch.outcomes) {
+      if (!outcome.status) continue;
+      outcome.status = names.error();
+      outcome.unsure = true;
+    }
+  }
+}
 
 }  // namespace
 
-void run_apply(FileSystem& files, Executor& executor, std::vector<DiskChange> changes,
-               std::function<void(std::vector<DiskChange>, std::vector<DiskOutcome>)> done) {
-  auto batch = std::make_shared<Batch>(Batch{std::move(changes), {}, std::move(done)});
+void prepare_batch(FileSystem& files, Executor& executor, std::shared_ptr<DiskBatch> batch,
+                   std::function<void()> done) {
+  batch->outcomes.resize(batch->changes.size());
   executor.submit(
-      JobClass::kDisk, [batch, &files] { batch->outcomes = apply_all(files, batch->changes); },
-      [batch] { batch->done(std::move(batch->changes), std::move(batch->outcomes)); });
+      JobClass::kDisk, [batch, &files] { prepare(files, *batch); }, std::move(done));
+}
+
+void apply_batch(FileSystem& files, Executor& executor, std::shared_ptr<DiskBatch> batch,
+                 std::function<void()> done) {
+  executor.submit(
+      JobClass::kDisk, [batch, &files] { apply(files, *batch); }, std::move(done));
 }
 
 }  // namespace lansync

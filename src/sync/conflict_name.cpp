@@ -177,4 +177,21 @@ std::string conflict_name(const std::string& path, std::string_view host, WallTi
 
 bool is_conflict_name(std::string_view path) { return recognise(last_part_of(path)).has_value(); }
 
+std::optional<ConflictNameParts> parse_conflict_name(std::string_view path) {
+  const std::string_view name = last_part_of(path);
+  const std::optional<Recognised> seen = recognise(name);
+  if (!seen) return std::nullopt;
+  ConflictNameParts parts;
+  parts.of = path.substr(0, path.size() - name.size());
+  parts.of += seen->stem;
+  parts.of += seen->extension;
+  if (seen->stem.empty() && seen->extension.empty()) parts.of = path;
+  const std::string_view inner = seen->host_and_stamp;
+  parts.host = inner.substr(0, inner.size() - kStampBytes - 1);
+  std::string stamp(inner.substr(inner.size() - kStampBytes));
+  std::replace(stamp.begin(), stamp.end(), '.', ':');
+  parts.edited = parse_time(stamp).value_or(WallTime{});
+  return parts;
+}
+
 }  // namespace lansync

@@ -6,6 +6,7 @@
 // Driven by settlement.h. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,5 +29,13 @@ std::string conflict_name(const std::string& path, std::string_view host, WallTi
 
 // True if the last part of `path` has the form that conflict_name makes.
 bool is_conflict_name(std::string_view path);
+
+// What such a name tells.
+struct ConflictNameParts {
+  std::string of;  // the path that it is a version of
+  std::string host;
+  WallTime edited;  // the epoch where the digits are no time
+};
+std::optional<ConflictNameParts> parse_conflict_name(std::string_view path);
 
 }  // namespace lansync

@@ -1,11 +1,10 @@
 #include "sync/delete_guard.h"
 
 #include <algorithm>
-#include <charconv>
-#include <set>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/rel_path.h"
 
 namespace lansync {
 namespace {
@@ -13,267 +12,512 @@ namespace {
 // A rename of a whole folder is noticed at its new place first, before one delete. 2^18 contents
 // take about 25 MB, for a minute.
 constexpr std::size_t kMaxAppeared = std::size_t{1} << 18;
-constexpr std::uint8_t kFormat = 1;
-constexpr std::size_t kMaxPathBytesStored = 4095;
-enum : std::uint8_t { kCounts = 1, kPushed = 2, kHasContent = 4 };
+constexpr std::size_t kMaxRemembered = std::size_t{1} << 18;  // of fresh_, and of a run's returned
+constexpr std::size_t kMaxDirectories = 4096;
+constexpr std::size_t kMaxLooked = 256;
+
+// What can tell that a delete was half of a rename; zero if nothing can.
+ContentId telling_content(const Entry& entry) {
+  if (entry.is_directory() || (entry.is_file() && entry.size == 0)) return {};
+  return entry.content;
+}
+
+std::uint64_t key_of(const ContentId& content) { return TaggedBytesHash{}(content); }
+
+std::string_view last_part(std::string_view path) {
+  std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+// Renamed where it is, or moved under its name.
+bool may_be_renamed(std::string_view from, std::string_view to) {
+  return parent_path(from) == parent_path(to) || last_part(from) == last_part(to);
+}
 
 }  // namespace
 
-std::optional<MaxDeletes> parse_max_deletes(std::string_view text) {
-  bool percent = !text.empty() && text.back() == '%';
-  if (percent) text.remove_suffix(1);
-  std::uint64_t number = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  MaxDeletes limit;
-  if (!percent) {
-    limit.count = number;
-  } else if (number < 100) {
-    limit.percent = static_cast<std::uint32_t>(number);
-  }
-  return limit;
-}
+DeleteGuard::DeleteGuard(MaxDeletes limit, Side side, std::function<RunId()> new_run)
+    : limit_(limit), side_(side), new_run_(std::move(new_run)) {}
 
 bool DeleteGuard::over(const Run& run) const {
-  if (!limit_.count && !limit_.percent) return false;
-  if (limit_.count && run.count <= *limit_.count) return false;
-  return !limit_.percent || run.count * 100 > *limit_.percent * run.files_at_start;
+  if (run.pinned) return true;
+  if (limit_.holds_all()) return run.count > 0 || run.unpushed > 0;
+  return limit_.exceeded_by(run.count, run.files_at_start);
 }
 
-DeleteGuard::Run& DeleteGuard::current_run(Instant now, std::uint64_t files_total) {
+// ---- runs
+// -------------------------------------------------------------------------------------------
+
+DeleteGuard::Run& DeleteGuard::current_run(const HeardDelete& heard) {
   if (!current_) {
     runs_.emplace_back();
-    runs_.back().files_at_start = files_total;
-    current_ = true;
+    Run& run = runs_.back();
+    run.id = new_run_();
+    run.files_at_start = heard.files_total;
+    run.began = heard.now;
+    run.since = heard.wall;
+    current_ = changed_ = true;
   }
-  last_delete_ = now;
+  last_delete_ = heard.now;
   return runs_.back();
 }
 
+void DeleteGuard::end_current() {
+  if (!current_) return;
+  current_ = false;
+  changed_ = true;
+  forget_fresh();
+  drop_if_done(std::prev(runs_.end()));
+}
+
+void DeleteGuard::forget_fresh() {
+  fresh_.clear();
+  heirs_.clear();
+}
+
 void DeleteGuard::expire(Instant now) {
-  if (current_ && now - last_delete_ > kRunGap) {
-    current_ = false;
-    drop_if_done(std::prev(runs_.end()));
-  }
-  while (!appeared_.empty() && now - appeared_.front().first > kRunGap) drop_oldest_appeared();
-}
-
-void DeleteGuard::drop_oldest_appeared() {
-  auto at = appeared_by_content_.find(appeared_.front().second);
-  LS_ASSERT(at != appeared_by_content_.end() && at->second.front() == appeared_.begin());
-  at->second.pop_front();
-  if (at->second.empty()) appeared_by_content_.erase(at);
-  appeared_.pop_front();
-}
-
-bool DeleteGuard::take_appeared(const ContentId& content) {
-  auto found = appeared_by_content_.find(content);
-  if (found == appeared_by_content_.end()) return false;
-  appeared_.erase(found->second.back());
-  found->second.pop_back();
-  if (found->second.empty()) appeared_by_content_.erase(found);
-  return true;
-}
-
-void DeleteGuard::insert(Runs::iterator run, const std::string& path, Delete what) {
-  if (what.counts) ++run->count;
-  if (!what.pushed) ++run->unpushed;
-  if (what.counts && what.content) by_content_[*what.content].insert(path);
-  by_path_.emplace(path, run);
-  run->deletes.emplace(path, std::move(what));
-}
-
-bool DeleteGuard::on_delete(const std::string& path, const Entry& was, Instant now,
-                            std::uint64_t files_total) {
-  expire(now);
-  // A held one that is seen again is no news: after a kill the run may be known while its rows are
-  // not. Taken out of its run, it would leave the others below the limit, and they would go out.
-  if (holds(path)) {
-    if (current_ && by_path_.at(path) == std::prev(runs_.end())) last_delete_ = now;
-    return false;
-  }
-  on_restored(path);  // it must have been there again
-  if (by_path_.size() >= kMaxTracked) return false;
-  Run& run = current_run(now, files_total);
-  Delete what;
-  what.counts = !was.is_directory();
-  if (what.counts) what.content = was.content;
-  if (what.counts && take_appeared(was.content)) what.counts = false;
-  insert(std::prev(runs_.end()), path, std::move(what));
-  return !over(run);
-}
-
-bool DeleteGuard::on_reappear(const ContentId& content, Instant now) {
-  expire(now);
-  auto found = by_content_.find(content);
-  if (found == by_content_.end()) {
-    if (appeared_.size() >= kMaxAppeared) drop_oldest_appeared();
-    appeared_.emplace_back(now, content);
-    appeared_by_content_[content].push_back(std::prev(appeared_.end()));
-    return false;
-  }
-  const std::string path = *found->second.begin();
-  auto run = by_path_.at(path);
-  Delete& what = run->deletes.at(path);
-  found->second.erase(path);
-  if (found->second.empty()) by_content_.erase(found);
-  LS_ASSERT(what.counts && run->count > 0);
-  bool was_over = over(*run);
-  what.counts = false;
-  --run->count;
-  bool freed = was_over && !over(*run);
-  drop_if_done(run);
-  return freed;
-}
-
-void DeleteGuard::on_pushed(const std::string& path) {
-  auto found = by_path_.find(path);
-  if (found == by_path_.end()) return;
-  Delete& what = found->second->deletes.at(path);
-  if (what.pushed) return;
-  what.pushed = true;
-  --found->second->unpushed;
-}
-
-void DeleteGuard::forget_content(const std::string& path, const Delete& what) {
-  if (!what.counts || !what.content) return;
-  auto at = by_content_.find(*what.content);
-  LS_ASSERT(at != by_content_.end() && at->second.contains(path));
-  at->second.erase(path);
-  if (at->second.empty()) by_content_.erase(at);
-}
-
-bool DeleteGuard::on_restored(const std::string& path) {
-  auto found = by_path_.find(path);
-  if (found == by_path_.end()) return false;
-  auto run = found->second;
-  auto at = run->deletes.find(path);
-  bool was_over = over(*run);
-  forget_content(path, at->second);
-  if (at->second.counts) --run->count;
-  if (!at->second.pushed) --run->unpushed;
-  run->deletes.erase(at);
-  by_path_.erase(found);
-  bool freed = was_over && !over(*run);
-  drop_if_done(run);
-  return freed;
+  if (current_ && (now - last_delete_ > kRunGap || now - runs_.back().began > kRunLength))
+    end_current();
+  while (!appeared_.empty() && now - appeared_.front().at > kRunGap)
+    drop_appeared(appeared_.begin());
+  while (!new_directories_.empty() && now - new_directories_.front().first > kRunGap)
+    new_directories_.pop_front();
 }
 
 void DeleteGuard::drop_run(Runs::iterator run) {
-  for (const auto& [path, what] : run->deletes) {
-    forget_content(path, what);
-    by_path_.erase(path);
+  while (!run->members.empty()) erase(deletes_.find(run->members.back()->first));
+  if (current_ && run == std::prev(runs_.end())) {
+    current_ = false;
+    forget_fresh();
   }
-  if (current_ && run == std::prev(runs_.end())) current_ = false;
+  std::erase_if(restored_, [&](const auto& item) { return item.second == run; });
   runs_.erase(run);
+  changed_ = true;
+  held_runs_known_ = false;
 }
 
 void DeleteGuard::drop_if_done(Runs::iterator run) {
   bool takes_more = current_ && run == std::prev(runs_.end());
-  if (!takes_more && (!over(*run) || run->unpushed == 0)) drop_run(run);
+  if (!takes_more && (!over(*run) || run->unpushed + run->untracked == 0)) drop_run(run);
+}
+
+// ---- one delete
+// -------------------------------------------------------------------------------------
+
+void DeleteGuard::insert(Runs::iterator run, const std::string& path, Delete what) {
+  const bool was_over = over(*run);
+  what.run = run;
+  what.slot = run->members.size();
+  what.mark = next_mark_++;
+  auto [at, fresh] = deletes_.emplace(path, what);
+  LS_ASSERT(fresh);
+  run->members.push_back(&*at);
+  held_runs_known_ = false;
+  if (what.counts) ++run->count;
+  if (!what.pushed) {
+    ++run->unpushed;
+    if (!what.directory) ++run->unpushed_files;
+    if (++run->unpushed_of[what.label] == 1) changed_ = true;
+  }
+  if (!what.content.is_zero()) by_content_.insert({key_of(what.content), &at->first});
+  changed_ = changed_ || over(*run) != was_over;
+}
+
+void DeleteGuard::mark_pushed(Delete& what) {
+  if (what.pushed) return;
+  what.pushed = true;
+  held_runs_known_ = false;
+  Run& run = *what.run;
+  --run.unpushed;
+  if (!what.directory) --run.unpushed_files;
+  auto label = run.unpushed_of.find(what.label);
+  LS_ASSERT(label != run.unpushed_of.end());
+  if (--label->second == 0) {
+    run.unpushed_of.erase(label);
+    changed_ = true;
+  }
+}
+
+void DeleteGuard::erase(Deletes::iterator at) {
+  LS_ASSERT(at != deletes_.end());
+  Delete& what = at->second;
+  Run& run = *what.run;
+  const bool was_over = over(run);
+  mark_pushed(what);
+  if (what.counts) --run.count;
+  if (!what.content.is_zero()) by_content_.erase({key_of(what.content), &at->first});
+  Node* last = run.members.back();
+  run.members[what.slot] = last;
+  last->second.slot = what.slot;
+  run.members.pop_back();
+  held_runs_known_ = false;
+  deletes_.erase(at);
+  changed_ = changed_ || over(run) != was_over;
+}
+
+bool DeleteGuard::on_delete(const HeardDelete& heard) {
+  expire(heard.now);
+  const std::string& path = heard.path;
+  // That it appeared here is no reason why it may go.
+  forget_appeared(path);
+  if (excused_.contains(path)) return true;
+  if (auto at = deletes_.find(path); at != deletes_.end()) {
+    // One that is seen again is no news: it is heard of first, and looked at later.
+    if (!at->second.pushed) return !held(*at);
+    on_restored(path);  // it must have been there again
+  }
+  const bool was_there = heard.in_sync || heirs_.contains(path);
+  if (!was_there || (!limit_.holds_all() && fresh_.contains(path))) return true;
+  Delete what;
+  what.label = heard.label;
+  what.directory = heard.was.is_directory();
+  what.counts = !what.directory;
+  what.content = telling_content(heard.was);
+  auto restored = restored_.find(heard.label);
+  Runs::iterator run;
+  if (restored != restored_.end()) {
+    run = restored->second;
+  } else {
+    (void)current_run(heard);
+    run = std::prev(runs_.end());
+  }
+  const bool renamed = what.directory ? take_new_directory(path)
+                                      : !what.content.is_zero() && take_appeared(what.content);
+  if (renamed) {
+    note_above(*run, path);
+    note_excused(path);
+    return true;
+  }
+  if (what.label == 0) what.label = run->id;
+  if (deletes_.size() >= kMaxTracked) {
+    ++run->untracked;
+    if (what.counts) ++run->count;
+    return !over(*run);
+  }
+  insert(run, path, what);
+  return !held(*deletes_.find(path));
+}
+
+void DeleteGuard::on_first_synced(const std::string& path) {
+  if (!current_ || runs_.back().returned.contains(path) || heirs_.contains(path)) return;
+  if (fresh_.size() < kMaxRemembered) fresh_.insert(path);
+}
+
+void DeleteGuard::on_pushed(const std::string& path) {
+  excused_.erase(path);
+  auto at = deletes_.find(path);
+  if (at == deletes_.end()) return;
+  mark_pushed(at->second);
+}
+
+// ---- what turns out to be no delete
+// -----------------------------------------------------------------
+
+DeleteGuard::Change DeleteGuard::on_present(const std::string& path, const Entry& is, Instant now) {
+  expire(now);
+  forget_appeared(path);
+  const ContentId content = telling_content(is);
+  auto at = deletes_.find(path);
+  if (at != deletes_.end()) {
+    const bool as_before = at->second.directory ? is.is_directory() : at->second.content == content;
+    Change change = on_restored(path);
+    // One reappearance excuses one delete, and this was the path's own.
+    if (as_before || is.is_directory() || content.is_zero()) return change;
+    if (auto other = find_excusable(content); other != deletes_.end()) {
+      note_heir(path);
+      Change more = excuse(other);
+      change.excused = std::move(more.excused);
+      change.freed.insert(change.freed.end(), more.freed.begin(), more.freed.end());
+    } else {
+      note_appeared(path, content, now);
+    }
+    return change;
+  }
+  excused_.erase(path);
+  if (is.is_directory()) return on_new_directory(path, now);
+  if (content.is_zero()) return {};
+  if (auto other = find_excusable(content); other != deletes_.end()) {
+    note_heir(path);
+    return excuse(other);
+  }
+  note_appeared(path, content, now);
+  return {};
+}
+
+DeleteGuard::Change DeleteGuard::on_new_directory(const std::string& path, Instant now) {
+  // Of directories only those that held nothing: others go when what was in them goes.
+  std::size_t looked = 0;
+  for (const Run& run : runs_) {
+    for (const Node* member : run.members) {
+      if (++looked > kMaxLooked) break;
+      const auto& [name, what] = *member;
+      if (!what.directory || what.pushed || !may_be_renamed(name, path)) continue;
+      auto below = deletes_.lower_bound(name + '/');
+      if (below != deletes_.end() && is_within(below->first, name)) continue;
+      if (!run.excused_above.contains(name)) return excuse(deletes_.find(name));
+    }
+  }
+  if (new_directories_.size() >= kMaxDirectories) new_directories_.pop_front();
+  new_directories_.emplace_back(now, path);
+  return {};
+}
+
+bool DeleteGuard::take_new_directory(const std::string& path) {
+  auto below = deletes_.lower_bound(path + '/');
+  if (below != deletes_.end() && is_within(below->first, path)) return false;
+  std::size_t looked = 0;
+  for (auto at = new_directories_.rbegin(); at != new_directories_.rend(); ++at) {
+    if (++looked > kMaxLooked) return false;
+    if (at->second == path || !may_be_renamed(path, at->second)) continue;
+    new_directories_.erase(std::next(at).base());
+    return true;
+  }
+  return false;
+}
+
+DeleteGuard::Change DeleteGuard::on_restored(const std::string& path) {
+  Change change;
+  excused_.erase(path);
+  auto at = deletes_.find(path);
+  if (at == deletes_.end()) return change;
+  auto run = at->second.run;
+  const bool was_over = over(*run);
+  if (run->returned.size() < kMaxRemembered) run->returned.insert(path);
+  erase(at);
+  collect_freed(*run, was_over, change);
+  if (over(*run)) collect_freed_above(*run, path, change);
+  drop_if_done(run);
+  return change;
+}
+
+DeleteGuard::Change DeleteGuard::excuse(Deletes::iterator at) {
+  Change change;
+  auto run = at->second.run;
+  const bool was_over = over(*run);
+  const std::string path = at->first;
+  note_above(*run, path);
+  if (!at->second.pushed) note_excused(path);
+  erase(at);
+  change.excused = path;
+  collect_freed(*run, was_over, change);
+  if (over(*run)) collect_freed_above(*run, path, change);
+  drop_if_done(run);
+  return change;
+}
+
+void DeleteGuard::note_above(Run& run, const std::string& path) {
+  held_runs_known_ = false;
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    if (!run.excused_above.emplace(parent).second) return;
+  }
+}
+
+void DeleteGuard::collect_freed_above(const Run& run, const std::string& path,
+                                      Change& change) const {
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    auto at = deletes_.find(std::string(parent));
+    if (at == deletes_.end() || &*at->second.run != &run) continue;
+    if (!at->second.pushed && !held(*at)) change.freed.push_back(at->first);
+  }
+}
+
+void DeleteGuard::collect_freed(Run& run, bool was_over, Change& change) const {
+  if (!was_over || over(run)) return;
+  for (const Node* member : run.members) {
+    if (!member->second.pushed) change.freed.push_back(member->first);
+  }
+  std::sort(change.freed.begin(), change.freed.end());
+}
+
+// One that has not gone out before one that has.
+DeleteGuard::Deletes::iterator DeleteGuard::find_excusable(const ContentId& content) {
+  const std::string none;
+  const std::uint64_t key = key_of(content);
+  auto gone = deletes_.end();
+  std::size_t looked = 0;
+  for (auto at = by_content_.lower_bound({key, &none}); at != by_content_.end(); ++at) {
+    if (at->key != key || ++looked > kMaxLooked) break;
+    auto found = deletes_.find(*at->path);
+    if (found->second.content != content) continue;
+    if (!found->second.pushed) return found;
+    if (gone == deletes_.end()) gone = found;
+  }
+  return gone;
+}
+
+void DeleteGuard::note_excused(const std::string& path) {
+  if (excused_.size() < kMaxRemembered) excused_.insert(path);
+}
+
+void DeleteGuard::note_heir(const std::string& path) {
+  fresh_.erase(path);
+  if (heirs_.size() < kMaxRemembered) heirs_.insert(path);
+}
+
+void DeleteGuard::note_appeared(const std::string& path, const ContentId& content, Instant now) {
+  if (appeared_.size() >= kMaxAppeared) drop_appeared(appeared_.begin());
+  const std::uint64_t number = next_appeared_++;
+  appeared_.push_back({now, content, path, number});
+  const auto at = std::prev(appeared_.end());
+  appeared_by_content_.emplace(std::pair(content, number), at);
+  appeared_at_.emplace(path, at);
+}
+
+void DeleteGuard::drop_appeared(Appeared::iterator at) {
+  appeared_by_content_.erase({at->content, at->number});
+  appeared_at_.erase(at->path);
+  appeared_.erase(at);
+}
+
+void DeleteGuard::forget_appeared(const std::string& path) {
+  if (auto at = appeared_at_.find(path); at != appeared_at_.end()) drop_appeared(at->second);
+}
+
+// The youngest of that content.
+bool DeleteGuard::take_appeared(const ContentId& content) {
+  auto after = appeared_by_content_.upper_bound({content, ~std::uint64_t{0}});
+  if (after == appeared_by_content_.begin()) return false;
+  auto found = std::prev(after);
+  if (found->first.first != content) return false;
+  note_heir(found->second->path);
+  drop_appeared(found->second);
+  return true;
+}
+
+// ---- what is held
+// -----------------------------------------------------------------------------------
+
+// A directory of which something was moved away goes with the rest of it.
+bool DeleteGuard::has_held_below(const std::string& path, const Run& run) const {
+  for (auto at = deletes_.lower_bound(path + '/');
+       at != deletes_.end() && is_within(at->first, path); ++at) {
+    const Delete& below = at->second;
+    if (below.pushed || &*below.run != &run) continue;
+    if (!below.directory || !run.excused_above.contains(at->first)) return true;
+  }
+  return false;
+}
+
+bool DeleteGuard::held(const Node& one) const {
+  const Delete& what = one.second;
+  if (what.pushed || !over(*what.run)) return false;
+  if (!what.directory || !what.run->excused_above.contains(one.first)) return true;
+  return has_held_below(one.first, *what.run);
 }
 
 bool DeleteGuard::holds(const std::string& path) const {
-  auto found = by_path_.find(path);
-  if (found == by_path_.end() || !over(*found->second)) return false;
-  return !found->second->deletes.at(path).pushed;
+  auto at = deletes_.find(path);
+  if (at != deletes_.end()) return held(*at);
+  return std::any_of(runs_.begin(), runs_.end(),
+                     [&](const Run& run) { return run.untracked > 0 && over(run); });
 }
 
-bool DeleteGuard::holding() const {
-  return std::any_of(runs_.begin(), runs_.end(),
-                     [&](const Run& run) { return run.unpushed > 0 && over(run); });
+RunId DeleteGuard::run_of(const std::string& path) const {
+  auto at = deletes_.find(path);
+  return at == deletes_.end() ? 0 : at->second.label;
 }
 
 std::uint64_t DeleteGuard::held_count() const {
-  std::uint64_t count = 0;
+  std::uint64_t files = 0;
   for (const Run& run : runs_) {
-    if (!over(run)) continue;
-    for (const auto& [path, what] : run.deletes) count += !what.pushed && what.content ? 1 : 0;
+    if (over(run)) files += run.unpushed_files + run.untracked;
   }
-  return count;
+  return files > 0 ? files : held().size();
 }
 
-std::vector<std::string> DeleteGuard::held() const {
+bool DeleteGuard::holding() const { return held_count() > 0; }
+
+const std::vector<HeldRun>& DeleteGuard::held_runs() const {
+  if (!held_runs_known_) list_held_runs();
+  held_runs_known_ = true;
+  return held_runs_;
+}
+
+void DeleteGuard::list_held_runs() const {
+  struct Sum {
+    HeldRun row;
+    std::uint64_t files = 0;
+    std::uint64_t all = 0;
+    std::set<std::string> names;
+  };
+  std::map<RunId, Sum> sums;
+  for (const Run& run : runs_) {
+    if (!over(run)) continue;
+    for (const Node* member : run.members) {
+      if (!held(*member)) continue;
+      const auto& [name, what] = *member;
+      Sum& sum = sums[what.label];
+      if (sum.all++ == 0) sum.row.since = run.since;
+      if (!what.directory) ++sum.files;
+      sum.row.mark = std::max(sum.row.mark, what.mark);
+      if (sum.names.size() < kNames || name < *sum.names.rbegin()) sum.names.insert(name);
+      if (sum.names.size() > kNames) sum.names.erase(std::prev(sum.names.end()));
+    }
+  }
+  held_runs_.clear();
+  for (auto& [label, sum] : sums) {
+    sum.row.run = label;
+    sum.row.number = sum.files > 0 ? sum.files : sum.all;
+    sum.row.names.assign(sum.names.begin(), sum.names.end());
+    held_runs_.push_back(std::move(sum.row));
+  }
+}
+
+std::vector<std::string> DeleteGuard::held(RunId label, std::uint64_t mark) const {
   std::vector<std::string> paths;
   for (const Run& run : runs_) {
     if (!over(run)) continue;
-    for (const auto& [path, what] : run.deletes) {
-      if (!what.pushed) paths.push_back(path);
+    for (const Node* member : run.members) {
+      const Delete& what = member->second;
+      if ((label != 0 && what.label != label) || what.mark > mark) continue;
+      if (held(*member)) paths.push_back(member->first);
     }
   }
   std::sort(paths.begin(), paths.end());
   return paths;
 }
 
-std::vector<std::string> DeleteGuard::end_held() {
-  std::vector<std::string> paths = held();
-  for (auto run = runs_.begin(); run != runs_.end();) {
-    auto here = run++;
-    if (over(*here)) drop_run(here);
+std::vector<std::string> DeleteGuard::returned(RunId label) const {
+  std::vector<std::string> paths;
+  for (const Run& run : runs_) {
+    if (run.id == label || run.unpushed_of.contains(label))
+      paths.insert(paths.end(), run.returned.begin(), run.returned.end());
   }
   return paths;
 }
 
-std::vector<std::string> DeleteGuard::confirm() { return end_held(); }
-std::vector<std::string> DeleteGuard::reject() { return end_held(); }
-
-std::string DeleteGuard::serialize() const {
-  ByteWriter out;
-  out.u8(kFormat);
-  auto held_runs = std::count_if(runs_.begin(), runs_.end(), [&](const Run& r) { return over(r); });
-  out.u32(static_cast<std::uint32_t>(held_runs));
-  for (const Run& run : runs_) {
-    if (!over(run)) continue;
-    out.u64(run.files_at_start);
-    out.u32(static_cast<std::uint32_t>(run.deletes.size()));
-    for (const auto& [path, what] : run.deletes) {
-      out.text(path);
-      out.u8(static_cast<std::uint8_t>((what.counts ? kCounts : 0) | (what.pushed ? kPushed : 0) |
-                                       (what.content ? kHasContent : 0)));
-      if (what.content) out.raw(*what.content);
-    }
+void DeleteGuard::release(const std::vector<std::string>& paths) {
+  std::set<const Run*> touched;
+  for (const std::string& path : paths) {
+    auto at = deletes_.find(path);
+    if (at == deletes_.end()) continue;
+    mark_pushed(at->second);
+    touched.insert(&*at->second.run);
   }
-  return std::string(as_text(out.bytes()));
+  for (auto run = runs_.begin(); run != runs_.end();) {
+    auto here = run++;
+    if (touched.contains(&*here) && here->unpushed == 0) drop_run(here);
+  }
 }
 
-bool DeleteGuard::restore(std::string_view bytes) {
-  ByteReader in(as_bytes(bytes));
-  if (in.u8() != kFormat) return false;
-  std::vector<Run> runs;
-  std::set<std::string> seen;
-  // Counts are checked against what is left, so that four bytes cannot ask for gigabytes.
-  std::uint32_t run_count = in.u32();
-  if (run_count > in.left()) return false;
-  for (std::uint32_t r = 0; r < run_count; ++r) {
-    Run run;
-    run.files_at_start = in.u64();
-    std::uint32_t size = in.u32();
-    if (size > kMaxTracked || size > in.left()) return false;
-    for (std::uint32_t i = 0; i < size; ++i) {
-      std::string path(in.text(kMaxPathBytesStored));
-      std::uint8_t flags = in.u8();
-      Delete what;
-      what.counts = (flags & kCounts) != 0;
-      what.pushed = (flags & kPushed) != 0;
-      if ((flags & kHasContent) != 0) what.content = in.id<ContentId>();
-      if (!in.ok() || flags > 7 || seen.size() >= kMaxTracked || !seen.insert(path).second)
-        return false;
-      run.deletes.emplace(std::move(path), what);
+std::vector<std::string> DeleteGuard::drop_label(RunId label) {
+  std::vector<std::string> paths;
+  for (auto run = runs_.begin(); run != runs_.end();) {
+    auto here = run++;
+    std::vector<std::string> members;
+    for (const Node* member : here->members) {
+      if (member->second.label == label) members.push_back(member->first);
     }
-    runs.push_back(std::move(run));
+    if (members.empty() && here->id != label) continue;
+    for (const std::string& member : members) {
+      auto at = deletes_.find(member);
+      if (!at->second.pushed) paths.push_back(member);
+      erase(at);
+    }
+    if (here->unpushed == 0) drop_run(here);
   }
-  if (!in.finished()) return false;
-
-  while (!runs_.empty()) drop_run(std::prev(runs_.end()));
-  while (!appeared_.empty()) drop_oldest_appeared();
-  for (const Run& run : runs) {
-    runs_.emplace_back();
-    runs_.back().files_at_start = run.files_at_start;
-    for (const auto& [path, what] : run.deletes) insert(std::prev(runs_.end()), path, what);
-    // The limit may have been raised since: then the run is held no more.
-    drop_if_done(std::prev(runs_.end()));
-  }
-  return true;
+  std::sort(paths.begin(), paths.end());
+  return paths;
 }
 
 }  // namespace lansync

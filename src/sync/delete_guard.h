@@ -1,121 +1,219 @@
-// Holds mass deletes until a person has looked (CONTRACT, Guards and --max-deletes).
+// Holds mass deletes until a person has looked (CONTRACT, Guards; DESIGN, Deletes).
 //
-// Deletes count together in a run while each follows the last within 60 s, against the number of
-// files when the run began. One whose content reappears under another name is a rename and does not
-// count. Invariant: while a run is over the limit, none of its deletes that has not gone out yet
-// goes out; confirm(), reject(), or enough of them turning out to be renames ends that.
-// Driven by the replica: one for deletes found on this disk, one for unconfirmed tombstones of
-// others. Give it all deletes of a batch first, then ask holds() for each.
+// Deletes count together in a run: while each follows the last within 60 s, for an hour at most,
+// against the number of files when it began, and only those of paths that were in sync then. One
+// whose content reappears is a rename and none of the run; nor is one whose path lives again.
+// Invariant: while a run is over the limit, none of its deletes that has not gone out yet goes out;
+// a person's word (release() or drop_label()), or enough of them turning out to be none, ends that.
+// Driven by the replica: one guard for deletes found on this disk, one for unconfirmed tombstones
+// of others. Give it all deletes of a batch first, then ask holds() for each.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/entry.h"
 #include "base/time.h"
+#include "sync/max_deletes.h"
 
 namespace lansync {
 
-// Over the limit = over every bound that is set. Neither set = never held.
-struct MaxDeletes {
-  std::optional<std::uint64_t> count;
-  std::optional<std::uint32_t> percent;
-  bool operator==(const MaxDeletes&) const = default;
+// One delete. `label`: the run that its author gave it; of our own the guard makes one.
+struct HeardDelete {
+  const std::string& path;
+  const Entry& was;
+  RunId label = 0;
+  std::uint64_t files_total = 0;  // files there, this one included
+  bool in_sync = true;            // the group has a version of it
+  Instant now{};
+  WallTime wall{};
 };
-inline constexpr std::uint64_t kDefaultMaxDeletes = 50;
-inline constexpr std::uint32_t kDefaultMaxDeletePercent = 50;
-inline MaxDeletes default_max_deletes() { return {kDefaultMaxDeletes, kDefaultMaxDeletePercent}; }
-// "N" or "P%" (100% and more: never held); nullopt for anything else.
-std::optional<MaxDeletes> parse_max_deletes(std::string_view text);
+
+// The held deletes of one run, for people.
+struct HeldRun {
+  RunId run = 0;
+  std::uint64_t number = 0;        // files and links; of nothing but directories, those
+  std::vector<std::string> names;  // the first few
+  WallTime since;
+  std::uint64_t mark = 0;  // what joins later has a higher one
+};
 
 class DeleteGuard {
  public:
   static constexpr Duration kRunGap = 60s;
-  // Bounds memory. A delete beyond it is neither tracked nor let out (see on_delete).
-  static constexpr std::size_t kMaxTracked = std::size_t{1} << 20;
+  static constexpr Duration kRunLength = 1h;
+  static constexpr std::size_t kNames = 5;
+  static constexpr std::uint64_t kAll = ~std::uint64_t{0};
+  // Bounds memory: 1 GB of deletes. Those beyond it are counted and held, but cannot be excused or
+  // let out one by one.
+  static constexpr std::size_t kMaxTracked = std::size_t{1} << 22;
 
-  explicit DeleteGuard(MaxDeletes limit) : limit_(limit) {}
+  // Whose deletes: our own are known again by their tombstones after a restart; those of others
+  // only when the hub has told them anew, and are held until then whatever their number is.
+  enum class Side : std::uint8_t { kOwn, kOthers };
+  // What a content that appeared, or a path that lives again, changed.
+  struct Change {
+    std::optional<std::string> excused;  // whose delete was the other half of a rename
+    std::vector<std::string> freed;      // held no more
+    bool empty() const { return !excused && freed.empty(); }
+  };
+
+  DeleteGuard(MaxDeletes limit, Side side, std::function<RunId()> new_run);
   DeleteGuard(const DeleteGuard&) = delete;
   DeleteGuard& operator=(const DeleteGuard&) = delete;
 
-  // `was`: what was deleted. Directories are held with the rest but do not count. `files_total`:
-  // files there, this one included. False: held (or kMaxTracked paths are tracked already: then a
-  // rescan has to find it later).
-  bool on_delete(const std::string& path, const Entry& was, Instant now, std::uint64_t files_total);
-  // Content that appeared under a name where it was not before. Remembered for kRunGap, because the
-  // new name may be noticed before the old one's delete.
-  // True: a run fell below its limit by it, and what it held may go out now.
-  bool on_reappear(const ContentId& content, Instant now);
+  // False: held.
+  bool on_delete(const HeardDelete& heard);
+  // What is at `path` now is there as an edit, by whomever: its delete is void. If its content was
+  // not there before, and not under this name, it excuses the delete of another. Remembered for
+  // kRunGap, because the new name may be noticed before the old one's delete.
+  Change on_present(const std::string& path, const Entry& is, Instant now);
+  // The path lives again, or its delete is none any more for another reason.
+  Change on_restored(const std::string& path);
+  // The group has a version of `path` for the first time: its delete does not count in a run that
+  // has begun before.
+  void on_first_synced(const std::string& path);
   // The delete went out: it is not held any more, but still counts.
   void on_pushed(const std::string& path);
-  // The path exists again: the delete is void and does not count. True as for on_reappear.
-  bool on_restored(const std::string& path);
 
   bool holds(const std::string& path) const;
   bool holding() const;
-  // Files held, directories left out: `held_deletes` in status.
+  // The run that a tombstone of `path` made now belongs to; 0: none.
+  RunId run_of(const std::string& path) const;
+  // Files held, directories left out unless there is nothing else: `held_deletes` in status.
   std::uint64_t held_count() const;
-  std::vector<std::string> held() const;  // all paths, sorted
+  const std::vector<HeldRun>& held_runs() const;
+  // The held paths of one label (0: of all), sorted; those that had come when `mark` was given.
+  std::vector<std::string> held(RunId label = 0, std::uint64_t mark = kAll) const;
 
-  // Ends every held run. Gives the held paths, sorted: to be published with `confirmed` set, or to
-  // be brought back.
-  std::vector<std::string> confirm();
-  std::vector<std::string> reject();
+  // A person lets these go: they count as gone out. A run of which nothing is held then is over.
+  // Those that lived again since the run began, as far as that is known.
+  std::vector<std::string> returned(RunId label) const;
+  void release(const std::vector<std::string>& paths);
+  // A person takes the run back: it is forgotten. Gives its paths that have not gone out, sorted.
+  std::vector<std::string> drop_label(RunId label);
 
-  // The held runs, for index.db's meta. restore() replaces the state; false (and nothing changed)
-  // if `bytes` is malformed.
+  // The runs that are open or held, for index.db's meta: without their paths. restore() replaces
+  // the state, then take_back() each known delete, then finish_restore(). False (and nothing
+  // changed) if `bytes` is malformed.
   std::string serialize() const;
-  bool restore(std::string_view bytes);
+  // True once after each change of what serialize() gives.
+  bool take_changed() { return std::exchange(changed_, false); }
+  bool restore(std::string_view bytes, Instant now);
+  bool knows(RunId label) const { return restored_.contains(label); }
+  void take_back(const std::string& path, const Entry& tombstone, bool pushed);
+  void finish_restore();
 
  private:
+  struct Delete;
+  using Node = std::pair<const std::string, Delete>;
+  struct Run {
+    RunId id = 0;
+    std::uint64_t files_at_start = 0;
+    WallTime since;
+    Instant began{};
+    std::uint64_t count = 0;     // of those that count
+    std::uint64_t unpushed = 0;  // of all
+    std::uint64_t unpushed_files = 0;
+    std::uint64_t untracked = 0;  // beyond kMaxTracked
+    bool pinned = false;          // over whatever its number is
+    std::vector<Node*> members;
+    std::map<RunId, std::uint64_t> unpushed_of;  // by label
+    std::set<std::string> excused_above;         // directories above what was excused
+    std::set<std::string> returned;              // lived again, since it began
+  };
+  using Runs = std::list<Run>;
   struct Delete {
-    std::optional<ContentId> content;  // none for directories
+    Runs::iterator run;
+    std::size_t slot = 0;  // in run->members
+    RunId label = 0;
+    std::uint64_t mark = 0;
+    ContentId content;  // zero: nothing excuses it by content
+    bool directory = false;
     bool counts = true;
     bool pushed = false;
   };
-  struct Run {
-    std::uint64_t files_at_start = 0;
-    std::uint64_t count = 0;     // of those that count
-    std::uint64_t unpushed = 0;  // of all
-    std::map<std::string, Delete> deletes;
+  using Deletes = std::map<std::string, Delete>;
+  struct Place {
+    std::uint64_t key = 0;
+    const std::string* path = nullptr;
+    bool operator<(const Place& other) const {
+      return key != other.key ? key < other.key : *path < *other.path;
+    }
   };
-  using Runs = std::list<Run>;
-  // In order of time; the map below points into it.
-  using Appeared = std::list<std::pair<Instant, ContentId>>;
+  // In order of time; the maps below point into it.
+  struct Appearance {
+    Instant at{};
+    ContentId content;
+    std::string path;
+    std::uint64_t number = 0;
+  };
+  using Appeared = std::list<Appearance>;
 
   bool over(const Run& run) const;
-  Run& current_run(Instant now, std::uint64_t files_total);
+  bool held(const Node& one) const;
+  void list_held_runs() const;
+  bool has_held_below(const std::string& path, const Run& run) const;
+  Run& current_run(const HeardDelete& heard);
+  void end_current();
   void expire(Instant now);
+  void note_appeared(const std::string& path, const ContentId& content, Instant now);
   bool take_appeared(const ContentId& content);
-  void drop_oldest_appeared();
-  void forget_content(const std::string& path, const Delete& what);
-  void drop_run(Runs::iterator run);
-  // A run that takes no more deletes and is not over its limit is of no use.
-  void drop_if_done(Runs::iterator run);
+  void drop_appeared(Appeared::iterator at);
+  void forget_appeared(const std::string& path);
+  void note_excused(const std::string& path);
+  void note_heir(const std::string& path);
+  void forget_fresh();
+  bool take_new_directory(const std::string& path);
   void insert(Runs::iterator run, const std::string& path, Delete what);
-  std::vector<std::string> end_held();
+  void erase(Deletes::iterator at);
+  void mark_pushed(Delete& what);
+  Change excuse(Deletes::iterator at);
+  Change on_new_directory(const std::string& path, Instant now);
+  void note_above(Run& run, const std::string& path);
+  void collect_freed_above(const Run& run, const std::string& path, Change& change) const;
+  void collect_freed(Run& run, bool was_over, Change& change) const;
+  Deletes::iterator find_excusable(const ContentId& content);
+  void drop_run(Runs::iterator run);
+  // A run that takes no more deletes and holds nothing is of no use.
+  void drop_if_done(Runs::iterator run);
 
   MaxDeletes limit_;
+  Side side_;
+  std::function<RunId()> new_run_;
   Runs runs_;             // the last is the current one if current_
   bool current_ = false;  // runs_.back() still takes deletes
+  bool changed_ = false;
   Instant last_delete_{};
-  std::unordered_map<std::string, Runs::iterator> by_path_;
-  // Deletes that may yet turn out to be renames; never iterated into an output.
-  std::unordered_map<ContentId, std::set<std::string>, TaggedBytesHash> by_content_;
+  std::uint64_t next_mark_ = 1;
+  Deletes deletes_;
+  // Of a million deletes the list takes 0.1 s: made anew only after a change.
+  mutable std::vector<HeldRun> held_runs_;
+  mutable bool held_runs_known_ = false;
+  std::set<Place> by_content_;   // deletes that may yet turn out to be renames
+  std::set<std::string> fresh_;  // first in sync after the current run had begun
+  // Where the content of what was renamed since then stands now: its delete is that of what was in
+  // sync under the old name.
+  std::set<std::string> heirs_;
+  std::map<RunId, Runs::iterator> restored_;
   Appeared appeared_;
-  // Of each content its appearances, oldest first. A queue each and no multimap: of 100,000 equal
-  // files (a skeleton of empty ones, say) each removal searched through all the others.
-  std::unordered_map<ContentId, std::deque<Appeared::iterator>, TaggedBytesHash>
-      appeared_by_content_;
+  // Its number tells equal ones apart: of 100,000 equal files each is found at once.
+  std::map<std::pair<ContentId, std::uint64_t>, Appeared::iterator> appeared_by_content_;
+  std::map<std::string, Appeared::iterator> appeared_at_;
+  std::uint64_t next_appeared_ = 0;
+  // Gone by a rename, until that has gone out or the path lives again: it is heard of first and
+  // looked at later, and must not count the second time.
+  std::set<std::string> excused_;
+  std::deque<std::pair<Instant, std::string>> new_directories_;
 };
 
 }  // namespace lansync

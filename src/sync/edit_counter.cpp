@@ -2,18 +2,28 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
+#include <optional>
 #include <string_view>
 
 #include "base/log.h"
+#include "base/version_vector.h"
 
 namespace lansync {
 namespace {
 
-std::uint64_t parse(std::string_view text) {
+// Far below kCountLimit: what a node counts in its life, and the jumps of its starts, fit above it.
+constexpr std::uint64_t kMostStored = kCountLimit / 2;
+
+std::optional<std::uint64_t> parse_whole(std::string_view text) {
   std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value > kMostStored)
+    return std::nullopt;
   return value;
 }
+
+std::uint64_t parse(std::string_view text) { return parse_whole(text).value_or(0); }
 
 // Takes what stands before `end`; all if it does not occur.
 std::string_view take_until(std::string_view& rest, char end) {
@@ -36,6 +46,15 @@ void EditCounter::load_runs(const std::string& text) {
     run.last = parse(take_until(part, '-'));
     if (from_hex(part, run.id.bytes) && run.last >= run.after) past_.push_back(run);
   }
+}
+
+bool EditCounter::readable(const Stored& stored) {
+  const std::string* const counts[] = {&stored.reserved, &stored.last, &stored.begin,
+                                       &stored.shared};
+  const bool numbers = std::all_of(
+      std::begin(counts), std::end(counts),
+      [](const std::string* text) { return text->empty() || parse_whole(*text).has_value(); });
+  return numbers && parse(stored.last) <= parse(stored.reserved);
 }
 
 std::string EditCounter::runs_text() const {
@@ -61,18 +80,18 @@ void EditCounter::start(const Stored& stored, RandomSource& random) {
   }
   shared_ = stored.shared.empty() ? last : parse(stored.shared);
   begin_ = last_ = reserved == 0 ? 0 : reserved + random.below(kJump);
-  run_ = random.id<RunId>();
+  run_ = random.id<StartId>();
 }
 
 void EditCounter::start_key(RandomSource& random) {
   past_.clear();
   begin_ = last_;
-  run_ = random.id<RunId>();
+  run_ = random.id<StartId>();
 }
 
 std::vector<Run> EditCounter::runs() const {
   std::vector<Run> all;
-  RunId before;
+  StartId before;
   for (const Past& run : past_) {
     all.push_back({run.after + 1, run.id, before});
     before = run.id;

@@ -32,6 +32,9 @@ class EditCounter {
     std::string shared;    // see shared()
   };
 
+  // Every count that was written down can be read, and can be one. Without them a count could be
+  // used twice, and the node needs another key (roles/identity).
+  static bool readable(const Stored& stored);
   // Begins a run.
   void start(const Stored& stored, RandomSource& random);
   // A new key: none of the runs so far were its own. Counts go on, and a run begins.
@@ -41,7 +44,7 @@ class EditCounter {
   std::uint64_t next() { return ++last_; }
   void use(std::uint64_t n) { last_ += n; }
   std::uint64_t begin() const { return begin_; }
-  const RunId& run() const { return run_; }
+  const StartId& run() const { return run_; }
   std::string runs_text() const;
   // The runs of this key, oldest first; the last is this one.
   std::vector<Run> runs() const;
@@ -61,7 +64,7 @@ class EditCounter {
   struct Past {
     std::uint64_t after = 0;  // the counts above this
     std::uint64_t last = 0;   // and up to this; equal: it made none
-    RunId id;
+    StartId id;
   };
 
   void load_runs(const std::string& text);
@@ -70,7 +73,7 @@ class EditCounter {
   std::uint64_t begin_ = 0;
   std::uint64_t last_ = 0;
   std::uint64_t shared_ = 0;
-  RunId run_;
+  StartId run_;
 };
 
 }  // namespace lansync

@@ -9,8 +9,7 @@
 namespace lansync {
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
-constexpr std::uint8_t kConfirmedFlag = 1;
+constexpr std::uint8_t kFormat = 2;
 // A symlink's target and a node's name: what a disk or a peer could otherwise make as long as it
 // likes. 4095 is PATH_MAX without its NUL.
 constexpr std::size_t kMaxTargetBytes = 4095;
@@ -41,6 +40,18 @@ bool read_version(ByteReader& in, VersionVector& version) {
   return in.ok();
 }
 
+// What the vector does not have is not known, and no row says otherwise.
+void write_edit(ByteWriter& out, const Edit& edit, const VersionVector& version) {
+  const Edit known = has_seen(version, edit) ? edit : Edit{};
+  out.u64(known.id);
+  out.u64(known.count);
+}
+
+bool read_edit(ByteReader& in, Edit& edit, const VersionVector& version) {
+  edit = {in.u64(), in.u64()};
+  return edit == Edit{} || has_seen(version, edit);
+}
+
 // What decode_entry would take. A row that no start could read must never be written, whatever
 // brought the entry here.
 bool can_be_read_again(const Entry& entry) {
@@ -62,7 +73,8 @@ ContentId entry_digest(const std::string& path, const Entry& entry) {
   ByteWriter out;
   out.text(path);
   out.u8(static_cast<std::uint8_t>(entry.kind));
-  out.u8(entry.confirmed ? kConfirmedFlag : 0);
+  out.u8(static_cast<std::uint8_t>(entry.was));
+  out.u64(entry.run);
   out.u16(entry.mode);
   out.u64(entry.size);
   out.i64(entry.mtime_ns);
@@ -77,7 +89,8 @@ std::string encode_entry(const Entry& entry) {
   ByteWriter out;
   out.u8(kFormat);
   out.u8(static_cast<std::uint8_t>(entry.kind));
-  out.u8(entry.confirmed ? kConfirmedFlag : 0);
+  out.u8(static_cast<std::uint8_t>(entry.was));
+  out.u64(entry.run);
   out.u16(entry.mode);
   // All kinds have all fields: 80 bytes more for a directory buy a decoder without cases, and an
   // encoding that keeps whatever an Entry holds.
@@ -87,6 +100,9 @@ std::string encode_entry(const Entry& entry) {
   out.raw(entry.md5);
   out.text(entry.target);
   write_version(out, entry.version);
+  write_edit(out, entry.edits.content, entry.version);
+  write_edit(out, entry.edits.mode, entry.version);
+  write_edit(out, entry.edits.mtime, entry.version);
   out.u64(entry.author);
   out.text(entry.author_name);
   out.i64(entry.edited.ns);
@@ -98,17 +114,21 @@ EntryPtr decode_entry(std::string_view bytes) {
   if (in.u8() != kFormat) return nullptr;
   auto entry = std::make_shared<Entry>();
   std::uint8_t kind = in.u8();
-  std::uint8_t flags = in.u8();
+  std::uint8_t was = in.u8();
+  entry->run = in.u64();
   entry->mode = in.u16();
-  if (!known_kind(kind) || (flags & ~kConfirmedFlag) != 0 || entry->mode > 0777) return nullptr;
+  if (!known_kind(kind) || !known_kind(was) || entry->mode > 0777) return nullptr;
   entry->kind = static_cast<EntryKind>(kind);
-  entry->confirmed = (flags & kConfirmedFlag) != 0;
+  entry->was = static_cast<EntryKind>(was);
   entry->size = in.u64();
   entry->mtime_ns = in.i64();
   entry->content = in.id<ContentId>();
   entry->md5 = in.id<Md5>();
   entry->target = in.text(kMaxTargetBytes);
   if (!read_version(in, entry->version)) return nullptr;
+  for (Edit* edit : {&entry->edits.content, &entry->edits.mode, &entry->edits.mtime}) {
+    if (!read_edit(in, *edit, entry->version)) return nullptr;
+  }
   entry->author = in.u64();
   entry->author_name = in.text(kMaxAuthorNameBytes);
   entry->edited.ns = in.i64();

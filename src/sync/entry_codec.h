@@ -9,7 +9,7 @@
 namespace lansync {
 
 // The digest of (path, entry) that goes into a bucket (sync/tree_digest.h): SHA-256 over path,
-// kind, mode, size, mtime, content, target, confirmed and version. Author and edit time are left
+// kind, mode, size, mtime, content, target, was, run and version. Author and edit time are left
 // out: two nodes need not agree on them.
 ContentId entry_digest(const std::string& path, const Entry& entry);
 

@@ -35,6 +35,18 @@ Observation unknown(const std::string& path, const Error& error) {
   return seen;
 }
 
+// What a path is below is no directory any more (a link in its place, for one): then nothing is
+// there, whatever the system says of the way to it.
+bool below_no_directory(FileSystem& files, const std::string& path) {
+  for (std::size_t slash = path.find('/'); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
+    auto above = files.stat(path.substr(0, slash));
+    if (!above) return false;
+    if (above->kind != FileKind::kDirectory) return true;
+  }
+  return false;
+}
+
 // Only a directory that can be read can say that something is not in it: without this check an
 // unreadable parent would look like a delete.
 Observation absent(FileSystem& files, const std::string& path) {
@@ -44,7 +56,8 @@ Observation absent(FileSystem& files, const std::string& path) {
   while (!parent.empty()) {
     auto stat = files.stat(parent);
     if (stat && stat->kind == FileKind::kDirectory) break;
-    if (!stat && stat.error().code != ErrorCode::kNotFound) return unknown(path, stat.error());
+    if (!stat && stat.error().code != ErrorCode::kNotFound && !below_no_directory(files, parent))
+      return unknown(path, stat.error());
     if (stat) break;  // another kind took the directory's place: what was below it is gone
     parent = std::string(parent_path(parent));
   }
@@ -62,9 +75,10 @@ void begin_next(Examination& job) {
   const ExamineRequest& request = job.requests[job.seen.size()];
   auto stat = job.files.stat(request.path);
   if (!stat) {
-    job.seen.push_back(stat.error().code == ErrorCode::kNotFound
-                           ? absent(job.files, request.path)
-                           : unknown(request.path, stat.error()));
+    const bool gone =
+        stat.error().code == ErrorCode::kNotFound || below_no_directory(job.files, request.path);
+    job.seen.push_back(gone ? absent(job.files, request.path)
+                            : unknown(request.path, stat.error()));
     return;
   }
   Observation seen;

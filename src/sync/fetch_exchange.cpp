@@ -17,6 +17,9 @@ constexpr std::size_t kRangesPerRequest = 64;
 // How long the blocks of a transfer that is over may still be on their way. They were delivered
 // before its end was sent, so that a moment is enough; the rest is for a machine that stood still.
 constexpr Duration kEarlyEndPatience = 5s;
+// Who said "not yet" says when more has come; but its own fetch may end without a word (it found
+// the content on its disk, or wants it no more). Seed 423 waited for ever.
+constexpr Duration kNotYetPatience = 10s;
 
 std::uint64_t chunks_in(std::uint64_t bytes) { return (bytes + kContentChunk - 1) / kContentChunk; }
 
@@ -470,6 +473,7 @@ void Fetcher::end_transfer(SourceId source, const TransferResult& result) {
   if (!result.ok && result.reason == "not_yet") {
     // It has less than was thought; it will say what. A part may also have gone: then it says so.
     item->available[source].clear();
+    not_yet_.emplace(clock_.now() + kNotYetPatience, item->wanted.content, source);
   } else if (!result.ok) {
     item->refused.insert_or_assign(source, refusal(result));
   }
@@ -489,6 +493,20 @@ void Fetcher::end_transfer(SourceId source, const TransferResult& result) {
   flush_blocks(item);
   if (item->phase == FetchPhase::kFetching) enqueue(item);
   step(item);
+}
+
+void Fetcher::ask_not_yet(Instant now) {
+  while (!not_yet_.empty() && std::get<0>(*not_yet_.begin()) <= now) {
+    const auto [when, content, source] = *not_yet_.begin();
+    not_yet_.erase(not_yet_.begin());
+    ItemPtr item = find_item(content);
+    if (!item || item->dropped) continue;
+    auto said = item->available.find(source);
+    if (said == item->available.end() || !said->second.empty()) continue;
+    item->available.erase(said);
+    if (item->phase == FetchPhase::kFetching) enqueue(item);
+    if (!item->small()) step(item);
+  }
 }
 
 void Fetcher::store_small(const ItemPtr& item, SourceId source, std::uint64_t begin,

@@ -425,6 +425,7 @@ Instant Fetcher::deadline() const {
   Instant next = std::min(paused_until_, next_collect_);
   if (!retries_.empty()) next = std::min(next, retries_.begin()->first);
   if (!early_ends_.empty()) next = std::min(next, std::get<0>(*early_ends_.begin()));
+  if (!not_yet_.empty()) next = std::min(next, std::get<0>(*not_yet_.begin()));
   return next;
 }
 
@@ -447,6 +448,7 @@ void Fetcher::tick(Instant now) {
   }
   if (next_collect_ <= now) collect_partials(now);
   end_overdue(now);
+  ask_not_yet(now);
 }
 
 void Fetcher::suspend() {

@@ -239,6 +239,7 @@ class Fetcher {
   void end_transfer(SourceId source, const TransferResult& result);
   void end_if_complete(SourceId source, std::uint32_t transfer);
   void end_overdue(Instant now);
+  void ask_not_yet(Instant now);
 
   // fetch_repair.cpp: what came did not verify.
   void mismatch(const ItemPtr& item);
@@ -307,6 +308,8 @@ class Fetcher {
   std::vector<std::pair<SourceId, std::string>> liars_;
   // Ends that overtook their last blocks: (when they are given up, source, transfer).
   std::set<std::tuple<Instant, SourceId, std::uint32_t>> early_ends_;
+  // Who said "not yet", and may have the whole by now without a word of it: asked again then.
+  std::set<std::tuple<Instant, ContentId, SourceId>> not_yet_;
   FetcherCounters counters_;
 };
 

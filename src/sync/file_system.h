@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "sync/disk_limits.h"
 
 namespace lansync {
 
@@ -23,6 +24,7 @@ enum class FileKind : std::uint8_t { kFile, kDirectory, kSymlink, kOther };
 
 // What lstat tells. Two equal stats mean "not touched since" as far as a stat can tell; the device
 // is not compared, because a disk gets another number with the next port or mount.
+// ctime cannot be set back, so a program that restores size and mtime shows all the same.
 struct FileStat {
   FileKind kind = FileKind::kOther;
   std::uint16_t mode = 0;  // & 0777
@@ -34,7 +36,8 @@ struct FileStat {
   bool operator==(const FileStat& o) const {
     return same_file_bytes(o) && mode == o.mode && ctime_ns == o.ctime_ns;
   }
-  // Equal but for ctime and mode: a rename or chmod touches ctime alone.
+  // Equal but for ctime and mode: what a rename or a link of our own leaves alone. Says nothing of
+  // whether somebody wrote to it: before something is replaced or removed, the whole is compared.
   bool same_file_bytes(const FileStat& o) const {
     return kind == o.kind && size == o.size && mtime_ns == o.mtime_ns && inode == o.inode;
   }
@@ -80,6 +83,8 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
 
+  // What this disk cannot hold; the same from the first call to the last.
+  virtual DiskLimits limits() const { return {}; }
   // Ok while the root and its .lansync are those that were opened at start (same device and inode).
   virtual Status check_root() = 0;
   virtual Result<FileStat> stat(const std::string& path) = 0;
@@ -89,6 +94,11 @@ class FileSystem {
   // Regular files only (O_NONBLOCK | O_NOFOLLOW and fstat: a fifo put in its place does not hang
   // us).
   virtual Result<std::unique_ptr<ReadFile>> open_file(const std::string& path) = 0;
+  // Whether anybody has the regular file at `path` open for writing. An error: it cannot be told
+  // (not our file, a file system without leases).
+  virtual Result<bool> has_writer(const std::string& path) {
+    return Error{ErrorCode::kUnsupported, "cannot tell who writes " + path};
+  }
   virtual Result<std::uint64_t> free_bytes() = 0;  // for this user, below the root
   virtual Result<std::uint64_t> total_bytes() = 0;
 
@@ -106,8 +116,9 @@ class FileSystem {
   // Puts temp file `name` at `path`, atomically for a reader. `expected` is what must be there now:
   // nullopt = nothing (RENAME_NOREPLACE). Otherwise the old file goes to `trash_name` (empty: is
   // dropped, only for content kept elsewhere) and never disappears from under `path` in between
-  // (RENAME_EXCHANGE). kChanged, and nothing done, if something else is there; kExists if expected
-  // nothing and something is. Returns the stat of what is at `path` now.
+  // (RENAME_EXCHANGE). kChanged, and nothing done, if something else is there or it was touched
+  // since (ctime too, here and below); kExists if expected nothing and something is. Returns the
+  // stat of what is at `path` now.
   virtual Result<FileStat> install_temp(const std::string& name, const std::string& path,
                                         const std::optional<FileStat>& expected,
                                         const std::string& trash_name) = 0;
@@ -122,12 +133,23 @@ class FileSystem {
   virtual Result<FileStat> make_symlink(const std::string& target, const std::string& path,
                                         const std::optional<FileStat>& expected,
                                         const std::string& trash_name) = 0;
+  // Two names that the disk takes for one: what is under `from` is shown under `to` from now on, in
+  // one rename(2). kChanged if it is not `expected` (a directory: not that inode).
+  virtual Status rename_fold(const std::string& from, const std::string& to,
+                             const FileStat& expected) {
+    (void)to, (void)expected;
+    return Error{ErrorCode::kUnsupported, "cannot rename " + from};
+  }
   virtual Result<FileStat> set_metadata(const std::string& path, std::uint16_t mode,
                                         std::optional<std::int64_t> mtime_ns,
                                         const FileStat& expected) = 0;
   // Moves a whole file or symlink from the trash to `path` (nothing may be there).
   virtual Status restore_from_trash(const std::string& trash_name, const std::string& path) = 0;
   virtual Status remove_trash(const std::string& trash_name) = 0;
+  // Every file and symlink in the trash by its name there, unsorted: all of them, or an error.
+  virtual Result<std::vector<DirectoryItem>> list_trash() = 0;
+  virtual Result<std::unique_ptr<ReadFile>> open_trash(const std::string& trash_name) = 0;
+  virtual Result<std::string> read_trash_link(const std::string& trash_name) = 0;
 
   // Everything written before is durable afterwards (syncfs): one call for a batch of small files.
   virtual Status sync_all() = 0;

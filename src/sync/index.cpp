@@ -30,6 +30,7 @@ std::string encode_local(const PathRecord& record) {
   out.i64(record.stat.ctime_ns);
   out.u64(record.stat.inode);
   out.u64(record.stat.device);
+  out.i64(record.since_ns);
   if (record.local) {
     const std::string entry = encode_entry(*record.local);
     if (entry.empty()) return {};
@@ -54,11 +55,15 @@ bool decode_local(std::string_view bytes, PathRecord& record) {
   record.stat.ctime_ns = in.i64();
   record.stat.inode = in.u64();
   record.stat.device = in.u64();
+  record.since_ns = in.i64();
   if (!in.ok()) return false;
   // Asked for and not here yet.
   if (in.left() == 0) return record.wanted != PathRecord::kNotAsked;
   record.local = decode_entry(as_text(in.raw(in.left())));
-  return record.local != nullptr;
+  if (!record.local) return false;
+  // The two were written together; pushed as it is, the one that is wrong would be called a lie.
+  const bool file = record.stat.kind == FileKind::kFile && record.local->is_file();
+  return !file || record.stat.size == record.local->size;
 }
 
 bool decode_row(const IndexRow& row, PathRecord& record) {
@@ -89,19 +94,7 @@ std::vector<std::string> Index::load(const LoadedIndex& loaded) {
     count(at->second, 1);
     index_content(at->first, at->second);
   }
-  for (const TrashRow& row : loaded.trash) {
-    // Named by what is put back; a row that names nothing that can be is dropped like the others.
-    if (row.name.empty() || broken_path_rule(row.path) != nullptr) {
-      trash_removed_.push_back(row.name);
-      continue;
-    }
-    TrashItem item{row.path, {}, row.time_ns, row.size};
-    if (row.content.size() == ContentId::kSize) {
-      std::memcpy(item.content.bytes.data(), row.content.data(), ContentId::kSize);
-    }
-    add_trash(row.name, item);
-  }
-  trash_added_.clear();
+  trash_.load(loaded.trash);
   meta_ = loaded.meta;
   return unreadable;
 }
@@ -130,13 +123,15 @@ void Index::count(const PathRecord& record, int sign) {
 }
 
 void Index::index_content(const std::string& path, const PathRecord& record) {
-  if (!record.live() || !record.local->is_file()) return;
-  by_content_.insert({content_key(record.local->content), &path});
+  if (!record.live() || !(record.local->is_file() || record.local->is_symlink())) return;
+  Places& places = record.local->is_symlink() ? links_by_target_ : by_content_;
+  places.insert({content_key(record.local->content), &path});
 }
 
 void Index::unindex_content(const std::string& path, const PathRecord& record) {
-  if (!record.live() || !record.local->is_file()) return;
-  std::size_t erased = by_content_.erase({content_key(record.local->content), &path});
+  if (!record.live() || !(record.local->is_file() || record.local->is_symlink())) return;
+  Places& places = record.local->is_symlink() ? links_by_target_ : by_content_;
+  std::size_t erased = places.erase({content_key(record.local->content), &path});
   LS_ASSERT(erased == 1);
 }
 
@@ -156,7 +151,13 @@ void Index::set_local(const std::string& path, EntryPtr entry, const FileStat& s
   PathRecord& record = at->second;
   count(record, -1);
   unindex_content(at->first, record);
+  const bool was_gone = record.local && record.local->is_tombstone();
   record.local = std::move(entry);
+  if (!record.local || !record.local->is_tombstone()) {
+    record.since_ns = 0;
+  } else if (!was_gone) {
+    record.since_ns = observed_ns_;
+  }
   record.stat = stat;
   record.held = held;
   if (record.local) record.wanted = PathRecord::kNotAsked;
@@ -212,30 +213,10 @@ std::optional<std::string> Index::find_content(const ContentId& content,
   return std::nullopt;
 }
 
-std::optional<std::string> Index::find_trash(const ContentId& content) const {
+bool Index::has_link(const ContentId& target) const {
   const std::string none;
-  const std::uint64_t key = content_key(content);
-  for (auto at = trash_by_content_.lower_bound({key, &none}); at != trash_by_content_.end(); ++at) {
-    if (at->key != key) break;
-    if (trash_.at(*at->name).content == content) return *at->name;
-  }
-  return std::nullopt;
-}
-
-void Index::add_trash(const std::string& name, const TrashItem& item) {
-  auto [at, fresh] = trash_.try_emplace(name, item);
-  if (!fresh) return;
-  if (!item.content.is_zero()) trash_by_content_.insert({content_key(item.content), &at->first});
-  trash_added_.insert(name);
-}
-
-void Index::remove_trash(const std::string& name) {
-  auto at = trash_.find(name);
-  if (at == trash_.end()) return;
-  trash_by_content_.erase({content_key(at->second.content), &at->first});
-  trash_.erase(at);
-  trash_added_.erase(name);
-  trash_removed_.push_back(name);
+  auto at = links_by_target_.lower_bound({content_key(target), &none});
+  return at != links_by_target_.end() && at->key == content_key(target);
 }
 
 std::string Index::meta(const std::string& key) const {
@@ -261,28 +242,16 @@ IndexBatch Index::take_batch() {
     }
     batch.rows.push_back(std::move(row));
   }
-  for (const std::string& name : trash_added_) {
-    const TrashItem& item = trash_.at(name);
-    std::string content;
-    if (!item.content.is_zero()) content = as_text(item.content.bytes);
-    batch.trash_added.push_back({name, item.path, content, item.time_ns, item.size});
-  }
-  batch.trash_removed = std::move(trash_removed_);
+  trash_.take(batch);
   for (const std::string& key : meta_dirty_) batch.meta[key] = meta_[key];
   dirty_.clear();
-  trash_added_.clear();
-  trash_removed_.clear();
   meta_dirty_.clear();
   return batch;
 }
 
 void Index::put_back(const IndexBatch& batch) {
   for (const IndexRow& row : batch.rows) dirty_.insert(row.path);
-  for (const TrashRow& row : batch.trash_added) {
-    if (trash_.contains(row.name)) trash_added_.insert(row.name);
-  }
-  trash_removed_.insert(trash_removed_.end(), batch.trash_removed.begin(),
-                        batch.trash_removed.end());
+  trash_.put_back(batch);
   for (const auto& [key, value] : batch.meta) meta_dirty_.insert(key);
 }
 

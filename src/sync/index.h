@@ -16,6 +16,7 @@
 #include "base/entry.h"
 #include "sync/file_system.h"
 #include "sync/index_store.h"
+#include "sync/trash_list.h"
 
 namespace lansync {
 
@@ -33,8 +34,9 @@ struct PathRecord {
   EntryPtr local;
   EntryPtr synced;
   EntryPtr remote;
-  FileStat stat;      // of the disk when `local` was last verified; kOther for tombstones
-  bool held = false;  // local is a tombstone of a run of deletes that waits for confirm
+  FileStat stat;              // of the disk when `local` was last verified; kOther for tombstones
+  bool held = false;          // local is a tombstone of a run of deletes that waits for confirm
+  std::int64_t since_ns = 0;  // observed time when `local` became a tombstone; else 0
   Wanted wanted = kNotAsked;
 
   bool empty() const { return !local && !synced && !remote; }
@@ -46,13 +48,6 @@ struct PathRecord {
   }
   // What this node would say of the path: its own version, or of absent content what was agreed.
   const EntryPtr& known() const { return local ? local : synced; }
-};
-
-struct TrashItem {
-  std::string path;
-  ContentId content;  // zero for symlinks
-  std::int64_t time_ns = 0;
-  std::uint64_t size = 0;
 };
 
 class Index {
@@ -67,6 +62,8 @@ class Index {
 
   const Paths& paths() const { return paths_; }
   const PathRecord* find(const std::string& path) const;
+  // Observed time (base/observed_time.h): what becomes a tombstone from now on ages from then.
+  void set_observed(std::int64_t ns) { observed_ns_ = ns; }
   // The record of `path`, made if needed, for remote only.
   void set_remote(const std::string& path, EntryPtr entry);
   void set_local(const std::string& path, EntryPtr entry, const FileStat& stat, bool held = false);
@@ -85,24 +82,22 @@ class Index {
 
   // A path whose local file has that content; `hint` first if it does.
   std::optional<std::string> find_content(const ContentId& content, const std::string& hint) const;
-  std::optional<std::string> find_trash(const ContentId& content) const;
+  // A link to that target is somewhere on this disk.
+  bool has_link(const ContentId& target) const;
 
-  void add_trash(const std::string& name, const TrashItem& item);
-  void remove_trash(const std::string& name);
-  const std::map<std::string, TrashItem>& trash() const { return trash_; }
+  TrashList& trash() { return trash_; }
+  const TrashList& trash() const { return trash_; }
 
   std::string meta(const std::string& key) const;
   void set_meta(const std::string& key, const std::string& value);
+  const std::map<std::string, std::string>& all_meta() const { return meta_; }
 
   // What changed since the last take, as one batch; the caller commits it.
   IndexBatch take_batch();
   // A batch that could not be committed: its rows are dirty again.
   void put_back(const IndexBatch& batch);
   bool is_dirty(const std::string& path) const { return dirty_.contains(path); }
-  bool dirty() const {
-    return !dirty_.empty() || !trash_added_.empty() || !trash_removed_.empty() ||
-           !meta_dirty_.empty();
-  }
+  bool dirty() const { return !dirty_.empty() || trash_.dirty() || !meta_dirty_.empty(); }
 
   // Live local paths below `directory`, itself not included.
   std::vector<std::string> live_below(const std::string& directory) const;
@@ -137,14 +132,13 @@ class Index {
 
   Paths paths_;
   Places by_content_;
-  std::map<std::string, TrashItem> trash_;
-  Places trash_by_content_;
+  Places links_by_target_;
+  TrashList trash_;
   std::map<std::string, std::string> meta_;
   std::set<std::string> dirty_;
   std::set<std::string> meta_dirty_;
-  std::set<std::string> trash_added_;
-  std::vector<std::string> trash_removed_;
   Totals totals_;
+  std::int64_t observed_ns_ = 0;
   bool wants_all_ = true;
 };
 

@@ -23,9 +23,12 @@ struct IndexRow {
 struct TrashRow {
   std::string name;     // below .lansync/trash
   std::string path;     // where it was
-  std::string content;  // 32 bytes content id, empty for symlinks
+  std::string content;  // 32 bytes content id; empty: not read yet
   std::int64_t time_ns = 0;
   std::uint64_t size = 0;
+  std::int64_t put_at_ns = 0;  // observed time
+  std::uint8_t reason = 0;     // TrashReason
+  bool symlink = false;
 };
 
 // A change of the index: applied whole or not at all. A row whose `local` and `synced` are both

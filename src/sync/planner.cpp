@@ -74,9 +74,9 @@ Operation push_unknown(const std::string& path, const PathState& s, const PlanOp
     bool absent = s.synced && s.synced->is_file();
     return operation(absent ? OperationKind::kForget : OperationKind::kNone, path, nullptr);
   }
-  if (s.local->is_tombstone()) {
-    return operation(s.synced ? OperationKind::kPush : OperationKind::kForget, path, s.local);
-  }
+  // Also of what was never agreed on: the version that it ends may be on its way to the hub, and
+  // would come back.
+  if (s.local->is_tombstone()) return operation(OperationKind::kPush, path, s.local);
   bool unchanged = s.synced && s.synced->version == s.local->version;
   bool hold = options.long_away && unchanged;
   return operation(hold ? OperationKind::kHold : OperationKind::kPush, path, s.local);

@@ -5,6 +5,13 @@
 #include "base/assert.h"
 
 namespace lansync {
+namespace {
+
+// How often a file that is being written is asked about: a question opens it and takes a lease.
+constexpr Duration kAskLeast = 500ms;
+constexpr Duration kAskMost = 5s;
+
+}  // namespace
 
 QuietTimer::QuietTimer(Options options) : options_(options) {
   options_.settle = std::max(options_.settle, Duration::zero());
@@ -33,9 +40,32 @@ bool QuietTimer::on_event(std::string_view path, FileEvent event, Instant now) {
   }
   Slot& slot = found->second;
   apply(slot, event, now, fresh);
-  slot.due = std::min(slot.quiet_at, slot.first + patience());
-  order_.emplace(slot.due, found->first);
+  arrange(*found);
   return true;
+}
+
+void QuietTimer::arrange(Slots::value_type& item) {
+  Slot& slot = item.second;
+  slot.due = end_of(slot);
+  if (slot.open && !slot.asking) slot.due = std::min(slot.due, slot.ask_at);
+  order_.emplace(slot.due, item.first);
+}
+
+void QuietTimer::on_writer(std::string_view path, std::optional<bool> writing, Instant now) {
+  auto found = slots_.find(path);
+  if (found == slots_.end() || !found->second.asking) return;
+  Slot& slot = found->second;
+  order_.erase({slot.due, found->first});
+  slot.asking = false;
+  slot.ask_at = kNever;
+  if (writing == true) {
+    slot.ask_at = now + std::clamp(options_.settle, kAskLeast, kAskMost);
+  } else if (writing == false) {
+    slot.open = false;
+    slot.waited = false;
+    slot.quiet_at = std::max(slot.rest_at, now);
+  }
+  arrange(*found);
 }
 
 void QuietTimer::apply(Slot& slot, FileEvent event, Instant now, bool fresh) const {
@@ -62,7 +92,9 @@ void QuietTimer::apply(Slot& slot, FileEvent event, Instant now, bool fresh) con
   }
   slot.deleted = gone;
   slot.last = now;
-  slot.quiet_at = now + wait;
+  slot.quiet_at = slot.rest_at = now + wait;
+  slot.asking = false;
+  slot.ask_at = options_.ask_writers ? slot.rest_at : kNever;
   if (slot.open) slot.quiet_at = std::max(slot.quiet_at, slot.open_since + options_.settle_max);
 }
 
@@ -71,6 +103,13 @@ std::vector<QuietTimer::Due> QuietTimer::take_due(Instant now, std::size_t max_c
   while (due.size() < max_count && !order_.empty() && order_.begin()->first <= now) {
     auto found = slots_.find(order_.begin()->second);
     LS_ASSERT(found != slots_.end());
+    if (found->second.due < end_of(found->second)) {
+      order_.erase(order_.begin());
+      found->second.asking = true;
+      doubtful_.push_back(found->first);
+      arrange(*found);
+      continue;
+    }
     due.push_back({found->first, found->second.quiet_at > now});
     order_.erase(order_.begin());
     slots_.erase(found);

@@ -10,10 +10,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -40,6 +42,9 @@ class QuietTimer {
     Duration settle_max = 60s;
     // Bounds memory: what programs can touch within a minute has no limit of its own.
     std::size_t max_paths = std::size_t{1} << 20;
+    // Somebody answers take_doubtful(). Without it a writer that the events told of is believed
+    // until it closes.
+    bool ask_writers = false;
   };
   struct Due {
     std::string path;
@@ -53,7 +58,15 @@ class QuietTimer {
   bool on_event(std::string_view path, FileEvent event, Instant now);
   // Up to `max_count` paths whose timer ran out, in order of their deadlines; they are forgotten.
   std::vector<Due> take_due(Instant now, std::size_t max_count = SIZE_MAX);
-  // When take_due() next has something; kNever if nothing waits.
+  // Paths found open while take_due() looked, and whose timer had run out but for that. Events tell
+  // of a write and not of who wrote: truncate(2) by path opens and closes nothing that one could
+  // hear. So the disk is asked, and on_writer() has its answer.
+  std::vector<std::string> take_doubtful() { return std::exchange(doubtful_, {}); }
+  // Somebody has it open for writing (asked again after a while), or nobody has, or (nullopt) it
+  // cannot be told: then the events stand. Answers to a question that an event overtook are
+  // ignored.
+  void on_writer(std::string_view path, std::optional<bool> writing, Instant now);
+  // When take_due() next has something to do; kNever if nothing waits.
   Instant deadline() const;
 
   bool waiting(std::string_view path) const;
@@ -64,13 +77,16 @@ class QuietTimer {
 
  private:
   struct Slot {
-    Instant first;       // of this unrest
-    Instant last;        // event
-    Instant open_since;  // while open
-    Instant quiet_at;    // when it will have rested long enough
-    Instant due;         // min(quiet_at, when patience ends)
+    Instant first;            // of this unrest
+    Instant last;             // event
+    Instant open_since;       // while open
+    Instant quiet_at;         // when it will have rested long enough
+    Instant rest_at;          // when it will have, if nobody has it open
+    Instant ask_at = kNever;  // whether somebody has
+    Instant due;              // min(quiet_at, when patience ends), or ask_at before it
     Duration length{};
     bool open = false;
+    bool asking = false;   // handed out as doubtful
     bool waited = false;   // its one wait for a writer is used up
     bool deleted = false;  // the last event was a delete
   };
@@ -84,11 +100,17 @@ class QuietTimer {
 
   void apply(Slot& slot, FileEvent event, Instant now, bool fresh) const;
   Duration patience() const;
+  Instant end_of(const Slot& slot) const {
+    return std::min(slot.quiet_at, slot.first + patience());
+  }
+  // Puts it where its next instant is. Requires: not in order_.
+  void arrange(Slots::value_type& item);
 
   Options options_;
   Slots slots_;  // never iterated into an output unsorted
   // (due, path); the views point at the keys of slots_, which do not move.
   std::set<std::pair<Instant, std::string_view>> order_;
+  std::vector<std::string> doubtful_;
 };
 
 }  // namespace lansync

@@ -6,12 +6,14 @@
 #include "base/rel_path.h"
 #include "sync/index_view.h"
 #include "sync/settlement.h"
+#include "sync/unseen.h"
 
 namespace lansync {
 
 Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, Executor& executor,
                  Fetcher& fetcher, RandomSource& random, const Clock& clock, Log& log)
     : options_(options),
+      limits_(files.limits()),
       files_(files),
       store_(store),
       executor_(executor),
@@ -19,10 +21,12 @@ Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, E
       random_(random),
       clock_(clock),
       log_(log),
+      trash_(index_, files, executor, log),
       rules_(std::make_shared<const IgnoreRules>()),
-      timer_(QuietTimer::Options{options.settle, options.settle_max}),
-      guard_(options.max_deletes),
-      incoming_guard_(options.max_deletes),
+      timer_({.settle = options.settle, .settle_max = options.settle_max, .ask_writers = true}),
+      guard_(options.max_deletes, DeleteGuard::Side::kOwn, [this] { return random_.next() | 1; }),
+      incoming_guard_(options.max_deletes, DeleteGuard::Side::kOthers,
+                      [this] { return random_.next() | 1; }),
       room_(options.reserve_bytes) {
   index_.set_wants_all(!options.on_demand);
 }
@@ -36,30 +40,19 @@ void Replica::start(const LoadedIndex& loaded, bool fresh, Instant now) {
                    "kept beside it"));
   }
   importing_ = fresh;
+  observed_.start(index_.meta("observed"), now, clock_.wall());
+  index_.set_observed(observed_.at(now));
   edit_reserved_ = 0;
   counter_.start({index_.meta("edit_reserved"), index_.meta("edit_count"), index_.meta("run_begin"),
                   index_.meta("run_id"), index_.meta("edit_runs"), index_.meta("edit_shared")},
                  random_);
   store_runs();
   paused_ = index_.meta("paused") == "1";
-  std::string held = index_.meta("held_deletes");
-  if (held.empty() || !guard_.restore(held)) count_unpushed_deletes(now);
-  trash_counter_ = random_.below(1'000'000);
+  start_guards(now);
+  take_up_journal();
+  trash_.start(journal_, random_.below(1'000'000), now, observed_.at(now));
   reserve_counts();
   begin_scan(now);
-}
-
-// A run is written down once it is held. One that was killed before, with part of its deletes in
-// the index, counts again: else that part and the rest would be two runs, each below the limit.
-void Replica::count_unpushed_deletes(Instant now) {
-  std::vector<std::pair<std::string, EntryPtr>> deleted;
-  for (const auto& [path, record] : index_.paths()) {
-    const bool own = record.local && record.local->is_tombstone() && !record.local->confirmed;
-    if (own && record.synced && !record.synced->is_tombstone())
-      deleted.emplace_back(path, record.synced);
-  }
-  const std::uint64_t total = index_.totals().files + deleted.size();
-  for (const auto& [path, was] : deleted) guard_.on_delete(path, *was, now, total);
 }
 
 void Replica::store_runs() {
@@ -117,6 +110,10 @@ void Replica::change_identity(const NodeId& node) {
     auto version =
         VersionVector::next(entry.version, short_id(node), counter_.next(), kMaxVectorSize);
     if (!version) continue;
+    const Edit renamed_to = edit_between(entry.version, *version);
+    for (Edit* edit : {&entry.edits.content, &entry.edits.mode, &entry.edits.mtime}) {
+      if (edit->id == former && edit->count > shared_part) *edit = renamed_to;
+    }
     entry.version = std::move(*version);
     entry.author = short_id(node);
     const auto renamed = std::make_shared<const Entry>(std::move(entry));
@@ -142,6 +139,7 @@ void Replica::remote_unknown() {
   remote_known_ = false;
   index_.clear_remote();
   to_push_.clear();
+  held_absent_.clear();
   blocked_.clear();
   awaiting_room_.clear();
   source_of_.clear();
@@ -160,6 +158,8 @@ void Replica::remote_known(Instant) {
   remote_known_ = true;
   room_.restart();
   retry_.clear();
+  // Another hub may not ask for the deletes that wait here.
+  plan_incoming();
   for (const auto& [path, record] : index_.paths()) {
     // Equal and agreed already: with 100,000 files in sync nothing is planned.
     bool held_here = record.local || (record.absent() && !index_.wants(record));
@@ -191,11 +191,11 @@ void Replica::set_agreed(const std::string& path, const EntryPtr& entry) {
   const PathRecord* record = index_.find(path);
   to_push_.erase(path);
   if (record && record->local && record->local->version == entry->version) {
-    index_.set_synced(path, record->local);
+    set_synced(path, record->local);
     guard_.on_pushed(path);
   } else {
     // The disk went on meanwhile: what was agreed is the base of the next push.
-    index_.set_synced(path, entry);
+    set_synced(path, entry);
   }
   plan_.insert(path);
 }
@@ -249,6 +249,7 @@ std::vector<SourceId> Replica::sources_for(const std::string& path) const {
 }
 
 void Replica::pump(Instant now) {
+  index_.set_observed(observed_.at(now));
   if (!root_error_.empty()) {
     // Nothing is done to a folder that is not the one that was opened; a scan finds out when it is
     // back.
@@ -256,12 +257,15 @@ void Replica::pump(Instant now) {
     start_commit(now);
     return;
   }
-  if (initial_walk_done_ && !initial_scan_done_ && initial_.empty()) {
+  // Not before all that the scan has missed is heard of: who undoes a run then undoes all of it.
+  if (initial_walk_done_ && !initial_scan_done_ && initial_.empty() && !deletes_wait()) {
     initial_scan_done_ = true;
     importing_ = false;
   }
+  follow_ignore_rules();
   if ((now >= next_scan_ || scan_again_) && !scan_running_) begin_scan(now);
   check_root(now);
+  step_gone(now);
   glance(now);
   start_examine(now);
   run_retries(now);
@@ -276,13 +280,22 @@ void Replica::pump(Instant now) {
   prune_ready(now);
   run_repairs();
   run_receives();
+  step_confirming();
+  trash_.pump(now, observed_.at(now));
+  if (prune_again_ && !trash_.pruning()) prune_trash();
   start_commit(now);
+  for (const std::string& line : activity_.take_lines(now)) log_.info(line);
 }
 
 Instant Replica::deadline() const {
-  if (more_to_plan_ || !ended_repairs_.empty() || !ended_receives_.empty()) return Instant{};
-  Instant next = std::min(timer_.deadline(), next_scan_);
+  const Instant next_scan = scan_running_ ? kNever : next_scan_;
+  // See pump(): a folder that is gone is looked for now and then, and nothing else is done.
+  if (!root_error_.empty()) return next_scan;
+  if (more_to_plan_ || !ended_repairs_.empty() || !ended_receives_.empty() || gone_waits())
+    return Instant{};
+  Instant next = std::min({timer_.deadline(), next_scan, activity_.deadline(), trash_.deadline()});
   if (remote_known_) next = std::min(next, room_.deadline());
+  next = std::min(next, obstacles_.deadline());
   for (const auto& [path, at] : retry_) next = std::min(next, at);
   for (const auto& [content, ready] : ready_)
     if (!expected_.contains(content)) next = std::min(next, ready.since + 60s);
@@ -292,31 +305,95 @@ Instant Replica::deadline() const {
 
 bool Replica::local_quiet() const {
   return hints_.empty() && glances_running_ == 0 && due_.empty() && examines_running_ == 0 &&
-         deferred_.empty() && timer_.size() == 0 && !scan_running_ && !scan_again_ &&
-         initial_scan_done_;
+         deferred_.empty() && timer_.size() == 0 && comparing_.empty() && !scan_running_ &&
+         !scan_again_ && initial_scan_done_ && !deletes_wait() && gone_.burying.empty();
 }
 
 bool Replica::caught_up() const {
   return remote_known_ && root_error_.empty() && initial_scan_done_ && plan_.empty() &&
          blocked_.empty() && awaiting_room_.empty() && waiting_.empty() && changes_.empty() &&
-         applies_running_ == 0 && retry_.empty();
+         applies_running_ == 0 && retry_.empty() && !obstacles_.has_unsettled();
 }
 
 bool Replica::in_sync() const {
-  return caught_up() && local_quiet() && to_push_.empty() && settled_.empty() && !commit_running_ &&
-         !index_.dirty();
+  return caught_up() && local_quiet() && to_push_.empty() && held_absent_.empty() &&
+         settled_.empty() && !commit_running_ && !index_.dirty();
+}
+
+namespace {
+
+bool is_leaf(const PathRecord* record) {
+  return record && record->live() && !record->local->is_directory();
+}
+
+// A file or link here has the place of a directory that it was in.
+bool below_a_leaf(const Index& index, const std::string& path) {
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    if (is_leaf(index.find(std::string(parent)))) return true;
+  }
+  return false;
+}
+
+// The group's file or link took the place of the directory that is still here.
+bool is_past(const PathRecord& record) {
+  return record.local && record.local->is_directory() &&
+         record.local->version.compare(record.remote->version) == Order::kOlder;
+}
+
+// A file or link of the group has the place of a directory that `path` is in, and the directory
+// does not go out before it (its look at the disk is under way): the group would keep both. One
+// that goes out no more, as the group's file is its successor, is waited for by nobody: what was
+// made in it meanwhile is what keeps it.
+bool waits_for_directory(const Index& index, const std::set<std::string>& to_push,
+                         const std::string& path) {
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    const std::string above(parent);
+    const PathRecord* record = index.find(above);
+    const EntryPtr remote = record ? record->remote : nullptr;
+    if (remote && (remote->is_file() || remote->is_symlink()) && !to_push.contains(above) &&
+        !is_past(*record))
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+// Of a directory that a file or link replaces, all that was in it has to go out before: else the
+// hub takes it for edits that the replacement did not know of, and keeps both.
+bool Replica::waits_for_below(const std::string& path, const PathRecord& record) const {
+  if (!is_leaf(&record) || !record.remote || !record.remote->is_directory()) return false;
+  const auto& paths = index_.paths();
+  const std::string prefix = path + '/';
+  for (auto at = paths.lower_bound(prefix); at != paths.end() && at->first.starts_with(prefix);
+       ++at) {
+    // Held, or examined at this moment and not planned yet.
+    const PathRecord& below = at->second;
+    const bool goes =
+        below.local && below.local->is_tombstone() && below.remote && !below.remote->is_tombstone();
+    if (goes && (is_held(at->first) || !to_push_.contains(at->first))) return true;
+  }
+  return false;
 }
 
 std::vector<std::string> Replica::push_order() const {
+  std::vector<std::string> cleared;
   std::vector<std::string> live;
   std::vector<std::string> deleted;
   for (const std::string& path : to_push_) {
     const PathRecord* record = index_.find(path);
     if (!record || !record->local || kept_from_others(path)) continue;
-    (record->local->is_tombstone() ? deleted : live).push_back(path);
+    const bool gone = record->local->is_tombstone();
+    // It was to go out before its run was over the limit.
+    if (gone && is_held(path)) continue;
+    if (!gone && waits_for_below(path, *record)) continue;
+    if (!gone && waits_for_directory(index_, to_push_, path)) continue;
+    (!gone ? live : below_a_leaf(index_, path) ? cleared : deleted).push_back(path);
   }
-  live.insert(live.end(), deleted.rbegin(), deleted.rend());
-  return live;
+  std::vector<std::string> order(cleared.rbegin(), cleared.rend());
+  order.insert(order.end(), live.begin(), live.end());
+  order.insert(order.end(), deleted.rbegin(), deleted.rend());
+  return order;
 }
 
 void Replica::refuse_push(const std::string& path, const std::string& reason) {
@@ -324,69 +401,26 @@ void Replica::refuse_push(const std::string& path, const std::string& reason) {
   note_problem(path, reason);
 }
 
-std::uint64_t Replica::held_deletes() const {
-  return guard_.held_count() + incoming_guard_.held_count();
+void Replica::set_long_away(bool long_away) {
+  if (long_away_ == long_away) return;
+  long_away_ = long_away;
+  held_absent_.clear();
+  if (remote_known_) plan_everything();
 }
 
-void Replica::confirm(Instant) {
-  for (const std::string& path : guard_.confirm()) {
-    const PathRecord* record = index_.find(path);
-    if (!record || !record->local) continue;
-    if (record->live()) {
-      // Heard of, and its timer still runs: the tombstone that comes of it is confirmed.
-      confirmed_.insert(path);
-      continue;
-    }
-    // It has not left this node, so the version can still say that a person meant it.
-    Entry entry = *record->local;
-    entry.confirmed = true;
-    index_.set_local(path, std::make_shared<const Entry>(std::move(entry)), FileStat{});
-    plan_.insert(path);
-  }
-  for (const std::string& path : incoming_guard_.confirm()) plan_.insert(path);
-  if (room_.held()) {
-    room_.confirm();
-    plan_.merge(awaiting_room_);
-  }
-  if (long_away_) {
-    long_away_ = false;
-    for (const auto& [path, record] : index_.paths()) plan_.insert(path);
-  }
+std::uint64_t Replica::confirm_long_away() {
+  const std::uint64_t held = held_absent_.size();
+  set_long_away(false);
+  return held;
 }
 
-void Replica::reject(Instant) {
-  for (const std::string& path : guard_.reject()) {
-    const PathRecord* record = index_.find(path);
-    if (!record || !record->local) continue;
-    // Not deleted, only absent: the hub's version is fetched like any other. So also where the
-    // delete was only heard of yet; if the file is there after all, it is met when it is to be
-    // written.
-    timer_.forget(path);
-    hints_.erase(path);
-    due_.erase(path);
-    EntryPtr before = record->synced;
-    index_.set_local(path, nullptr, FileStat{});
-    index_.set_synced(path, nullptr);
-    if (!index_.find(path) && before) index_.set_remote(path, before);
-    // Nor is it absent because nobody asked for it: a person wants it back.
-    if (before && before->is_file() && !index_.wants_all()) ask_for(path);
-    plan_.insert(path);
-  }
-  for (const std::string& path : incoming_guard_.reject()) {
-    const PathRecord* record = index_.find(path);
-    if (!record || !record->live() || !record->remote) continue;
-    // Keeping what the others deleted is an edit that has seen the delete: it comes back
-    // everywhere.
-    Entry entry = *record->local;
-    FileStat stat = record->stat;
-    entry.version = VersionVector::merged(entry.version, record->remote->version);
-    if (entry.version.parts().size() >= kMaxVectorSize) {
-      note_problem(path, kTooManyAuthors);
-      continue;
-    }
-    index_.set_local(path, std::make_shared<const Entry>(entry), stat);
-    make_version(path, std::move(entry), stat);
-  }
+void Replica::plan_everything() {
+  for (const auto& [path, record] : index_.paths()) plan_.insert(path);
+}
+
+void Replica::keep_observed() {
+  observed_.vouch_alone();
+  index_.set_meta("observed", observed_.text(clock_.now(), clock_.wall()));
 }
 
 std::optional<LocatedContent> Replica::locate(const ContentId& content, const std::string& hint) {
@@ -409,6 +443,7 @@ Replica::Pending Replica::pending() const {
   Pending pending;
   for (const auto& [path, record] : index_.paths()) {
     if (!remote_known_ || index_.in_agreement(record) || not_taken(path, record)) continue;
+    if (obstacles_.stands(path)) continue;
     ++pending.files;
     const EntryPtr& wanted = record.remote ? record.remote : record.local;
     if (wanted) pending.bytes = sum_of(pending.bytes, wanted->size);
@@ -423,20 +458,23 @@ std::vector<Operation> Replica::preview() const {
     if (remote_known_ && !index_.in_agreement(record) && !not_taken(path, record))
       paths.push_back(path);
   }
-  return lansync::plan(IndexView(index_), paths, PlanOptions{long_away_}).operations;
+  Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
+  push_unseen(planned.operations, short_id(options_.node), counter_.shared());
+  return planned.operations;
 }
 
 void Replica::commit_then(std::function<void()> done) { after_commit_.push_back(std::move(done)); }
 
 void Replica::start_commit(Instant now) {
-  std::string held = guard_.holding() ? guard_.serialize() : std::string();
-  index_.set_meta("held_deletes", held);
+  if (guard_.take_changed()) index_.set_meta("delete_runs", guard_.serialize());
+  if (incoming_guard_.take_changed()) index_.set_meta("held_runs", incoming_guard_.serialize());
   if (index_.dirty()) index_.set_meta("edit_count", std::to_string(counter_.last()));
   if (commit_running_) return;
   if (!index_.dirty() && after_commit_.empty() && settled_.empty()) return;
   if (!uncommitted_since_) uncommitted_since_ = now;
   if (auto at = retry_.find(""); at != retry_.end() && now < at->second) return;
   commit_running_ = true;
+  index_.set_meta("observed", observed_.text(now, clock_.wall()));
   auto batch = std::make_shared<IndexBatch>(index_.take_batch());
   for (const IndexRow& row : batch->rows) committing_.insert(row.path);
   auto status = std::make_shared<Status>();

@@ -8,7 +8,9 @@
 // path whose disk is not what the index says.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,21 +22,28 @@
 
 #include "base/executor.h"
 #include "base/log.h"
+#include "base/observed_time.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "sync/activity.h"
 #include "sync/applier.h"
+#include "sync/batch_journal.h"
+#include "sync/confirmed_runs.h"
 #include "sync/delete_guard.h"
 #include "sync/edit_counter.h"
 #include "sync/examiner.h"
 #include "sync/fetcher.h"
 #include "sync/file_system.h"
+#include "sync/folded_names.h"
 #include "sync/ignore_rules.h"
 #include "sync/index.h"
+#include "sync/obstacles.h"
 #include "sync/planner.h"
 #include "sync/provider.h"
 #include "sync/quiet_timer.h"
 #include "sync/room_guard.h"
 #include "sync/scanner.h"
+#include "sync/trash.h"
 
 namespace lansync {
 
@@ -87,7 +96,8 @@ class Replica final : public ContentLocator {
   // ---- the disk
   // --------------------------------------------------------------------------------------
   void on_hint(const ChangeHint& hint, Instant now);
-  // Looks at everything below a directory that was moved here.
+  // Compares everything below a directory with what the index knows below it: one that was moved
+  // here, or another one than the index knows by that name (replica_compare.cpp).
   void look_below(const std::string& directory, Instant now);
   // The watcher lost events, or somebody asks: look at everything.
   void rescan(Instant now);
@@ -107,13 +117,23 @@ class Replica final : public ContentLocator {
   void remote_unknown();
   void freeze_versions(bool frozen);
   void remote_known(Instant now);
+  // Grows with each change of the ignore rules. What they hide is none of the group's from then on
+  // (roles forget it), and what they hid before is asked for anew.
+  std::uint64_t rules_number() const { return rules_number_; }
+  // By the rules here that version is not taken from anybody.
+  bool is_ignored(const std::string& path, const Entry& entry) const;
   bool is_remote_known() const { return remote_known_; }
   void set_remote(const std::string& path, EntryPtr entry);
   // If disk and remote agree on `path` and nothing has to be done for it: tells on_settled, once
   // the row is durable.
   void settle_if_agreed(const std::string& path);
+  // Folder or trash has these bytes, as far as is known: a copy that did not verify says they have
+  // not.
+  bool has_bytes(const ContentId& content, const std::string& path) const;
   // Local and remote agree on `entry` without anything to do on disk (a push was published).
   void set_agreed(const std::string& path, const EntryPtr& entry);
+  // The group has this version of `path`, whether this disk does or not: a delete is out with it.
+  void set_known_synced(const std::string& path, const EntryPtr& entry);
   // Paths whose local version the hub should have. Roles push them; an entry leaves the set when
   // the trees agree or a newer remote takes over.
   const std::set<std::string>& to_push() const { return to_push_; }
@@ -141,6 +161,10 @@ class Replica final : public ContentLocator {
   bool caught_up() const;
   // Nothing noticed on this disk waits to become a version.
   bool local_quiet() const;
+  // So many paths were noticed and are still to be read.
+  std::size_t unexamined() const {
+    return timer_.size() + std::max(due_.size(), initial_.size()) + hints_.size();
+  }
 
   void pause(bool paused) { paused_ = paused; }
   bool paused() const { return paused_; }
@@ -148,9 +172,49 @@ class Replica final : public ContentLocator {
   // ---- guards
   // ----------------------------------------------------------------------------------------
   std::uint64_t held_deletes() const;
-  bool is_held(const std::string& path) const { return guard_.holds(path); }
-  void confirm(Instant now);
-  void reject(Instant now);
+  // Its tombstone goes nowhere: the group still has the version before it.
+  bool is_held(const std::string& path) const;
+  // The same, or a delete of others that waits here.
+  bool waits_for_word(const std::string& path) const {
+    return is_held(path) || (incoming_counted_.contains(path) && incoming_guard_.holds(path));
+  }
+  // The deletes of one run that wait here; `theirs`: of others, that would have to be applied.
+  struct HeldDeletes {
+    HeldRun run;
+    std::string author;
+    bool theirs = false;
+  };
+  std::vector<HeldDeletes> held_runs() const;
+  // A person lets go what is held of a run and had come when `mark` was given. Those of which no
+  // tombstone is made yet are looked at first; then take_confirmed() has them, to be signed, and
+  // let_go() lets them go.
+  // Gives how many files and links these are.
+  std::uint64_t confirm_deletes(const HeldDeletes& what);
+  bool confirming(RunId run) const;
+  struct Confirmed {
+    RunId run = 0;
+    std::vector<DeleteLeaf> leaves;  // in order
+  };
+  std::vector<Confirmed> take_confirmed();
+  // Somebody's word on these has been found to be his.
+  void let_go(RunId run, std::vector<DeleteLeaf> leaves);
+  // Somebody takes the run back: what of it is held here is none any more. What had gone out comes
+  // back as new versions, which is for roles to do (gone_in).
+  void take_run_back(RunId run);
+  void forget_confirmed(RunId run) { confirmed_runs_.forget(run); }
+  void forget_rejected(RunId run) { rejected_runs_.erase(run); }
+  void confirm_room();
+  // How many files went free.
+  std::uint64_t confirm_long_away();
+  // The group's tombstones of these runs.
+  std::vector<std::pair<std::string, EntryPtr>> gone_in(const std::set<RunId>& runs) const;
+  // What of a run is known here: tombstones of the group, and what is held.
+  std::set<std::string> paths_of_run(RunId run) const;
+  // Those of a held run that live again.
+  std::vector<std::string> returned(RunId run) const { return guard_.returned(run); }
+  // Makes them anew, where they are missing; new versions come of it.
+  void make_directories_again(std::vector<std::pair<std::string, std::uint16_t>> directories,
+                              std::function<void()> done);
   // Before a hub's word is known: is what comes of it this folder's first pull?
   void expect_first_pull(bool first) { room_.expect(first); }
   bool room_held() const { return room_.held(); }
@@ -180,7 +244,6 @@ class Replica final : public ContentLocator {
   // Another node is in sync with this one: it knows every edit made up to now.
   void note_shared();
   // The hub settles conflicts with counts of its own: the next `n` are used.
-  void count_unpushed_deletes(Instant now);
   void use_counts(std::uint64_t n);
   // A new node id: counts start anew; vectors and synced tree stay (DESIGN, Identity).
   void change_identity(const NodeId& node);
@@ -278,12 +341,13 @@ class Replica final : public ContentLocator {
   const std::map<std::string, std::string>& problems() const { return problems_; }
   void note_problem(const std::string& path, const std::string& reason);
   void clear_problem(const std::string& path);
-  // Restores what is in the trash under that name; the file comes back as a local edit.
-  void restore_trash(const std::string& trash_name, std::function<void(Status)> done);
-  // Drops what is older than 30 days or beyond a tenth of the disk, oldest first; never the last
-  // copy.
+  // Restores what is in the trash under that name; the file comes back as a local edit. What stands
+  // in its place goes to the trash, or (`missing_only`) is left alone, and the restore fails.
+  void restore_trash(const std::string& trash_name, bool missing_only,
+                     std::function<void(Status)> done);
+  // What is older than 30 days or beyond a tenth of the disk, as far as it may go (sync/trash.h).
   void prune_trash();
-  // Tombstones are kept for 15 months (DESIGN, Joining).
+  // Tombstones are kept for 15 months of observed time (DESIGN, Joining).
   void drop_old_tombstones();
   // Commits what is dirty and calls `done` when it is durable.
   void commit_then(std::function<void()> done);
@@ -296,8 +360,18 @@ class Replica final : public ContentLocator {
   // The work of planning, in paths, since the start.
   std::uint64_t paths_planned() const { return paths_planned_; }
   std::uint64_t mismatches() const { return mismatches_; }
-  // Last in sync over 12 months ago (roles know when): see PlanOptions.
-  void set_long_away(bool long_away) { long_away_ = long_away; }
+  // Was away too long to know of all deletes (roles know when): unchanged files that the hub does
+  // not know are held and not pushed (PlanOptions), until confirm_long_away() or another hub's
+  // word.
+  void set_long_away(bool long_away);
+  const std::set<std::string>& held_absent() const { return held_absent_; }
+
+  // ---- observed time (base/observed_time.h)
+  std::int64_t observed_ns() const { return observed_.at(clock_.now()); }
+  ObservedTime& observed_time() { return observed_; }
+  // Into the index, with what nobody else vouches for by now.
+  void keep_observed();
+
   // Nothing in progress on workers that would be lost by leaving now.
   bool idle() const { return applies_running_ == 0 && !commit_running_ && !index_.dirty(); }
 
@@ -317,6 +391,10 @@ class Replica final : public ContentLocator {
   void note_scan_problems(const std::vector<ScanProblem>& problems);
   void judge_scanned(const ScannedPath& seen, Instant now);
   void load_ignore_rules();
+  void follow_ignore_rules();
+  void on_compared(const std::string& directory, const ScanResult& result, Instant now);
+  void hint_missing(const std::vector<std::string>& known, const ScanResult& seen, Instant now);
+  void ask_writers();
   void check_root(Instant now);
   void glance(Instant now);
   struct Glance {
@@ -325,8 +403,21 @@ class Replica final : public ContentLocator {
     std::optional<FileStat> now;
   };
   void on_glance(const std::vector<Glance>& glances);
+  // replica_deletes.cpp
+  void start_guards(Instant now);
   void note_delete(const std::string& path, Instant now);
-  void plan_freed_deletes();
+  void hear_delete(const std::string& path, Instant now);
+  bool bury(const std::string& directory);
+  void step_gone(Instant now);
+  bool gone_waits() const;
+  bool deletes_wait() const { return !gone_.missing.empty() || !gone_.counting.empty(); }
+  void apply_change(DeleteGuard::Change change);
+  void give_up_delete(const std::string& path);
+  bool undo_delete(const std::string& path);
+  bool keep_deleted(const std::string& path);
+  void step_confirming();
+  void set_synced(const std::string& path, const EntryPtr& entry);
+  bool is_own_delete(const std::string& path) const;
   void forget_ignored(const std::string& path);
   void start_due(Instant now);
   void start_examine(Instant now);
@@ -344,6 +435,21 @@ class Replica final : public ContentLocator {
   // Ignored here, and not on the disk as far as the index goes: not taken from peers.
   bool not_taken(const std::string& path, const PathRecord& record) const;
   bool unknown_region(const std::string& path) const;
+
+  // replica_obstacles.cpp
+  bool stopped_by_obstacle(const std::string& path, Instant now);
+  void give_back(const std::string& path);
+  void meet_obstacle(const DiskChange& change, const Error& error);
+  bool group_has_a_leaf_above(const std::string& path) const;
+  void clear_obstacle(const std::string& path);
+  void look_at_obstacle(const std::string& path, const std::optional<FileStat>& stat);
+  void look_at_obstacles_above(const std::string& path);
+
+  // replica_fold.cpp
+  bool meets_twin(const Operation& operation);
+  void rename_twin(const Operation& operation, const std::string& twin);
+  void end_rename(const DiskChange& change, bool done);
+  bool is_seen_twin(const Observation& seen);
 
   // replica_rot.cpp
   struct Repair {
@@ -372,6 +478,7 @@ class Replica final : public ContentLocator {
 
   // remote
   void plan(Instant now);
+  void plan_everything();
   static WantedContent wanted_of(const std::string& path, const Entry& entry);
   void want_content(const std::string& path, const EntryPtr& entry);
   void fetch_waiting(const ContentId& content);
@@ -388,8 +495,13 @@ class Replica final : public ContentLocator {
   void take_fetched();
   void queue_change(const Operation& operation, DiskChange::Kind kind, const std::string& temp);
   bool waits_for_children(const Operation& operation) const;
+  bool waits_for_below(const std::string& path, const PathRecord& record) const;
   void carry_out(const Operation& operation, Instant now);
   void judge_deletes(const std::vector<Operation>& operations, Instant now);
+  void forget_incoming(const std::vector<std::string>& paths, const Plan& planned, Instant now);
+  bool may_be_renamed_to(const Operation& operation) const;
+  void apply_incoming(const DeleteGuard::Change& change);
+  void plan_incoming();
   void agree(const Operation& operation);
   std::vector<SourceId> sources_for(const std::string& path) const;
   std::vector<SourceId> sources_of(const ContentId& content, const std::string& path) const;
@@ -402,18 +514,26 @@ class Replica final : public ContentLocator {
   void release_temp(const ContentId& content, const std::string& temp);
   void run_retries(Instant now);
   void start_apply(Instant now);
-  void on_applied(const std::vector<DiskChange>& changes, const std::vector<DiskOutcome>& outcomes);
+  void on_applied(const DiskBatch& batch);
+  void note_displaced(const DiskChange& change, const DiskOutcome& outcome);
   void on_change_failed(const DiskChange& change, const DiskOutcome& outcome);
   void on_change_done(const DiskChange& change, const DiskOutcome& outcome);
+  void plan_parent_of_deleted(const std::string& path);
   void keep_directory(const std::string& path);
   void start_commit(Instant now);
   void store_runs();
   void drop_interest(const std::string& path);
-  std::string trash_name(const std::string& path);
+  TrashItem displaced_item(const std::string& path, const EntryPtr& by) const;
+  // replica_local.cpp, after a crash
+  void take_up_journal();
+  bool adopt(const std::string& path, const Entry& seen, const FileStat& stat);
+  void save_journal(const std::vector<DiskChange>& changes);
   void note_absent(const std::string& path, const EntryPtr& entry);
   void retry_later(const std::string& path, Instant now, Duration delay);
 
   Options options_;
+  const DiskLimits limits_;
+  FoldedNames folded_;
   FileSystem& files_;
   IndexStore& store_;
   Executor& executor_;
@@ -423,6 +543,10 @@ class Replica final : public ContentLocator {
   Log& log_;
   ReplicaEvents* events_ = nullptr;
   Index index_;
+  ObservedTime observed_;
+  Trash trash_;
+  BatchJournal journal_;
+  bool prune_again_ = false;
 
   bool remote_known_ = false;
   bool frozen_ = false;
@@ -432,9 +556,26 @@ class Replica final : public ContentLocator {
   // local
   std::shared_ptr<const IgnoreRules> rules_;
   std::string rules_text_;
+  std::uint64_t rules_number_ = 0;
+  ContentId rules_content_;  // of the rules' file when it was last looked at
   QuietTimer timer_;
   DeleteGuard guard_;
-  std::set<std::string> confirmed_;  // deletes that a person let go before they were found
+  ConfirmedRuns confirmed_runs_;
+  std::set<RunId> rejected_runs_;  // what is not deleted here yet stays
+  // What a person let go, until each of it has a tombstone.
+  struct Confirming {
+    Confirmed confirmed;
+    std::set<std::string> waiting;
+  };
+  std::vector<Confirming> confirming_;
+  // What is gone in large numbers is gone through in portions: found missing by a scan; children of
+  // directories that are gone, to be counted and then to get their tombstones (after this one).
+  struct Gone {
+    std::deque<std::string> missing;
+    std::map<std::string, std::string> counting;
+    std::set<std::string> burying;
+  };
+  Gone gone_;
   std::map<std::string, std::vector<TimedEvent>> hints_;  // to be glanced at
   std::set<std::string> due_;                             // to be examined
   // Read within a tick of their last change: an equal stat proves nothing, they are read again.
@@ -444,6 +585,7 @@ class Replica final : public ContentLocator {
   std::vector<Observation> deferred_;  // seen while frozen
   int examines_running_ = 0;
   int glances_running_ = 0;
+  std::map<std::string, bool> comparing_;  // directories; true: compared once more after this
   bool scan_running_ = false;
   bool scan_again_ = false;
   bool initial_scan_done_ = false;
@@ -458,6 +600,7 @@ class Replica final : public ContentLocator {
   EditCounter counter_;
   std::uint64_t edit_reserved_ = 0;  // durable high-water mark
   std::map<std::string, std::string> problems_;
+  Activity activity_;
 
   // remote
   std::set<std::string> plan_;
@@ -465,6 +608,7 @@ class Replica final : public ContentLocator {
   std::set<std::string> to_push_;
   bool push_changed_ = false;
   std::map<std::string, Instant> retry_;
+  Obstacles obstacles_;
   // Paths that wait for content, be it fetched or copied. As long as there are any, one of these
   // brings the next of them on: a temp file in ready_, a copy, an install of it, the fetcher.
   struct Waiting {
@@ -511,10 +655,10 @@ class Replica final : public ContentLocator {
   std::optional<Instant> uncommitted_since_;
   std::vector<std::string> settled_;  // agreed on disk, row not yet durable
   std::vector<std::function<void()>> after_commit_;
-  std::uint64_t trash_counter_ = 0;
   std::uint64_t copy_counter_ = 0;
   std::uint64_t paths_planned_ = 0;
   bool long_away_ = false;
+  std::set<std::string> held_absent_;  // kHold
   std::uint64_t mismatches_ = 0;
   std::map<ContentId, Receiving> receiving_;
   std::vector<std::pair<std::function<void(Result<std::string>)>, Result<std::string>>>

@@ -41,20 +41,42 @@ bool runs_before(const DiskChange& a, const DiskChange& b) {
   return phase_a == 1 ? b.path < a.path : a.path < b.path;
 }
 
-Status put_back(FileSystem& files, const std::string& name, const std::string& path,
-                const std::string& aside, bool& displaced) {
-  // The directories that it was in may be gone as well.
-  for (std::size_t slash = path.find('/'); slash != std::string::npos;
-       slash = path.find('/', slash + 1)) {
-    (void)files.make_directory(path.substr(0, slash), 0755);
+struct PutBack {
+  Status status;
+  bool displaced = false;
+  FileStat stat;  // of what was
+};
+
+// The directories above `path` that are missing, as far as their tombstones tell how they were.
+std::map<std::string, std::uint16_t> missing_above(const Index& index, const std::string& path) {
+  std::map<std::string, std::uint16_t> out;
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    const std::string above(parent);
+    const PathRecord* record = index.find(above);
+    const EntryPtr gone = record ? record->local : nullptr;
+    const bool told = gone && gone->is_tombstone() && gone->was == EntryKind::kDirectory;
+    out[above] = told ? gone->mode : 0755;
   }
+  return out;
+}
+
+Status put_back(FileSystem& files, const std::string& name, const std::string& path,
+                const std::map<std::string, std::uint16_t>& above, const std::string& aside,
+                const std::optional<FileStat>& over, PutBack& out) {
+  // The directories that it was in may be gone as well.
+  for (const auto& [directory, mode] : above) (void)files.make_directory(directory, mode);
   auto now = files.stat(path);
+  if (now && !(over && *now == *over)) {
+    return Error{ErrorCode::kExists,
+                 str(printable(path), " is there by now, in a version that is left alone")};
+  }
   if (now && (now->kind == FileKind::kFile || now->kind == FileKind::kSymlink)) {
     if (Status moved = files.move_to_trash(path, *now, aside); !moved) return moved;
-    displaced = true;
+    out.displaced = true;
+    out.stat = *now;
   }
   Status status = files.restore_from_trash(name, path);
-  if (!status && displaced) displaced = !files.restore_from_trash(aside, path);
+  if (!status && out.displaced) out.displaced = !files.restore_from_trash(aside, path);
   return status;
 }
 
@@ -76,19 +98,39 @@ void Replica::start_apply(Instant) {
     changes_.erase(changes_.begin(), end);
   }
   ++applies_running_;
-  run_apply(files_, executor_, std::move(batch),
-            [this](std::vector<DiskChange> changes, std::vector<DiskOutcome> outcomes) {
-              --applies_running_;
-              on_applied(changes, outcomes);
-            });
+  auto disk = std::make_shared<DiskBatch>();
+  disk->changes = std::move(batch);
+  save_journal(disk->changes);
+  for (const DiskChange& change : disk->changes) {
+    if (!change.trash.empty()) trash_.promise(change.trash);
+  }
+  // Temp files and journal become durable side by side; nothing is renamed before both are.
+  auto left = std::make_shared<int>(2);
+  auto ready = [this, disk, left] {
+    if (--*left > 0) return;
+    apply_batch(files_, executor_, disk, [this, disk] {
+      --applies_running_;
+      on_applied(*disk);
+    });
+  };
+  prepare_batch(files_, executor_, disk, ready);
+  commit_then(ready);
 }
 
-void Replica::on_applied(const std::vector<DiskChange>& changes,
-                         const std::vector<DiskOutcome>& outcomes) {
+void Replica::save_journal(const std::vector<DiskChange>& changes) {
+  index_.set_meta(BatchJournal::kMetaKey, journal_.encode(changes));
+}
+
+void Replica::on_applied(const DiskBatch& batch) {
+  const auto& [changes, outcomes] = batch;
   for (std::size_t i = 0; i < changes.size(); ++i) {
     busy_.erase(changes[i].path);
     deleting_.erase(changes[i].path);
+    if (changes[i].kind == DiskChange::Kind::kRenameFold)
+      end_rename(changes[i], outcomes[i].status.has_value());
     plan_.insert(changes[i].path);
+    plan_parent_of_deleted(changes[i].path);
+    note_displaced(changes[i], outcomes[i]);
     if (outcomes[i].status) {
       on_change_done(changes[i], outcomes[i]);
     } else {
@@ -96,34 +138,85 @@ void Replica::on_applied(const std::vector<DiskChange>& changes,
     }
     if (changes[i].kind == DiskChange::Kind::kInstall) on_installed(changes[i].entry->content);
   }
+  save_journal({});
   plan_.merge(blocked_);
   blocked_.clear();
 }
 
-void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcome) {
-  clear_problem(change.path);
+// A directory that others deleted as well may have waited for this.
+void Replica::plan_parent_of_deleted(const std::string& path) {
+  const std::string parent(parent_path(path));
+  const PathRecord* record = parent.empty() ? nullptr : index_.find(parent);
+  if (record && record->live() && record->remote && record->remote->is_tombstone())
+    plan_.insert(parent);
+}
+
+// Also of a change that failed: it may have come as far as the trash.
+void Replica::note_displaced(const DiskChange& change, const DiskOutcome& outcome) {
+  if (change.trash.empty()) return;
   if (outcome.displaced) {
-    const PathRecord* record = index_.find(change.path);
-    TrashItem item;
-    item.path = change.path;
-    item.time_ns = clock_.wall().ns;
-    if (record && record->live() && record->local->is_file()) {
-      // A rotten copy is not what the index says: nobody may take its bytes for these.
-      if (!is_rotten(change.path)) item.content = record->local->content;
-      item.size = record->local->size;
-    }
-    index_.add_trash(change.trash, item);
+    trash_.keep(change.trash, change.displaces);
+  } else {
+    trash_.give_up(change.trash, change.displaces);
   }
+}
+
+// What lies in the trash after `by` has taken the place of what is at `path` now.
+TrashItem Replica::displaced_item(const std::string& path, const EntryPtr& by) const {
+  TrashItem item;
+  item.path = path;
+  item.time_ns = clock_.wall().ns;
+  item.put_at_ns = observed_.at(clock_.now());
+  const PathRecord* record = index_.find(path);
+  if (!record || !record->live()) return item;
+  const Entry& local = *record->local;
+  item.size = record->stat.size;
+  item.symlink = local.is_symlink();
+  item.content = local.content;
+  // A rotten copy is not what the index says: nobody may take its bytes for these.
+  if (is_rotten(path)) {
+    item.content = ContentId{};
+    item.reason = TrashReason::kDamaged;
+    return item;
+  }
+  if (by && local.version.compare(by->version) != Order::kOlder) {
+    item.reason = TrashReason::kLost;
+    return item;
+  }
+  item.reason = by && by->is_tombstone() ? TrashReason::kDeleted : TrashReason::kReplaced;
+  // A vector also covers a version that lost a conflict. Its copy was made before it lost its name.
+  auto lookup = [this](const std::string& name) -> EntryPtr {
+    const PathRecord* there = index_.find(name);
+    if (!there) return nullptr;
+    return there->remote ? there->remote : there->known();
+  };
+  const std::optional<ConflictCopy> copy = make_conflict_copy(path, local, lookup);
+  if (copy && copy->entry == nullptr) item.reason = TrashReason::kLost;
+  return item;
+}
+
+void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcome) {
+  clear_obstacle(change.path);
+  clear_problem(change.path);
+  journal_.resolve(change.path);
   if (change.kind == DiskChange::Kind::kInstall && !change.temp.starts_with(kCopyPrefix)) {
     fetcher_.release(change.entry->content);
     no_copy_.erase(change.entry->content);  // what came anew may be copied from
   }
   bool gone =
       change.kind == DiskChange::Kind::kTrash || change.kind == DiskChange::Kind::kRemoveDirectory;
+  activity_.note(gone                                            ? Activity::Kind::kDeleted
+                 : change.kind == DiskChange::Kind::kSetMetadata ? Activity::Kind::kSet
+                                                                 : Activity::Kind::kCame,
+                 change.path, change.entry->author_name, clock_.now());
   index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
-  index_.set_synced(change.path, change.entry);
+  set_synced(change.path, change.entry);
   end_repair(change.path, {});
-  if (gone) guard_.on_pushed(change.path);
+  if (gone) {
+    guard_.on_pushed(change.path);
+  } else {
+    apply_change(guard_.on_restored(change.path));
+  }
   incoming_guard_.on_pushed(change.path);
   incoming_counted_.erase(change.path);
   if (change.path == IgnoreRules::kFileName) scan_again_ = true;
@@ -134,6 +227,7 @@ void Replica::on_change_failed(const DiskChange& change, const DiskOutcome& outc
   const Error& error = outcome.status.error();
   end_repair(change.path, error);
   note_short(error);
+  if (outcome.unsure) journal_.expect(change.path, change.entry);
   if (outcome.content_lost) {
     // After a sync that failed the kernel may have dropped what was written, and the next sync says
     // nothing of it (LWN 752063): the content is got once more.
@@ -159,13 +253,24 @@ void Replica::on_change_failed(const DiskChange& change, const DiskOutcome& outc
         return;
       }
       // Somebody was faster on this disk: what they did becomes a version, then it is planned anew.
+      // At once, unless they are at it: then when it has rested.
       plan_.erase(change.path);
-      due_.insert(change.path);
+      if (!timer_.waiting(change.path)) due_.insert(change.path);
+      meet_obstacle(change, error);
       return;
     case ErrorCode::kNotFound:
       plan_.erase(change.path);
       due_.insert(change.path);
+      meet_obstacle(change, error);
       if (auto parent = parent_path(change.path); !parent.empty()) due_.insert(std::string(parent));
+      return;
+    case ErrorCode::kDenied:
+    case ErrorCode::kRefused:
+    case ErrorCode::kUnsupported:
+    case ErrorCode::kBusy:
+      note_problem(change.path, error.detail);
+      plan_.erase(change.path);
+      meet_obstacle(change, error);
       return;
     default:
       note_problem(change.path, error.detail);
@@ -180,6 +285,16 @@ void Replica::on_change_failed(const DiskChange& change, const DiskOutcome& outc
 void Replica::keep_directory(const std::string& path) {
   const PathRecord* record = index_.find(path);
   if (!record || !record->live() || !record->remote || !index_.live_below(path).empty()) return;
+  if (group_has_a_leaf_above(path)) {
+    // Kept as an edit it would cost the file that took the place of the directory above its name.
+    DiskChange change;
+    change.path = path;
+    change.entry = record->remote;
+    note_problem(path, "was deleted elsewhere, but holds files that are not synced: it stays here");
+    plan_.erase(path);
+    meet_obstacle(change, {ErrorCode::kExists, "it is not empty"});
+    return;
+  }
   Entry entry = *record->local;
   FileStat stat = record->stat;
   entry.version = VersionVector::merged(entry.version, record->remote->version);
@@ -199,6 +314,7 @@ void Replica::retry_later(const std::string& path, Instant now, Duration delay) 
 }
 
 void Replica::retry_now() {
+  for (std::string& path : obstacles_.clear_all()) plan_.insert(std::move(path));
   for (auto at = retry_.begin(); at != retry_.end();) {
     if (at->first.empty()) {
       ++at;
@@ -210,6 +326,9 @@ void Replica::retry_now() {
 }
 
 void Replica::run_retries(Instant now) {
+  Obstacles::Due due = obstacles_.take_due(now);
+  for (std::string& path : due.tries) plan_.insert(std::move(path));
+  for (const std::string& path : due.looks) on_content_changed(path);
   for (auto at = retry_.begin(); at != retry_.end();) {
     if (at->first.empty() || at->second > now) {
       ++at;
@@ -224,80 +343,86 @@ void Replica::run_retries(Instant now) {
 // ------------------------------------------------------------------------------------------
 
 // What stands at its place goes to the trash itself first, so that a person may go back and forth.
-void Replica::restore_trash(const std::string& name, std::function<void(Status)> done) {
-  auto at = index_.trash().find(name);
-  if (at == index_.trash().end()) {
+void Replica::restore_trash(const std::string& name, bool missing_only,
+                            std::function<void(Status)> done) {
+  const TrashItem* found = index_.trash().find(name);
+  if (found == nullptr || trash_.is_going(name)) {
     done(Error{ErrorCode::kNotFound, "nothing of that name is in the trash"});
     return;
   }
-  std::string path = at->second.path;
+  std::string path = found->path;
   if (busy_.contains(path)) {
     done(Error{ErrorCode::kBusy, str(printable(path), " is being synced now: try again")});
     return;
   }
-  busy_.insert(path);
-  TrashItem item;
-  item.path = path;
-  item.time_ns = clock_.wall().ns;
   const PathRecord* record = index_.find(path);
-  if (record && record->live() && record->local->is_file()) {
-    item.content = record->local->content;
-    item.size = record->local->size;
+  // Nobody would go past what the group has there and this disk does not show yet.
+  const bool lives =
+      record && (record->live() || (record->remote && !record->remote->is_tombstone()));
+  std::optional<FileStat> stands;
+  if (!missing_only && record && record->live() &&
+      (!record->remote || record->local->version.covers(record->remote->version)))
+    stands = record->stat;
+  if (lives && !stands) {
+    done(Error{ErrorCode::kExists, str(printable(path), " is there by now: nothing was done")});
+    return;
   }
-  struct Outcome {
-    Status status;
-    bool displaced = false;
-  };
-  auto outcome = std::make_shared<Outcome>();
-  std::string aside = trash_name(path);
+  busy_.insert(path);
+  TrashItem item = displaced_item(path, nullptr);
+  item.reason = TrashReason::kReplaced;
+  auto outcome = std::make_shared<PutBack>();
+  std::string aside = trash_.name_for(path, clock_.wall());
+  trash_.promise(aside);
   executor_.submit(
       JobClass::kDisk,
-      [this, name, path, aside, outcome] {
-        outcome->status = put_back(files_, name, path, aside, outcome->displaced);
+      [this, name, path, above = missing_above(index_, path), aside, stands, outcome] {
+        outcome->status = put_back(files_, name, path, above, aside, stands, *outcome);
       },
-      [this, name, path, aside, item, outcome, done] {
+      [this, name, path, aside, item, outcome, done]() mutable {
         busy_.erase(path);
-        if (outcome->displaced) index_.add_trash(aside, item);
-        if (outcome->status) index_.remove_trash(name);
+        item.size = outcome->stat.size;
+        item.symlink = outcome->stat.kind == FileKind::kSymlink;
+        if (outcome->displaced) {
+          trash_.keep(aside, item);
+        } else {
+          trash_.give_up(aside, item);
+        }
+        if (outcome->status) trash_.forget(name);
         due_.insert(path);
         done(outcome->status);
       });
 }
 
 void Replica::prune_trash() {
-  constexpr std::int64_t kKeptNs = 30LL * 24 * 3600 * 1'000'000'000;
-  auto total = files_.total_bytes();
-  std::uint64_t limit = total ? *total / 10 : 0;
-  std::vector<std::pair<std::int64_t, std::string>> by_age;
-  std::uint64_t bytes = 0;
-  for (const auto& [name, item] : index_.trash()) {
-    by_age.emplace_back(item.time_ns, name);
-    bytes += item.size;
-  }
-  std::sort(by_age.begin(), by_age.end());
-  std::int64_t now = clock_.wall().ns;
-  for (const auto& [time, name] : by_age) {
-    const TrashItem item = index_.trash().at(name);
-    bool old = time < now - kKeptNs;
-    bool beyond = total.has_value() && bytes > limit;
-    if (!old && !beyond) break;
-    // A version that exists nowhere else is never removed by the limit, only by age.
-    if (!old && !item.content.is_zero() && !index_.find_content(item.content, item.path)) continue;
-    bytes -= item.size;
-    index_.remove_trash(name);
-    executor_.submit(
-        JobClass::kDisk, [this, name = name] { (void)files_.remove_trash(name); }, [] {});
-  }
+  Trash::Limits limits;
+  limits.observed_ns = observed_.at(clock_.now());
+  if (auto total = files_.total_bytes()) limits.bytes = *total / 10;
+  limits.is_rotten = [this](const std::string& path) { return is_rotten(path); };
+  limits.is_needed = [this](const std::string& path) {
+    return guard_.holds(path) || incoming_guard_.holds(path);
+  };
+  // Of a file that is absent here the hub's word is that another node has it.
+  auto with_the_group = std::make_shared<std::optional<std::set<ContentId>>>();
+  limits.is_elsewhere = [this, with_the_group](const ContentId& content) {
+    if (index_.wants_all() || !remote_known_) return false;
+    if (!*with_the_group) {
+      with_the_group->emplace();
+      for (const auto& [path, record] : index_.paths()) {
+        if (record.absent() && record.remote) (*with_the_group)->insert(record.remote->content);
+      }
+    }
+    return (*with_the_group)->contains(content);
+  };
+  prune_again_ = trash_.prune(limits);
 }
 
 void Replica::drop_old_tombstones() {
   constexpr std::int64_t kKeptNs = 456LL * 24 * 3600 * 1'000'000'000;  // 15 months
-  std::int64_t limit = clock_.wall().ns - kKeptNs;
+  const std::int64_t limit = observed_.at(clock_.now()) - kKeptNs;
   std::vector<std::string> old;
   for (const auto& [path, record] : index_.paths()) {
     bool agreed = record.local && record.local == record.remote && record.local == record.synced;
-    if (agreed && record.local->is_tombstone() && record.local->edited.ns < limit)
-      old.push_back(path);
+    if (agreed && record.local->is_tombstone() && record.since_ns < limit) old.push_back(path);
   }
   for (const std::string& path : old) {
     index_.set_local(path, nullptr, FileStat{});
@@ -319,7 +444,9 @@ std::uint64_t Replica::bytes_wanted() const {
     if (record.local && record.local->content == entry.content) continue;
     bool too_large = options_.max_file_size != 0 && entry.size > options_.max_file_size;
     if (too_large || rules_->ignored(path, false)) continue;
-    if (index_.find_content(entry.content, path) || index_.find_trash(entry.content)) continue;
+    const bool here =
+        index_.find_content(entry.content, path) || index_.trash().find_content(entry.content);
+    if (here) continue;
     if (counted.insert(entry.content).second) bytes = sum_of(bytes, entry.size);
   }
   return bytes;

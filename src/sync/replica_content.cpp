@@ -109,7 +109,8 @@ bool Replica::expect(const WantedContent& wanted, Instant now) {
   if (!remote_known_ || frozen_ || paused_ || room_.waits() || short_of_room(now)) return false;
   if (!index_.wants_all() || too_large || rules_->ignored(wanted.name, false)) return false;
   if (expected_.size() >= kMaxExpected || fetcher_.is_coming(content)) return false;
-  if (index_.find_content(content, wanted.name) || index_.find_trash(content)) return false;
+  if (index_.find_content(content, wanted.name) || index_.trash().find_content(content))
+    return false;
   expected_[content] = now + kExpectedFor;
   WantedContent unsure = wanted;
   unsure.hearsay = true;
@@ -183,7 +184,7 @@ bool Replica::begin_copy(const ContentId& content, const std::string& hint) {
   if (auto from = index_.find_content(content, hint)) {
     copy.from = *from;
     ++copied_from_[copy.from];
-  } else if (auto trash = index_.find_trash(content)) {
+  } else if (auto trash = index_.trash().find_content(content)) {
     copy.from = *trash;
     copy.from_trash = true;
   } else {
@@ -192,6 +193,11 @@ bool Replica::begin_copy(const ContentId& content, const std::string& hint) {
   copying_.emplace(content, std::move(copy));
   copies_due_.insert(content);
   return true;
+}
+
+bool Replica::has_bytes(const ContentId& content, const std::string& path) const {
+  if (no_copy_.contains(content)) return false;
+  return index_.find_content(content, path) || index_.trash().find_content(content);
 }
 
 void Replica::end_copy(const ContentId& content) {
@@ -272,6 +278,8 @@ void Replica::take_fetched() {
     auto at = waiting_.find(finished.content);
     if (at == waiting_.end()) continue;
     note_short(finished.status.error());
+    // What could not be copied because it was just being moved to the trash, say, can be now.
+    if (no_copy_.erase(finished.content) > 0) to_serve_.insert(finished.content);
     // The fetcher goes on by itself; the hub has to know that a push has no content.
     std::vector<std::string> paths(at->second.paths.begin(), at->second.paths.end());
     for (const std::string& path : paths) {

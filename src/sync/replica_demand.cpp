@@ -221,7 +221,7 @@ void Replica::look_for(std::vector<NamedContent> contents,
           bool there = false;
           if (place) {
             auto stat = files_.stat(place->path);
-            there = stat && stat->same_file_bytes(place->stat);
+            there = stat && *stat == place->stat;
           }
           look->found.push_back(there);
         }

@@ -29,6 +29,12 @@ bool is_racy(const FileStat& stat, WallTime now) {
   return stat.ctime_ns > now.ns - kRacyNs && stat.ctime_ns < now.ns + kRacyNs;
 }
 
+ShortId id_from(const ContentId& digest) {
+  ShortId id = 0;
+  for (std::size_t i = 0; i < 8; ++i) id = id << 8 | digest.bytes[i];
+  return id == 0 ? 1 : id;
+}
+
 // The one author of what a first scan finds: the same file found by two nodes gets the same vector,
 // so that two equal folders that meet cost digests and not listings (docs/architecture.md,
 // Imports).
@@ -41,10 +47,17 @@ ShortId import_id(const std::string& path, const Entry& entry) {
   out.u64(entry.size);
   out.i64(entry.mtime_ns);
   out.raw(entry.content);
-  ContentId digest = content_id_of(out.bytes());
-  ShortId id = 0;
-  for (int i = 0; i < 8; ++i) id = id << 8 | digest.bytes[i];
-  return id == 0 ? 1 : id;
+  return id_from(content_id_of(out.bytes()));
+}
+
+// The author of a version that is made where this disk had none of what the group has: of this very
+// one and no other, so that no other version's vector can be part of its.
+ShortId bystander_id(const NodeId& node, std::uint64_t count) {
+  ByteWriter out;
+  out.text("lansync bystander");
+  out.raw(node);
+  out.u64(count);
+  return id_from(content_id_of(out.bytes()));
 }
 
 EntryKind entry_kind(FileKind kind) {
@@ -63,29 +76,6 @@ EntryKind entry_kind(FileKind kind) {
 }
 
 }  // namespace
-
-void Replica::load_ignore_rules() {
-  auto text = std::make_shared<std::string>();
-  auto file = files_.open_file(std::string(IgnoreRules::kFileName));
-  if (file) {
-    std::vector<std::uint8_t> buffer(IgnoreRules::kMaxFileBytes + 1);
-    if (auto size = (*file)->read(0, buffer)) {
-      text->assign(reinterpret_cast<const char*>(buffer.data()), *size);
-    }
-  } else if (file.error().code != ErrorCode::kNotFound) {
-    return;  // what was ignored must not be shared because the rules cannot be read for once
-  }
-  if (rules_text_ == *text) return;
-  rules_text_ = *text;
-  rules_ = std::make_shared<const IgnoreRules>(IgnoreRules::parse(*text));
-  // What was to be fetched may not be wanted any more, and the other way round.
-  for (const auto& [path, record] : index_.paths()) {
-    if (!index_.in_agreement(record)) plan_.insert(path);
-  }
-  for (const std::string& problem : rules_->problems()) {
-    log_.warn(str(IgnoreRules::kFileName, ": ", printable(problem)));
-  }
-}
 
 // No event tells of a lazy unmount: the root is looked at now and then, and a scan then says what
 // is wrong. Rides on turns that come anyway.
@@ -110,29 +100,15 @@ void Replica::on_hint(const ChangeHint& hint, Instant now) {
     }
     return;
   }
+  look_at_obstacles_above(hint.path);
   const PathRecord* record = index_.find(hint.path);
-  // Our own deletes are heard of as well, before their rows follow: they are nobody's mistake.
   bool heard = hint.event == FileEvent::kDelete && record && record->live();
-  if (heard && !deleting_.contains(hint.path)) note_delete(hint.path, now);
+  if (heard && !is_own_delete(hint.path)) note_delete(hint.path, now);
   auto& events = hints_[hint.path];
   if (events.size() < kMaxEventsKept) {
     events.push_back({hint.event, now});
   } else {
     events.back() = {hint.event, now};
-  }
-}
-
-// Counts a delete when it is heard of, not when its timer has run: a `rm -rf` of ten thousand files
-// must be seen whole before the first fifty of it go out.
-void Replica::note_delete(const std::string& path, Instant now) {
-  const PathRecord* record = index_.find(path);
-  std::vector<std::string> below;
-  if (record->local->is_directory()) below = index_.live_below(path);
-  std::uint64_t total = index_.totals().files;
-  if (!confirmed_.contains(path)) guard_.on_delete(path, *record->local, now, total);
-  for (const std::string& child : below) {
-    if (confirmed_.contains(child) || deleting_.contains(child)) continue;
-    guard_.on_delete(child, *index_.find(child)->local, now, total);
   }
 }
 
@@ -173,28 +149,41 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
       if (events.size() > kMaxEventsKept) events.resize(kMaxEventsKept);
       continue;
     }
+    if (!live && obstacles_.is_as_seen(glance.path, glance.now)) continue;
+    look_at_obstacle(glance.path, glance.now);
+    const bool directory = glance.now && glance.now->kind == FileKind::kDirectory;
+    // Another directory of that name, or one that could not be read before: no event has told, nor
+    // will, of what is in it and of what was in the old one.
+    if (live && directory && record->local->is_directory() &&
+        (glance.now->inode != record->stat.inode || unknown_below_.contains(glance.path))) {
+      look_below(glance.path, clock_.now());
+    }
     bool as_known = live ? glance.now && *glance.now == record->stat : !glance.now;
+    // Somebody wrote within a tick of our own last change of it (mode, time, name): the stat may
+    // hide that, and we never write under this name.
+    if (live && as_known && glance.now->kind == FileKind::kFile) {
+      for (const TimedEvent& event : glance.events) {
+        const bool wrote =
+            event.event == FileEvent::kModify || event.event == FileEvent::kCloseWrite;
+        const auto ago = std::chrono::nanoseconds(clock_.now() - event.at).count();
+        if (wrote && is_racy(*glance.now, WallTime{clock_.wall().ns - ago}))
+          racy_.insert(glance.path);
+      }
+    }
     as_known = as_known && !racy_.contains(glance.path);
+    if (!glance.now) obstacles_.take_up(glance.path);
+    if (glance.now && obstacles_.passed_over(glance.path, *glance.now)) continue;
     if (as_known && !timer_.waiting(glance.path)) {
       // Our own write, or one that was undone; or a path that came and went (an editor's probe).
-      if (live && guard_.on_restored(glance.path)) plan_freed_deletes();
-      if (!glance.now) clear_problem(glance.path);
+      if (live) apply_change(guard_.on_restored(glance.path));
+      if (!glance.now && !obstacles_.stands(glance.path)) clear_problem(glance.path);
       continue;
     }
-    if (rules_->ignored(glance.path, glance.now && glance.now->kind == FileKind::kDirectory) &&
-        !live) {
-      continue;
-    }
+    if (rules_->ignored(glance.path, directory) && !live) continue;
     for (const TimedEvent& event : glance.events) {
       if (!timer_.on_event(glance.path, event.event, event.at)) scan_again_ = true;
     }
   }
-}
-
-void Replica::look_below(const std::string& directory, Instant now) {
-  run_scan(files_, executor_, rules_, directory, [this, now](ScanResult result) {
-    for (const ScannedPath& seen : result.paths) on_hint({seen.path, FileEvent::kCreate}, now);
-  });
 }
 
 void Replica::set_unwatched(bool unwatched, Instant now) {
@@ -236,22 +225,11 @@ void Replica::on_scan(ScanResult result, Instant now) {
   }
   for (const ScannedPath& seen : result.paths) judge_scanned(seen, now);
   note_scan_problems(result.problems);
-  // What the index has and the scan has not seen may be gone: both lists are in order.
-  auto seen = result.paths.begin();
-  std::vector<std::string> missing;
+  std::vector<std::string> known;
   for (const auto& [path, record] : index_.paths()) {
-    if (!record.live()) continue;
-    while (seen != result.paths.end() && seen->path < path) ++seen;
-    if (seen != result.paths.end() && seen->path == path) continue;
-    if (!unknown_region(path)) missing.push_back(path);
+    if (record.live()) known.push_back(path);
   }
-  for (const std::string& path : missing) {
-    if (rules_->ignored(path, index_.find(path)->local->is_directory())) {
-      forget_ignored(path);
-    } else {
-      on_hint({path, FileEvent::kDelete}, now);
-    }
-  }
+  hint_missing(known, result, now);
   initial_walk_done_ = true;
 }
 
@@ -260,6 +238,7 @@ void Replica::note_scan_problems(const std::vector<ScanProblem>& problems) {
   std::set<std::string> now;
   for (const ScanProblem& problem : problems) {
     if (now.size() >= kMaxProblems) break;
+    if (problem.gone) continue;
     note_problem(problem.path, problem.reason);
     now.insert(problem.path);
   }
@@ -269,18 +248,12 @@ void Replica::note_scan_problems(const std::vector<ScanProblem>& problems) {
   scan_problems_ = std::move(now);
 }
 
-// A path that becomes ignored leaves the index without a tombstone and stays on every disk
-// (DESIGN).
-void Replica::forget_ignored(const std::string& path) {
-  index_.set_local(path, nullptr, FileStat{});
-  index_.set_synced(path, nullptr);
-  drop_interest(path);
-}
-
 void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
   const PathRecord* record = index_.find(seen.path);
+  look_at_obstacle(seen.path, seen.stat);
+  if (obstacles_.passed_over(seen.path, seen.stat)) return;
   // That it can be seen says nothing of whether it ever rests: a rescan must not hide a busy file.
-  if (!restless_.contains(seen.path)) clear_problem(seen.path);
+  if (!restless_.contains(seen.path) && !obstacles_.stands(seen.path)) clear_problem(seen.path);
   if (record && record->live() && record->stat == seen.stat && !racy_.contains(seen.path)) return;
   if (busy_.contains(seen.path) || timer_.waiting(seen.path)) return;
   // At start, what has rested for longer than the timer already need not wait for it again.
@@ -295,10 +268,6 @@ void Replica::judge_scanned(const ScannedPath& seen, Instant now) {
   }
 }
 
-bool Replica::not_taken(const std::string& path, const PathRecord& record) const {
-  return !record.live() && record.remote && rules_->ignored(path, record.remote->is_directory());
-}
-
 bool Replica::unknown_region(const std::string& path) const {
   for (const std::string& directory : unknown_below_) {
     if (is_within(path, directory)) return true;
@@ -311,6 +280,7 @@ void Replica::start_due(Instant now) {
     due_.insert(due.path);
     if (due.busy && restless_.size() < kMaxProblems) restless_.insert(due.path);
   }
+  ask_writers();
 }
 
 // Directories above `path` that the index does not have are looked at first, so that a version
@@ -364,6 +334,7 @@ void Replica::on_examined(std::vector<Observation> seen) {
     for (Observation& one : seen) deferred_.push_back(std::move(one));
     return;
   }
+  if (!limits_.tells_case) folded_.take(index_);
   // Deletes first: the guard must know all of a batch before it judges the first.
   for (const Observation& one : seen) {
     if (one.kind == Observation::Kind::kAbsent) judge(one, now);
@@ -378,10 +349,14 @@ void Replica::judge(const Observation& seen, Instant now) {
   plan_.insert(seen.path);
   switch (seen.kind) {
     case Observation::Kind::kUnchanged:
-      if (guard_.on_restored(seen.path)) plan_freed_deletes();
-      clear_problem(seen.path);
+      look_at_obstacle(seen.path, seen.stat);
+      journal_.resolve(seen.path);
+      gone_.burying.erase(seen.path);
+      apply_change(guard_.on_restored(seen.path));
+      if (!obstacles_.stands(seen.path)) clear_problem(seen.path);
       break;
     case Observation::Kind::kAbsent:
+      look_at_obstacle(seen.path, std::nullopt);
       on_absent(seen.path, now);
       break;
     case Observation::Kind::kPresent:
@@ -396,11 +371,63 @@ void Replica::judge(const Observation& seen, Instant now) {
       timer_.on_event(seen.path, FileEvent::kModify, now);
       break;
     case Observation::Kind::kUnknown:
-      note_problem(seen.path, seen.reason);
+      if (seen.stat.kind == FileKind::kOther && seen.stat.inode != 0)
+        look_at_obstacle(seen.path, seen.stat);
+      // Of a folder that is gone a scan says it once, instead of each path.
+      if (!files_.check_root()) {
+        rescan(now);
+      } else {
+        note_problem(seen.path, seen.reason);
+      }
       break;
   }
   if (seen.kind != Observation::Kind::kUnstable) restless_.erase(seen.path);
   initial_.erase(seen.path);
+}
+
+// ---- after a crash
+// ------------------------------------------------------------------------------------------
+
+// What a batch was doing when the last run ended is looked at first, and is nobody's edit if it is
+// what was meant.
+void Replica::take_up_journal() {
+  journal_.load(index_.meta(BatchJournal::kMetaKey));
+  for (const auto& [path, entry] : journal_.intended()) {
+    (void)entry;
+    due_.insert(path);
+  }
+}
+
+// Our own deletes are heard of as well, before their rows follow: they are nobody's mistake.
+bool Replica::is_own_delete(const std::string& path) const {
+  if (deleting_.contains(path)) return true;
+  return journal_.intended(path) != nullptr;
+}
+
+// True: the disk shows what a batch of ours was to make there, and now the index says so.
+bool Replica::adopt(const std::string& path, const Entry& seen, const FileStat& stat) {
+  const EntryPtr meant = journal_.intended(path);
+  if (!meant) return false;
+  journal_.resolve(path);
+  if (journal_.resolved() && applies_running_ == 0) save_journal({});
+  const PathRecord* record = index_.find(path);
+  const EntryPtr known = record ? record->local : nullptr;
+  const bool newer = !known || known->version.compare(meant->version) == Order::kOlder;
+  // Between the two halves of a replacement, a directory that went for a file or the other way
+  // round: what stood here went by our hand. (Were it by a person's, the edit that comes beats it.)
+  if (newer && seen.is_tombstone() && !meant->is_tombstone()) {
+    index_.set_local(path, nullptr, FileStat{});
+    return true;
+  }
+  if (!newer || seen.is_tombstone() != meant->is_tombstone()) return false;
+  // Killed between mkdir and chmod: not there yet, as far as the index goes.
+  if (meant->is_directory() && seen.is_directory() && !(known && !known->is_tombstone()))
+    return true;
+  if (!seen.is_tombstone() && !same_on_disk(seen, *meant)) return false;
+  index_.set_local(path, meant, stat);
+  index_.set_synced(path, meant);
+  settled_.push_back(path);
+  return true;
 }
 
 void Replica::on_present(const Observation& seen, Instant now) {
@@ -409,15 +436,17 @@ void Replica::on_present(const Observation& seen, Instant now) {
     if (record && record->live()) forget_ignored(seen.path);
     return;
   }
-  confirmed_.erase(seen.path);
-  if (guard_.on_restored(seen.path)) plan_freed_deletes();
+  gone_.burying.erase(seen.path);
   if (options_.max_file_size != 0 && seen.stat.kind == FileKind::kFile &&
       seen.stat.size > options_.max_file_size) {
+    apply_change(guard_.on_restored(seen.path));
     note_problem(seen.path, "is larger than --max-file-size and is not synced");
+    obstacles_.pass_over(seen.path, seen.stat);
     return;
   }
   if (seen.stat.kind == FileKind::kFile && seen.stat.size > kMaxFileSize) {
     note_problem(seen.path, "is larger than 4 EiB and is not synced");
+    obstacles_.pass_over(seen.path, seen.stat);
     return;
   }
   Entry entry;
@@ -432,39 +461,70 @@ void Replica::on_present(const Observation& seen, Instant now) {
   if (entry.is_symlink()) {
     if (seen.target.empty() || seen.target.size() > kMaxPathBytes) {
       note_problem(seen.path, "its link target is too long to be synced");
+      obstacles_.pass_over(seen.path, seen.stat);
       return;
     }
     entry.target = seen.target;
     entry.content = content_id_of(as_bytes(seen.target));
   }
+  {
+    const PathRecord* there = index_.find(seen.path);
+    const bool live = there && there->live();
+    keep_what_disk_cannot(limits_, entry,
+                          live    ? there->local.get()
+                          : there ? there->remote.get()
+                                  : nullptr);
+  }
+  if (is_seen_twin(seen)) return;
   clear_problem(seen.path);
+  obstacles_.take_up(seen.path);
   FileStat stat = seen.stat;
   racy_.erase(seen.path);
   if (entry.is_file() && is_racy(stat, clock_.wall())) {
     racy_.insert(seen.path);
     timer_.on_event(seen.path, FileEvent::kScanFound, now);
   }
+  if (adopt(seen.path, entry, stat)) return;
   const PathRecord* record = index_.find(seen.path);
   // The very file whose content was absent: a copy that a person brought, or one that was to be
   // dropped when the power failed. No edit.
   if (record && !record->local && record->synced && same_on_disk(entry, *record->synced)) {
+    apply_change(guard_.on_restored(seen.path));
     index_.set_local(seen.path, record->synced, stat);
     return;
   }
+  const bool was_directory = record && record->live() && record->local->is_directory();
   if (record && record->live()) {
     // A directory whose children changed has another mtime and ctime; that is no edit of it.
     if (same_on_disk(entry, *record->local)) {
+      apply_change(guard_.on_restored(seen.path));
       index_.set_stat(seen.path, stat);
       return;
     }
-    if (record->local->is_directory() && !entry.is_directory()) {
-      for (const std::string& child : index_.live_below(seen.path)) make_tombstone(child);
+    if (was_directory && !entry.is_directory()) {
+      note_delete(seen.path, now);
+      apply_change(guard_.on_restored(seen.path));
+      if (!bury(seen.path)) return;
     }
   }
-  if (guard_.on_reappear(entry.content, now)) plan_freed_deletes();
+  apply_change(was_directory && entry.is_directory() ? guard_.on_restored(seen.path)
+                                                     : guard_.on_present(seen.path, entry, now));
+  if (!importing_) activity_.note(Activity::Kind::kChangedHere, seen.path, "", now);
   make_version(seen.path, std::move(entry), stat);
-  if (seen.path == IgnoreRules::kFileName) scan_again_ = true;
 }
+
+namespace {
+
+// Would pass for a successor of a file or link of the group's.
+bool goes_past(const VersionVector& version, const PathRecord& record) {
+  for (const EntryPtr& entry : {record.synced, record.remote}) {
+    if (!entry || entry->is_tombstone() || entry->is_directory()) continue;
+    if (version.compare(entry->version) == Order::kNewer) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 EntryPtr Replica::versioned(const std::string& path, Entry entry) {
   const PathRecord* record = index_.find(path);
@@ -480,10 +540,19 @@ EntryPtr Replica::versioned(const std::string& path, Entry entry) {
   } else {
     LS_ASSERT(counter_.last() < edit_reserved_);
     count = counter_.next();
+    VersionVector alone;
+    alone.raise(id, count);
+    // Who writes where the group's file is absent has not seen its bytes, also if they were his own
+    // once: both are kept.
+    if (record && !record->local && goes_past(alone, *record)) {
+      id = bystander_id(options_.node, count);
+      count = 1;
+    }
   }
   auto version = VersionVector::next(before, id, count, kMaxVectorSize);
   if (!version) return nullptr;
   entry.version = std::move(*version);
+  note_edits(entry, record && record->live() ? record->local.get() : nullptr, before);
   return std::make_shared<const Entry>(std::move(entry));
 }
 
@@ -495,6 +564,7 @@ void Replica::make_version(const std::string& path, Entry entry, const FileStat&
     return;
   }
   index_.set_local(path, made, stat);
+  clear_obstacle(path);
   plan_.insert(path);
 }
 
@@ -504,12 +574,13 @@ void Replica::on_absent(const std::string& path, Instant now) {
   racy_.erase(path);
   if (!record || !record->live()) return;
   if (unknown_region(path)) return;
-  bool directory = record->local->is_directory();
-  std::vector<std::string> below;
-  if (directory) below = index_.live_below(path);
-  note_delete(path, now);
-  for (auto child = below.rbegin(); child != below.rend(); ++child) make_tombstone(*child);
-  make_tombstone(path);
+  if (!record->local->is_directory() || index_.live_below(path).empty()) {
+    Entry gone;
+    gone.kind = EntryKind::kTombstone;
+    if (adopt(path, gone, FileStat{})) return;
+  }
+  if (!is_own_delete(path)) note_delete(path, now);
+  if (!record->local->is_directory() || bury(path)) make_tombstone(path);
 }
 
 void Replica::make_tombstone(const std::string& path) {
@@ -517,12 +588,19 @@ void Replica::make_tombstone(const std::string& path) {
   if (!record || !record->live()) return;
   Entry entry;
   entry.kind = EntryKind::kTombstone;
-  entry.mode = 0;
-  entry.confirmed = confirmed_.erase(path) > 0;
+  // Of what was in a directory that a batch of ours has removed as well.
+  if (adopt(path, entry, FileStat{})) return;
+  const Entry& was = *record->local;
+  entry.was = was.kind;
+  entry.mode = was.mode;
+  if (was.is_symlink() || (was.is_file() && was.size > 0)) entry.content = was.content;
+  entry.run = guard_.run_of(path);
   // A delete of which no version can be made is none: the file comes back.
   EntryPtr made = versioned(path, std::move(entry));
   if (!made) note_problem(path, kTooManyAuthors);
+  activity_.note(Activity::Kind::kDeletedHere, path, "", clock_.now());
   index_.set_local(path, made, FileStat{});
+  clear_obstacle(path);
   plan_.insert(path);
   reserve_counts();
 }
@@ -541,14 +619,6 @@ void Replica::reserve_counts() {
   std::uint64_t mark = counter_.last() + kCountReserve;
   index_.set_meta("edit_reserved", std::to_string(mark));
   commit_then([this, mark] { edit_reserved_ = std::max(edit_reserved_, mark); });
-}
-
-// A held run turned out to be renames: its deletes may go.
-void Replica::plan_freed_deletes() {
-  for (const auto& [path, record] : index_.paths()) {
-    bool deleted = record.local && record.local->is_tombstone();
-    if (deleted && !index_.in_agreement(record)) plan_.insert(path);
-  }
 }
 
 // What the last scan could not enter stays named until a scan can.

@@ -8,12 +8,38 @@
 #include "sync/index_view.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
+#include "sync/unseen.h"
 
 namespace lansync {
 namespace {
 
 constexpr std::size_t kPlanBatch = 4096;
 constexpr Duration kDeleteGathering = 300ms;
+
+bool changes_disk(const Operation& operation) {
+  switch (operation.kind) {
+    case OperationKind::kFetch:
+    case OperationKind::kMakeDirectory:
+    case OperationKind::kMakeSymlink:
+    case OperationKind::kSetMetadata:
+    case OperationKind::kDelete:
+      return true;
+    case OperationKind::kAdopt:
+      return operation.set_metadata;
+    default:
+      return false;
+  }
+}
+
+bool is_blocked(const Plan& planned, const std::string& path) {
+  return std::any_of(planned.blocked.begin(), planned.blocked.end(),
+                     [&](const Blocked& one) { return one.operation.path == path; });
+}
+
+bool displaces_content(const Operation& operation) {
+  return operation.kind == OperationKind::kFetch || operation.kind == OperationKind::kDelete ||
+         operation.kind == OperationKind::kMakeSymlink || operation.replaces;
+}
 
 }  // namespace
 
@@ -22,6 +48,8 @@ void Replica::plan(Instant now) {
   if (!remote_known_ || paused_ || frozen_ || plan_.empty()) return;
   // What waits for its timer is going to change: its turn comes when it has rested.
   std::vector<std::string> paths;
+  std::vector<std::string> left_out;
+  std::vector<std::string> stopped;
   for (auto at = plan_.begin(); at != plan_.end() && paths.size() < kPlanBatch;) {
     if (busy_.contains(*at)) {
       ++at;
@@ -29,19 +57,34 @@ void Replica::plan(Instant now) {
     }
     const PathRecord* record = index_.find(*at);
     if (record && not_taken(*at, *record)) {
+      // A held delete goes nowhere any more, and leaves the index like the file.
+      if (is_held(*at)) forget_ignored(*at);
+      if (incoming_counted_.erase(*at) > 0) apply_incoming(incoming_guard_.on_restored(*at));
       drop_interest(*at);
       awaiting_room_.erase(*at);
       retry_.erase(*at);
+      to_push_.erase(*at);
+      clear_obstacle(*at);
       clear_problem(*at);
+      left_out.push_back(*at);
+    } else if (stopped_by_obstacle(*at, now)) {
+      stopped.push_back(*at);
     } else {
       paths.push_back(*at);
     }
     at = plan_.erase(at);
   }
+  // A hub whose rules leave it out will never have it: who pushes it must not wait for that.
+  for (const std::string& path : left_out) {
+    if (events_) events_->on_fetch_failed(path, str(IgnoreRules::kFileName, " leaves it out here"));
+  }
+  for (const std::string& path : stopped) give_back(path);
   if (paths.empty()) return;
   more_to_plan_ = paths.size() == kPlanBatch;
   paths_planned_ += paths.size();
+  if (!limits_.tells_case) folded_.take(index_);
   Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
+  push_unseen(planned.operations, short_id(options_.node), counter_.shared());
   if (planned.mismatches > 0) {
     mismatches_ += planned.mismatches;
     log_.warn(str(planned.mismatches, " paths have equal versions and different content"));
@@ -51,11 +94,29 @@ void Replica::plan(Instant now) {
   std::set<std::string> active;
   for (const Operation& operation : planned.operations) active.insert(operation.path);
   for (const std::string& path : paths) {
-    if (active.contains(path) || repairs_.contains(path)) continue;
+    if (active.contains(path)) continue;
+    held_absent_.erase(path);
+    if (repairs_.contains(path)) continue;
+    // One that stands is remembered: the same push may come again.
+    if (!obstacles_.empty() && !obstacles_.stands(path) && !is_blocked(planned, path))
+      clear_obstacle(path);
     drop_interest(path);
     awaiting_room_.erase(path);
   }
-  for (const Blocked& blocked : planned.blocked) blocked_.insert(blocked.operation.path);
+  for (const Blocked& blocked : planned.blocked) {
+    // What is held in a directory may stay for days: its end plans the directory again.
+    if (incoming_counted_.contains(blocked.because) && incoming_guard_.holds(blocked.because))
+      continue;
+    if (obstacles_.stands(blocked.because)) {
+      obstacles_.on_behind(blocked.operation.path, blocked.operation.entry->version,
+                           blocked.because);
+      note_problem(blocked.operation.path,
+                   str("is not synced here, because ", printable(blocked.because, 300), " is not"));
+      continue;
+    }
+    blocked_.insert(blocked.operation.path);
+  }
+  forget_incoming(paths, planned, now);
   judge_deletes(planned.operations, now);
   for (const Operation& operation : planned.operations) {
     // A missing parent that the planner added may be in work; and a directory's delete goes out
@@ -65,7 +126,11 @@ void Replica::plan(Instant now) {
       plan_.insert(operation.path);
       continue;
     }
-    carry_out(operation, now);
+    if (stopped_by_obstacle(operation.path, now)) {
+      give_back(operation.path);
+      continue;
+    }
+    if (!meets_twin(operation)) carry_out(operation, now);
   }
   if (!blocked_.empty() && changes_.empty() && applies_running_ == 0) {
     for (const std::string& path : blocked_) retry_later(path, now, 200ms);
@@ -84,48 +149,36 @@ bool Replica::waits_for_children(const Operation& operation) const {
   return false;
 }
 
-// Unconfirmed deletes of others count together before the first is applied.
-void Replica::judge_deletes(const std::vector<Operation>& operations, Instant now) {
-  bool freed = false;
-  for (const Operation& operation : operations) {
-    // Once a path: one that waits for its content is planned again and again.
-    if (operation.kind != OperationKind::kFetch || waits_for_.contains(operation.path) ||
-        ready_.contains(operation.entry->content)) {
-      continue;
-    }
-    // A rename needs an old name, here or in the trash by now. Content that is new here must not
-    // excuse the delete of that very file within the next minute.
-    const ContentId& content = operation.entry->content;
-    if (!index_.find_content(content, operation.path) && !index_.find_trash(content)) continue;
-    freed = incoming_guard_.on_reappear(content, now) || freed;
-  }
-  if (freed) {
-    for (const auto& [path, since] : incoming_counted_) plan_.insert(path);
-  }
-  for (const Operation& operation : operations) {
-    if (operation.kind != OperationKind::kDelete || operation.entry->confirmed) continue;
-    const PathRecord* record = index_.find(operation.path);
-    if (!record || !record->live()) continue;
-    if (!incoming_counted_.try_emplace(operation.path, now).second) continue;
-    incoming_guard_.on_delete(operation.path, *record->local, now, index_.totals().files);
-  }
-}
-
 void Replica::carry_out(const Operation& operation, Instant now) {
   const std::string& path = operation.path;
   if (operation.kind != OperationKind::kPush) to_push_.erase(path);
+  if (operation.kind != OperationKind::kHold) held_absent_.erase(path);
   if (operation.kind != OperationKind::kFetch) drop_interest(path);
+  if (!changes_disk(operation)) clear_obstacle(path);
   awaiting_room_.erase(path);
+  // Somebody is at it: what they make of it is looked at first, and brings this path here again.
+  if (changes_disk(operation) && timer_.waiting(path)) return;
+  // Its content is being copied from here: a rename, or the copy that a conflict leaves. The copy's
+  // end plans this path again.
+  if (displaces_content(operation) && copied_from_.contains(path)) return;
   switch (operation.kind) {
     case OperationKind::kNone:
+      break;
     case OperationKind::kHold:
+      held_absent_.insert(path);
       break;
     case OperationKind::kNote:
       note_absent(path, operation.entry);
       break;
     case OperationKind::kPush:
-      // A held delete stays where it was found; so does one whose file may be back in a moment.
-      if (guard_.holds(path)) break;
+      if (operation.entry->is_tombstone() && rejected_runs_.contains(operation.entry->run) &&
+          undo_delete(path))
+        break;
+      // A held delete stays where it was found, if it is one.
+      if (operation.entry->is_tombstone() && is_held(path)) {
+        give_up_delete(path);
+        break;
+      }
       if (kept_from_others(path)) {
         to_push_.erase(path);
         note_problem(path, kTooManyAuthors);
@@ -150,6 +203,7 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       break;
     case OperationKind::kFetch:
       if (options_.max_file_size != 0 && operation.entry->size > options_.max_file_size) {
+        clear_obstacle(path);
         note_problem(path, "is larger than --max-file-size and is not taken");
         break;
       }
@@ -169,15 +223,14 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       queue_change(operation, DiskChange::Kind::kSetMetadata, {});
       break;
     case OperationKind::kDelete: {
-      if (!operation.entry->confirmed && incoming_guard_.holds(path)) break;
+      if (rejected_runs_.contains(run_label(*operation.entry)) && keep_deleted(path)) break;
+      if (incoming_guard_.holds(path)) break;
       // A run of deletes comes in many messages: the first waits for the others to be counted.
       if (auto at = incoming_counted_.find(path);
           at != incoming_counted_.end() && now < at->second + kDeleteGathering) {
         retry_[path] = at->second + kDeleteGathering;
         break;
       }
-      // A rename: its content is being copied from here. The copy's end plans this path again.
-      if (copied_from_.contains(path)) break;
       const PathRecord* record = index_.find(path);
       bool directory = record && record->live() && record->local->is_directory();
       queue_change(operation,
@@ -193,9 +246,13 @@ void Replica::agree(const Operation& operation) {
   if (record->local != operation.entry) {
     index_.set_local(operation.path, operation.entry, record->stat);
   }
-  index_.set_synced(operation.path, operation.entry);
+  set_synced(operation.path, operation.entry);
   // The group deleted it, too: there is nothing left to hold.
-  if (operation.entry->is_tombstone()) guard_.on_pushed(operation.path);
+  if (operation.entry->is_tombstone()) {
+    guard_.on_pushed(operation.path);
+  } else {
+    apply_change(guard_.on_restored(operation.path));
+  }
   settled_.push_back(operation.path);
 }
 
@@ -207,20 +264,17 @@ void Replica::queue_change(const Operation& operation, DiskChange::Kind kind,
   change.path = operation.path;
   change.entry = operation.entry;
   change.temp = temp;
-  if (record && record->live()) change.expected = record->stat;
-  change.trash = trash_name(operation.path);
+  if (record && record->live()) {
+    change.expected = record->stat;
+    if (!record->local->is_directory()) {
+      change.trash = trash_.name_for(operation.path, clock_.wall());
+      change.displaces = displaced_item(operation.path, operation.entry);
+    }
+  }
   if (kind == DiskChange::Kind::kInstall) ++installing_[operation.entry->content];
   busy_.insert(operation.path);
-  if (operation.entry->is_tombstone()) deleting_.insert(operation.path);
+  if (operation.entry->is_tombstone() || operation.replaces) deleting_.insert(operation.path);
   changes_.push_back(std::move(change));
-}
-
-std::string Replica::trash_name(const std::string& path) {
-  std::string stamp = to_file_stamp(clock_.wall());
-  for (char& c : stamp) {
-    if (c == ' ') c = '_';
-  }
-  return str(stamp, '-', ++trash_counter_, '/', path);
 }
 
 }  // namespace lansync

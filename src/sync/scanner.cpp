@@ -52,7 +52,8 @@ void walk_slice(Walk& walk) {
         return;
       }
       // Gone since its parent was listed is no problem: the next event or scan sees it.
-      walk.result.problems.push_back({directory, listed.error().detail, true});
+      const bool gone = listed.error().code == ErrorCode::kNotFound;
+      walk.result.problems.push_back({directory, listed.error().detail, true, gone});
       continue;
     }
     for (DirectoryItem& item : *listed) take_item(walk, directory, item);

@@ -24,6 +24,7 @@ struct ScanProblem {
   std::string path;  // raw bytes of the disk
   std::string reason;
   bool unknown_below = false;  // a directory that could not be read: nothing is known below it
+  bool gone = false;           // since it was listed: its own event or the next scan tells
 };
 
 struct ScanResult {

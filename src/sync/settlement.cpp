@@ -13,8 +13,6 @@ namespace {
 // Names after the content's own id; each is taken only by somebody's prank.
 constexpr int kLastResorts = 8;
 
-bool live(const EntryPtr& entry) { return entry && !entry->is_tombstone(); }
-
 // Kinds whose bytes a copy can keep.
 bool is_leaf(const Entry& entry) { return entry.is_file() || entry.is_symlink(); }
 
@@ -88,8 +86,23 @@ class Settler {
   EntryPtr merged_vectors() {
     auto entry = std::make_shared<Entry>(*mine_);
     entry->version = merged_;
-    entry->confirmed = mine_->confirmed || pushed_.entry.confirmed;
+    const LastEdits& mine = mine_->edits;
+    const LastEdits& theirs = pushed_.entry.edits;
+    entry->edits.content = later(mine.content, theirs.content);
+    entry->edits.mode = later(mine.mode, theirs.mode);
+    entry->edits.mtime = later(mine.mtime, theirs.mtime);
     return entry;
+  }
+
+  bool i_changed(const Edit& mine) const { return !has_seen(pushed_.entry.version, mine); }
+  bool they_changed(const Edit& theirs) const { return !has_seen(mine_->version, theirs); }
+
+  // Of two edits that made the same of it, the one that the other side has not seen; by a rule that
+  // every hub has.
+  Edit later(const Edit& mine, const Edit& theirs) const {
+    const bool my_turn = i_changed(mine);
+    if (my_turn != they_changed(theirs)) return my_turn ? mine : theirs;
+    return std::max(mine, theirs);
   }
 
   // There is room for the hub's decision beside what both sides know.
@@ -126,13 +139,14 @@ class Settler {
     return settle_directory();
   }
 
-  // Two different contents. What only one side changed since the base is no conflict.
+  // Two different contents. What only one side changed is no conflict. (Neither: two hubs have
+  // decided differently on the same two.)
   Settlement settle_leaves() {
     const Entry& theirs = pushed_.entry;
-    bool they_changed = !pushed_.base || theirs.content != pushed_.base->content;
-    bool i_changed = !pushed_.base || mine_->content != pushed_.base->content;
-    if (!they_changed && i_changed) return have(with_merged_metadata(*mine_));
-    if (they_changed && !i_changed) return accept(with_merged_metadata(theirs));
+    const bool mine_is_new = i_changed(mine_->edits.content);
+    const bool theirs_is_new = they_changed(theirs.edits.content);
+    if (mine_is_new && !theirs_is_new) return have(with_merged_metadata(*mine_));
+    if (theirs_is_new && !mine_is_new) return accept(with_merged_metadata(theirs));
     return conflict(decided(*mine_), theirs, false);
   }
 
@@ -147,20 +161,29 @@ class Settler {
       return have(decided(*mine_));
     }
     // Whoever made the directory had removed exactly these bytes, knowingly.
-    bool leaf_unchanged = pushed_.base && leaf.content == pushed_.base->content;
+    const bool leaf_unchanged = has_seen(directory.version, leaf.edits.content);
     if (leaf_unchanged)
       return mine_is_directory ? have(decided(directory)) : accept(decided(directory));
     return conflict(decided(directory), leaf, !mine_is_directory);
   }
 
-  // `content` with mode and mtime merged three ways; both changed: the hub's.
+  // `content` with mode and mtime merged apart; both changed: the hub's.
   EntryPtr with_merged_metadata(const Entry& content) {
     std::shared_ptr<Entry> entry = decided(content);
     const Entry& theirs = pushed_.entry;
-    bool my_mode = !pushed_.base || mine_->mode != pushed_.base->mode;
-    bool my_mtime = !pushed_.base || mine_->mtime_ns != pushed_.base->mtime_ns;
-    if (!entry->is_symlink()) entry->mode = my_mode ? mine_->mode : theirs.mode;
-    if (entry->is_file()) entry->mtime_ns = my_mtime ? mine_->mtime_ns : theirs.mtime_ns;
+    if (same_content(theirs, *mine_))
+      entry->edits.content = later(mine_->edits.content, theirs.edits.content);
+    // A link has neither, and what stands beside it is none of the file's.
+    if (theirs.kind != mine_->kind || entry->is_symlink()) return entry;
+    const bool their_mode = they_changed(theirs.edits.mode) && !i_changed(mine_->edits.mode);
+    const Entry& mode_from = their_mode ? theirs : *mine_;
+    entry->mode = mode_from.mode;
+    entry->edits.mode = mode_from.edits.mode;
+    if (!entry->is_file()) return entry;
+    const bool their_mtime = they_changed(theirs.edits.mtime) && !i_changed(mine_->edits.mtime);
+    const Entry& mtime_from = their_mtime ? theirs : *mine_;
+    entry->mtime_ns = mtime_from.mtime_ns;
+    entry->edits.mtime = mtime_from.edits.mtime;
     return entry;
   }
 
@@ -196,28 +219,17 @@ ShortId copy_author(const std::string& path, const ContentId& content) {
 // Null: no vector that others take would cover what stands there.
 EntryPtr copy_entry(const std::string& path, const Entry& loser, const EntryPtr& before) {
   auto entry = std::make_shared<Entry>(loser);
-  entry->confirmed = false;
   const VersionVector version = before ? before->version : VersionVector();
   ShortId author = copy_author(path, loser.content);
   const std::uint64_t count = std::min(version.count_of(author) + 1, kCountLimit - 1);
   auto next = VersionVector::next(version, author, count, kMaxVectorFromOutside);
   if (!next) return nullptr;
   entry->version = std::move(*next);
+  note_edits(*entry, nullptr, version);
   return entry;
 }
 
 }  // namespace
-
-std::optional<MergeBase> merge_base_of(const EntryPtr& synced, const EntryPtr& remote) {
-  if (!live(synced) || !remote || !remote->version.covers(synced->version)) return std::nullopt;
-  return MergeBase{synced->content, synced->mode, synced->mtime_ns};
-}
-
-std::optional<MergeBase> merge_base_of(const EntryPtr& pushed, const EntryPtr& synced,
-                                       const EntryPtr& remote) {
-  if (!pushed || !synced || !pushed->version.covers(synced->version)) return std::nullopt;
-  return merge_base_of(synced, remote);
-}
 
 Settlement settle(const PushedVersion& pushed, const EntryPtr& hub_entry, const HubView& hub) {
   return Settler(pushed, hub_entry, hub).run();
@@ -258,10 +270,12 @@ std::optional<std::vector<AncestorChange>> revive_ancestors(const std::string& p
     auto entry = std::make_shared<Entry>();
     entry->kind = EntryKind::kDirectory;
     entry->mode = 0755;
-    auto version = VersionVector::next(before ? before->version : VersionVector(),
-                                       settling_id(hub.hub), count, kMaxVectorFromOutside);
+    const VersionVector grown_from = before ? before->version : VersionVector();
+    auto version =
+        VersionVector::next(grown_from, settling_id(hub.hub), count, kMaxVectorFromOutside);
     if (!version) return std::nullopt;
     entry->version = std::move(*version);
+    note_edits(*entry, nullptr, grown_from);
     ++count;
     entry->author = hub.hub;
     AncestorChange change{ancestor, entry, "", nullptr};

@@ -23,24 +23,6 @@ inline constexpr const char* kTooManyAuthors =
     "too many nodes have edited it (512 at most), so no other node takes this version: copy it to "
     "a new name";
 
-// What pusher and hub had last agreed on; travels with a push.
-struct MergeBase {
-  ContentId content;
-  std::uint16_t mode = 0;
-  std::int64_t mtime_ns = 0;
-  bool operator==(const MergeBase&) const = default;
-};
-
-// The base to send with a push of `pushed`: `synced`, if it is live and both `pushed` and the hub's
-// entry descend from it. (A hub that was set back does not know `synced`, and a file that was made
-// where an entry's content is absent replaces none of its bytes: a three-way merge would then drop
-// content that one side never saw, so there is no base, and both sides are kept.)
-std::optional<MergeBase> merge_base_of(const EntryPtr& pushed, const EntryPtr& synced,
-                                       const EntryPtr& remote);
-// The same for a pushed version that is known to descend from `synced` (not so on an on-demand
-// node).
-std::optional<MergeBase> merge_base_of(const EntryPtr& synced, const EntryPtr& remote);
-
 enum class SettlementKind : std::uint8_t { kAccept, kHave, kConflict, kRefuse };
 
 // The hub's entry at a path; nullptr = unknown.
@@ -55,7 +37,6 @@ constexpr ShortId settling_id(ShortId hub) { return ~hub; }
 struct PushedVersion {
   const std::string& path;
   const Entry& entry;
-  const std::optional<MergeBase>& base;
 };
 
 struct HubView {

@@ -35,7 +35,11 @@ inline constexpr std::size_t kMaxReasonBytes = 256;
 inline constexpr std::size_t kMaxWhere = 64;    // contents asked for at once
 inline constexpr std::size_t kMaxHolders = 16;  // told of one content
 inline constexpr std::size_t kMaxPartRanges = 128;
-inline constexpr std::size_t kMaxComing = 64;       // contents told of at once
+inline constexpr std::size_t kMaxComing = 64;  // contents told of at once
+inline constexpr std::size_t kMaxRunsKnown = 1024;
+inline constexpr std::size_t kRunLeafBytes = 16;
+inline constexpr std::size_t kMaxRunLeafBytes = 4096 * kRunLeafBytes;
+inline constexpr std::uint64_t kMaxRunDeletes = std::uint64_t{1} << 22;
 inline constexpr std::size_t kMaxTrashName = 4352;  // a path, and the stamp before it
 // A hub's sequence counts what it published in its reign; a reign begins below 2^62 (Node).
 inline constexpr std::uint64_t kMaxSeq = ~std::uint64_t{0} >> 1;
@@ -100,11 +104,25 @@ struct Clone {
   bool live = false;  // another node answers under it; else it has not stated a run that is known
 };
 
+// What keeps a member from taking what the group has, until a person or its disk ends it.
+enum class Obstacle : std::uint8_t { kNone, kPaused, kHeld, kNoRoom, kError };
+inline constexpr std::uint64_t kLastObstacle = 4;
+
 // Keeps "nothing authenticated for 2 s" from being true of a quiet session. Each 500 ms.
 struct Ping {
-  // A hub's: its sequence now. A member's: one more than the hub's sequence at which it was last in
-  // sync with it; 0: not yet.
+  // A member's, to its hub: one more than the hub's sequence at which it was last in sync with it;
+  // 0: not yet, or it is not the sender's hub.
   std::uint64_t seq = 0;
+  // What a member still waits for, for people, as of the hub's sequence `heard`. On the wire only
+  // if one of the four is not zero.
+  std::uint64_t heard = 0;
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  Obstacle obstacle = Obstacle::kNone;
+
+  bool tells_progress() const {
+    return heard != 0 || files != 0 || bytes != 0 || obstacle != Obstacle::kNone;
+  }
 };
 
 // Join: "here is what I hold, as digests; send what differs." `digests` holds bucket_count digests
@@ -115,6 +133,8 @@ struct IndexGet {
   // This node's own edit counter: a hub that saw a higher one says so.
   std::uint64_t count_high = 0;
   std::uint32_t round = 0;  // of this node: the answer carries it, so that a late one is known
+  // Since this node last saw the receiver, in seconds and one more; 0: it does not know.
+  std::uint64_t away = 0;
 };
 
 // A client heard another hub of the group: its own hub has to know (DESIGN, Self-assignment 5).
@@ -128,6 +148,7 @@ struct HubHeard {
 struct Mark {
   std::uint64_t token = 0;
   bool answer = false;
+  bool all = false;  // the answer waits until every connected member has what the hub has now
 };
 
 // "Which of these contents do you keep?", asked before a copy is dropped. A full replica that is in
@@ -154,21 +175,18 @@ struct Update {
   bool last = false;        // snapshot: nothing more to come
   std::uint64_t count_seen =
       0;  // snapshot, last: the highest edit count the group knows of the receiver
+  // snapshot, last: since the hub saw the receiver, and since it saw it in sync with itself, in
+  // seconds and one more; 0: it does not know.
+  std::uint64_t away = 0;
+  std::uint64_t unsynced = 0;
   std::vector<std::uint32_t>
       buckets;  // snapshot: whose entries this message begins (differing ones)
   std::vector<NamedEntry> entries;
 };
 
-// What a pushed version was based on: the entry that pusher and hub had last agreed on.
-struct PushBase {
-  ContentId content;
-  std::uint16_t mode = 0;
-  std::int64_t mtime_ns = 0;
-};
 struct PushItem {
   std::string name;
   EntryPtr entry;
-  std::optional<PushBase> base;
 };
 struct Push {
   std::vector<PushItem> items;
@@ -290,6 +308,7 @@ struct TrashGet {
   std::uint64_t token = 0;
   std::string path;  // empty: everything
   bool all = false;
+  RunId run = 0;  // not 0: of that run of deletes only, just what its tombstones name
 };
 struct FoundTrash {
   std::string name;  // in that node's trash
@@ -310,6 +329,32 @@ struct RestoreTrash {
   std::uint64_t token = 0;
   NodeId node;
   std::vector<std::string> names;
+  bool missing_only = false;  // what stands in its place is left alone
+};
+
+// A person's word on a run of deletes, signed with the key of the node where it was given: these
+// deletes may go, or the run is undone (DESIGN, Deletes).
+enum class RunDecision : std::uint8_t { kConfirmed = 1, kRejected = 2 };
+struct RunRecord {
+  RunDecision word = RunDecision::kConfirmed;
+  RunId run = 0;
+  std::uint64_t number = 0;  // of its leaves; rejected: of its deletes, for people
+  ContentId digest;          // over the leaves, in order; rejected: zeros
+  WallTime time;
+  PublicKey key;
+  Signature signature;
+  bool operator==(const RunRecord&) const = default;
+};
+// "These words I know", each by the first 8 bytes of its signature. Both sides say so when they
+// meet, and send what the other lacks.
+struct RunsKnown {
+  std::vector<std::uint64_t> words;
+};
+// One of them. Its leaves, 16 bytes each and in order, come in as many messages as they need.
+struct RunWord {
+  RunRecord record;
+  std::uint64_t offset = 0;  // of the first leaf here
+  Bytes leaves;
 };
 
 using AnyMessage =
@@ -317,7 +362,7 @@ using AnyMessage =
                  Push, Verdict, Request, Download, Hole, Done, Carrier, Where, Holders, Coming,
                  IndexQuery, IndexPage, FileHash, FileHashes, Search, Found, NotFound, Working,
                  Failed, Cancel, FileUpload, FileUploadAllow, FileUploadDeny, FileDownloaded,
-                 TrashGet, TrashRows, RestoreTrash>;
+                 TrashGet, TrashRows, RestoreTrash, RunsKnown, RunWord>;
 
 // One of them. A type of its own whose copying is compiled once (message_codec.cpp): instantiated
 // in each file that keeps messages, that alone took 2 s a file.
@@ -335,7 +380,7 @@ struct Message : AnyMessage {
 // index_get, update, push, accept, have, conflict, refuse, request, download, hole, done, carrier,
 // where, holders, coming, index_query, index_page, file_hash, file_hashes, search, found,
 // not_found, working, failed, cancel, file_upload, file_upload_allow, file_upload_deny, trash_get,
-// trash, trash_restore.
+// trash, trash_restore, runs, run.
 std::string_view message_type(const Message& message);
 
 // Names, reasons and program versions of our own that are too long are cut, so that a long host

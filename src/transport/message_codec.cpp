@@ -63,6 +63,8 @@ std::string_view message_type(const Message& message) {
     std::string_view operator()(const TrashGet&) { return "trash_get"; }
     std::string_view operator()(const TrashRows&) { return "trash"; }
     std::string_view operator()(const RestoreTrash&) { return "trash_restore"; }
+    std::string_view operator()(const RunsKnown&) { return "runs"; }
+    std::string_view operator()(const RunWord&) { return "run"; }
   };
   return std::visit(Namer{}, message);
 }

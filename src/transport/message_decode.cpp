@@ -45,19 +45,20 @@ enum EntryField : std::size_t {
   kHash,
   kMd5,
   kTarget,
-  kConfirmed,
+  kWas,
+  kRun,
   kVersion,
+  kEdits,
   kAuthor,
   kHost,
   kTime,
-  kBase,
   kCopy,
   kReason,
 };
-constexpr std::array<std::string_view, 16> kEntryNames = {
-    "name",      "kind",    "size",   "mtime", "mode", "hash", "md5",  "target",
-    "confirmed", "version", "author", "host",  "time", "base", "copy", "reason"};
-constexpr std::size_t kPlainEntryFields = kBase;
+constexpr std::array<std::string_view, 17> kEntryNames = {
+    "name", "kind",    "size",  "mtime",  "mode", "hash", "md5",  "target", "was",
+    "run",  "version", "edits", "author", "host", "time", "copy", "reason"};
+constexpr std::size_t kPlainEntryFields = kCopy;
 constexpr Names kPlainEntry = Names(kEntryNames).first(kPlainEntryFields);
 
 VersionVector read_version(Fields& in, Fault& fault) {
@@ -79,7 +80,23 @@ VersionVector read_version(Fields& in, Fault& fault) {
   return VersionVector(std::move(parts));
 }
 
-// Which of size ... confirmed a kind has. What it does not have must not be there.
+// One for all three parts, or each its own; absent: not known.
+LastEdits read_edits(Fields& in, const VersionVector& version, Fault& fault) {
+  if (!in.has(kEdits)) return {};
+  std::span<const Object> list = in.list(kEdits, 3);
+  std::array<Edit, 3> edits;
+  if (list.size() != 1 && list.size() != 3) fault.set("edits that are neither one nor three");
+  for (std::size_t i = 0; i < list.size() && !fault.any; ++i) {
+    auto pair = read_pair(list[i]);
+    if (pair) edits[i] = {pair->first, pair->second};
+    if (!pair || !(edits[i] == Edit{} || has_seen(version, edits[i])))
+      fault.set("an edit that is not in its version vector");
+  }
+  if (list.size() == 1) return {edits[0], edits[0], edits[0]};
+  return {edits[0], edits[1], edits[2]};
+}
+
+// Which of size ... run a kind has. What it does not have must not be there.
 bool read_fields_of_kind(Fields& in, Entry& entry, Fault& fault) {
   constexpr auto bit = [](EntryField field) { return 1u << field; };
   unsigned allowed = 0;
@@ -105,14 +122,18 @@ bool read_fields_of_kind(Fields& in, Entry& entry, Fault& fault) {
         fault.set("a symlink target that cannot be one");
       break;
     case EntryKind::kTombstone:
-      allowed = bit(kConfirmed);
-      entry.mode = 0;
-      if (in.has(kConfirmed)) entry.confirmed = in.flag(kConfirmed);
+      allowed = bit(kMode) | bit(kHash) | bit(kWas) | bit(kRun);
+      entry.mode = in.number<std::uint16_t>(kMode, 0777);
+      if (in.has(kHash)) entry.content = in.id<ContentId>(kHash);
+      entry.was =
+          static_cast<EntryKind>(in.number(kWas, static_cast<std::uint8_t>(EntryKind::kTombstone)));
+      if (static_cast<std::uint8_t>(entry.was) == 0) fault.set("an unknown kind");
+      if (in.has(kRun)) entry.run = in.number<std::uint64_t>(kRun);
       break;
     case EntryKind::kSetting:
       break;
   }
-  for (EntryField field : {kSize, kMtime, kMode, kHash, kMd5, kTarget, kConfirmed}) {
+  for (EntryField field : {kSize, kMtime, kMode, kHash, kMd5, kTarget, kWas, kRun}) {
     if (in.has(field) && (allowed & bit(field)) == 0)
       fault.set("a field that its kind does not have: ", kEntryNames[field]);
   }
@@ -128,6 +149,7 @@ EntryPtr read_entry(Fields& in, Fault& fault) {
   entry->kind = static_cast<EntryKind>(kind);
   if (!read_fields_of_kind(in, *entry, fault)) return nullptr;
   entry->version = read_version(in, fault);
+  entry->edits = read_edits(in, entry->version, fault);
   entry->author = in.number<std::uint64_t>(kAuthor);
   entry->author_name = in.text(kHost, kMaxNodeName);
   entry->edited.ns = in.signed_number(kTime);
@@ -155,14 +177,14 @@ constexpr std::array<std::string_view, 21> kHelloNames = {
     "hub_term", "in_sync", "live",      "key",  "full",    "unanswered", "runs"};
 
 bool read_runs(ByteView bytes, std::vector<Run>& runs) {
-  constexpr std::size_t kRow = 8 + RunId::kSize + RunId::kSize;
+  constexpr std::size_t kRow = 8 + StartId::kSize + StartId::kSize;
   if (bytes.empty() || bytes.size() % kRow != 0) return false;
   ByteReader in(bytes);
   while (in.left() > 0) {
     Run run;
     run.first = in.u64();
-    run.id = in.id<RunId>();
-    run.before = in.id<RunId>();
+    run.id = in.id<StartId>();
+    run.before = in.id<StartId>();
     runs.push_back(run);
   }
   return true;
@@ -254,9 +276,19 @@ Message read_bye(Fields& in) {
   return m;
 }
 
-constexpr std::array<std::string_view, 2> kPingNames = {"type", "seq"};
+constexpr std::array<std::string_view, 6> kPingNames = {"type",  "seq",   "heard",
+                                                        "files", "bytes", "obstacle"};
 
-Message read_ping(Fields& in) { return Ping{in.number(1, kMaxSeq)}; }
+Message read_ping(Fields& in) {
+  Ping m;
+  m.seq = in.number(1, kMaxSeq);
+  if (!in.has(2)) return m;
+  m.heard = in.number(2, kMaxSeq);
+  m.files = in.number<std::uint64_t>(3);
+  m.bytes = in.number<std::uint64_t>(4);
+  m.obstacle = static_cast<Obstacle>(in.number(5, kLastObstacle));
+  return m;
+}
 
 constexpr std::array<std::string_view, 4> kHubHeardNames = {"type", "node", "ip", "port"};
 
@@ -267,9 +299,9 @@ Message read_hub_heard(Fields& in) {
   return m;
 }
 
-constexpr std::array<std::string_view, 3> kMarkNames = {"type", "token", "answer"};
+constexpr std::array<std::string_view, 4> kMarkNames = {"type", "token", "answer", "all"};
 
-Message read_mark(Fields& in) { return Mark{in.number<std::uint64_t>(1), in.flag(2)}; }
+Message read_mark(Fields& in) { return Mark{in.number<std::uint64_t>(1), in.flag(2), in.flag(3)}; }
 
 constexpr std::array<std::string_view, 4> kHoldsNames = {"type", "token", "answer", "hashes"};
 
@@ -289,8 +321,8 @@ Message read_holds(Fields& in, Fault& fault) {
   return m;
 }
 
-constexpr std::array<std::string_view, 5> kIndexGetNames = {"type", "buckets", "digests", "high",
-                                                            "round"};
+constexpr std::array<std::string_view, 6> kIndexGetNames = {"type", "buckets", "digests",
+                                                            "high", "round",   "away"};
 
 Message read_index_get(Fields& in, Fault& fault) {
   IndexGet m;
@@ -299,14 +331,16 @@ Message read_index_get(Fields& in, Fault& fault) {
   m.digests.assign(digests.begin(), digests.end());
   m.count_high = in.number<std::uint64_t>(3);
   m.round = in.number<std::uint32_t>(4);
+  m.away = in.number<std::uint64_t>(5);
   bool power_of_two = m.bucket_count != 0 && (m.bucket_count & (m.bucket_count - 1)) == 0;
   if (!power_of_two || m.digests.size() != std::size_t{16} * m.bucket_count)
     fault.set("digests that do not fit their number of buckets");
   return m;
 }
 
-constexpr std::array<std::string_view, 9> kUpdateNames = {
-    "type", "term", "seq", "snapshot", "last", "seen", "round", "buckets", "entries"};
+constexpr std::array<std::string_view, 11> kUpdateNames = {
+    "type",  "term", "seq",      "snapshot", "last",   "seen",
+    "round", "away", "unsynced", "buckets",  "entries"};
 
 Message read_update(Fields& in, Fault& fault) {
   Update m;
@@ -316,7 +350,9 @@ Message read_update(Fields& in, Fault& fault) {
   m.last = in.flag(4);
   m.count_seen = in.number<std::uint64_t>(5);
   m.round = in.number<std::uint32_t>(6);
-  std::span<const Object> buckets = in.list(7, kMaxDigestBuckets);
+  m.away = in.number<std::uint64_t>(7);
+  m.unsynced = in.number<std::uint64_t>(8);
+  std::span<const Object> buckets = in.list(9, kMaxDigestBuckets);
   m.buckets.reserve(buckets.size());
   for (const Object& bucket : buckets) {
     if (bucket.type != msgpack::type::POSITIVE_INTEGER || bucket.via.u64 >= kMaxDigestBuckets) {
@@ -325,30 +361,22 @@ Message read_update(Fields& in, Fault& fault) {
     }
     m.buckets.push_back(static_cast<std::uint32_t>(bucket.via.u64));
   }
-  m.entries = read_entries(in.list(8, kMaxEntriesPerMessage), fault);
+  m.entries = read_entries(in.list(10, kMaxEntriesPerMessage), fault);
   return m;
 }
 
 constexpr std::array<std::string_view, 2> kItemsNames = {"type", "items"};
-constexpr std::array<std::string_view, 3> kBaseNames = {"hash", "mode", "mtime"};
 
 Message read_push(Fields& message, Fault& fault) {
   Push m;
   std::span<const Object> list = message.list(1, kMaxEntriesPerMessage);
   m.items.reserve(list.size());
   for (const Object& object : list) {
-    Fields in(object, Names(kEntryNames).first(kCopy), fault);
+    Fields in(object, kPlainEntry, fault);
     if (fault.any) break;
     PushItem& item = m.items.emplace_back();
     item.name = in.path(kName);
     item.entry = read_entry(in, fault);
-    if (!in.has(kBase)) continue;
-    Fields base(in.object(kBase), kBaseNames, fault);
-    if (fault.any) break;
-    item.base.emplace();
-    item.base->content = base.id<ContentId>(0);
-    item.base->mode = base.number<std::uint16_t>(1, 0777);
-    item.base->mtime_ns = base.signed_number(2);
   }
   return m;
 }
@@ -364,10 +392,10 @@ Message read_verdict(Fields& message, VerdictKind kind, Fault& fault) {
     VerdictItem& item = m.items.emplace_back();
     item.name = in.path(kName);
     bool has_entry = false;
-    for (std::size_t field = kKind; field < kBase; ++field) has_entry |= in.has(field);
+    for (std::size_t field = kKind; field < kCopy; ++field) has_entry |= in.has(field);
     if (has_entry) item.entry = read_entry(in, fault);
     bool conflict = kind == VerdictKind::kConflict;
-    if (in.has(kBase) || in.has(conflict ? kReason : kCopy)) {
+    if (in.has(conflict ? kReason : kCopy)) {
       fault.set("a field that this verdict does not have");
     }
     if (conflict && in.has(kCopy)) item.detail = in.path(kCopy);

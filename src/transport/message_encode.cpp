@@ -97,8 +97,13 @@ class Encoder {
   }
 
   void operator()(const Ping& m) {
-    begin("ping", 1);
+    begin("ping", m.tells_progress() ? 5 : 1);
     number("seq", m.seq);
+    if (!m.tells_progress()) return;
+    number("heard", m.heard);
+    number("files", m.files);
+    number("bytes", m.bytes);
+    number("obstacle", static_cast<std::uint8_t>(m.obstacle));
   }
 
   void operator()(const HubHeard& m) {
@@ -116,9 +121,10 @@ class Encoder {
   }
 
   void operator()(const Mark& m) {
-    begin("mark", 2);
+    begin("mark", 3);
     number("token", m.token);
     flag("answer", m.answer);
+    flag("all", m.all);
   }
 
   void operator()(const Holds& m) {
@@ -130,22 +136,25 @@ class Encoder {
   }
 
   void operator()(const IndexGet& m) {
-    begin("index_get", 4);
+    begin("index_get", 5);
     number("buckets", m.bucket_count);
     LS_ASSERT(m.digests.size() <= kMaxDigestBytes);
     bytes("digests", m.digests);
     number("high", m.count_high);
     number("round", m.round);
+    number("away", m.away);
   }
 
   void operator()(const Update& m) {
-    begin("update", 8);
+    begin("update", 10);
     number("term", m.term);
     number("seq", m.seq);
     flag("snapshot", m.snapshot);
     flag("last", m.last);
     number("seen", m.count_seen);
     number("round", m.round);
+    number("away", m.away);
+    number("unsynced", m.unsynced);
     list("buckets", m.buckets.size(), kMaxDigestBuckets);
     for (std::uint32_t bucket : m.buckets) pack_.pack_uint32(bucket);
     entries("entries", m.entries);
@@ -156,13 +165,7 @@ class Encoder {
     list("items", m.items.size(), kMaxEntriesPerMessage);
     for (const PushItem& item : m.items) {
       LS_ASSERT(item.entry != nullptr);
-      entry(item.name, item.entry.get(), item.base ? 1 : 0);
-      if (!item.base) continue;
-      key("base");
-      pack_.pack_map(3);
-      bytes("hash", item.base->content.bytes);
-      number("mode", item.base->mode);
-      signed_number("mtime", item.base->mtime_ns);
+      entry(item.name, item.entry.get(), 0);
     }
   }
 
@@ -386,10 +389,11 @@ class Encoder {
   }
 
   void operator()(const TrashGet& m) {
-    begin("trash_get", 3);
+    begin("trash_get", m.run == 0 ? 3 : 4);
     number("token", m.token);
     text("path", m.path);
     flag("all", m.all);
+    if (m.run != 0) number("run", m.run);
   }
 
   void operator()(const TrashRows& m) {
@@ -409,11 +413,33 @@ class Encoder {
   }
 
   void operator()(const RestoreTrash& m) {
-    begin("trash_restore", 3);
+    begin("trash_restore", 4);
     number("token", m.token);
     bytes("node", m.node.bytes);
     list("names", m.names.size(), kMaxEntriesPerMessage);
     for (const std::string& name : m.names) raw_text(name);
+    flag("missing", m.missing_only);
+  }
+
+  void operator()(const RunsKnown& m) {
+    begin("runs", 1);
+    list("known", m.words.size(), kMaxRunsKnown);
+    for (std::uint64_t word : m.words) pack_.pack_uint64(word);
+  }
+
+  void operator()(const RunWord& m) {
+    const RunRecord& record = m.record;
+    begin("run", 9);
+    number("word", static_cast<std::uint8_t>(record.word));
+    number("run", record.run);
+    number("number", record.number);
+    bytes("digest", record.digest.bytes);
+    signed_number("time", record.time.ns);
+    bytes("key", record.key.bytes);
+    bytes("signature", record.signature.bytes);
+    number("offset", m.offset);
+    LS_ASSERT(m.leaves.size() <= kMaxRunLeafBytes);
+    bytes("leaves", m.leaves);
   }
 
  private:
@@ -503,13 +529,14 @@ class Encoder {
         of_kind = 2;
         break;
       case EntryKind::kTombstone:
-        of_kind = e->confirmed ? 1 : 0;
+        of_kind = 2 + (e->content.is_zero() ? 0 : 1) + (e->run == 0 ? 0 : 1);
         break;
       case EntryKind::kSetting:
         of_kind = 1;
         break;
     }
-    pack_.pack_map(6 + of_kind + more);
+    const bool edits_known = !(e->edits == LastEdits{});
+    pack_.pack_map(6 + of_kind + (edits_known ? 1 : 0) + more);
     text("name", name);
     number("kind", static_cast<std::uint8_t>(e->kind));
     fields_of_kind(*e);
@@ -520,9 +547,23 @@ class Encoder {
       pack_.pack_uint64(part.id);
       pack_.pack_uint64(part.count);
     }
+    if (edits_known) edits(*e);
     number("author", e->author);
     text("host", cut(e->author_name, kMaxNodeName));
     signed_number("time", e->edited.ns);
+  }
+
+  void edits(const Entry& e) {
+    const LastEdits& last = e.edits;
+    const bool one = last.content == last.mode && last.mode == last.mtime;
+    list("edits", one ? 1 : 3, 3);
+    for (const Edit& edit : {last.content, last.mode, last.mtime}) {
+      const Edit known = has_seen(e.version, edit) ? edit : Edit{};
+      pack_.pack_array(2);
+      pack_.pack_uint64(known.id);
+      pack_.pack_uint64(known.count);
+      if (one) return;
+    }
   }
 
   void fields_of_kind(const Entry& e) {
@@ -542,7 +583,10 @@ class Encoder {
         text("target", e.target);
         break;
       case EntryKind::kTombstone:
-        if (e.confirmed) flag("confirmed", true);
+        number("mode", e.mode);
+        if (!e.content.is_zero()) bytes("hash", e.content.bytes);
+        number("was", static_cast<std::uint8_t>(e.was));
+        if (e.run != 0) number("run", e.run);
         break;
       case EntryKind::kSetting:
         number("size", e.size);
@@ -565,7 +609,7 @@ Bytes encode_message(const Message& message) {
 }
 
 std::size_t entry_bytes_bound(const std::string& name, const Entry& entry) {
-  // 320: all keys, their values of fixed size, the longest host name and a push's base; 18: a pair
+  // 320: all keys, their values of fixed size, the longest host name and the edits; 18: a pair
   // of 64-bit numbers and its header, 19 with the array's.
   return 320 + name.size() + entry.target.size() + 19 * entry.version.parts().size();
 }

@@ -162,13 +162,14 @@ Message read_allow(Fields& in, Fault&) {
   return m;
 }
 
-constexpr NameTable<4> kTrashGetNames = {"type", "token", "path", "all"};
+constexpr NameTable<5> kTrashGetNames = {"type", "token", "path", "all", "run"};
 
 Message read_trash_get(Fields& in, Fault&) {
   TrashGet m;
   m.token = in.number<std::uint64_t>(1);
   m.path = in.path(2, true);
   m.all = in.flag(3);
+  if (in.has(4)) m.run = in.number<std::uint64_t>(4);
   return m;
 }
 
@@ -212,7 +213,7 @@ Message read_trash(Fields& message, Fault& fault) {
   return m;
 }
 
-constexpr NameTable<4> kTrashRestoreNames = {"type", "token", "node", "names"};
+constexpr NameTable<5> kTrashRestoreNames = {"type", "token", "node", "names", "missing"};
 
 Message read_trash_restore(Fields& in, Fault& fault) {
   RestoreTrash m;
@@ -227,6 +228,45 @@ Message read_trash_restore(Fields& in, Fault& fault) {
     fault.set("a trash name that cannot be one");
     break;
   }
+  m.missing_only = in.flag(4);
+  return m;
+}
+
+constexpr NameTable<2> kRunsNames = {"type", "known"};
+
+Message read_runs(Fields& in, Fault& fault) {
+  RunsKnown m;
+  for (const Object& object : in.list(1, kMaxRunsKnown)) {
+    if (object.type != msgpack::type::POSITIVE_INTEGER) {
+      fault.set("a word that is no number");
+      break;
+    }
+    m.words.push_back(object.via.u64);
+  }
+  return m;
+}
+
+constexpr NameTable<10> kRunNames = {"type", "word", "run",       "number", "digest",
+                                     "time", "key",  "signature", "offset", "leaves"};
+
+Message read_run(Fields& in, Fault& fault) {
+  RunWord m;
+  RunRecord& record = m.record;
+  const std::uint64_t word = in.number(1, 2);
+  if (word == 0) fault.set("an unknown word");
+  record.word = static_cast<RunDecision>(word);
+  record.run = in.number<std::uint64_t>(2);
+  record.number = in.number(3, kMaxRunDeletes);
+  record.digest = in.id<ContentId>(4);
+  record.time.ns = in.signed_number(5);
+  record.key = in.id<PublicKey>(6);
+  record.signature = in.id<Signature>(7);
+  m.offset = in.number(8, kMaxRunDeletes);
+  ByteView leaves = in.bytes(9, kMaxRunLeafBytes);
+  m.leaves.assign(leaves.begin(), leaves.end());
+  const std::uint64_t end = m.offset + leaves.size() / kRunLeafBytes;
+  if (leaves.size() % kRunLeafBytes != 0 || end > record.number)
+    fault.set("leaves that do not fit their run");
   return m;
 }
 
@@ -248,6 +288,8 @@ constexpr Reader kReaders[] = {
     {"trash_get", kTrashGetNames, read_trash_get},
     {"trash", kTrashNames, read_trash},
     {"trash_restore", kTrashRestoreNames, read_trash_restore},
+    {"runs", kRunsNames, read_runs},
+    {"run", kRunNames, read_run},
 };
 
 }  // namespace

@@ -207,7 +207,7 @@ def test_rot():
                         {"precious.txt": ("repaired", True), "other.txt": ("good", True)}, f"repair: {healed}")
             check_equal(healed.code, 0, "exit code of a repair")
             check_equal(b.read("precious.txt"), b"precious words " * 600, "the file afterwards")
-            trash = [t["path"] for t in b.cli("trash", "--json").json]
+            trash = [t["name"] for t in b.cli("trash", "--json").json]
             check_equal(trash, ["precious.txt"], "the trash there")
             settled([a, b])
             check_equal(a.read("precious.txt"), b"precious words " * 600, "the good copy")

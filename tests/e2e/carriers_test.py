@@ -125,7 +125,7 @@ def test_long_way():
         data = tree.payload(160_000_000, "far")
         client.cli("pause")
         hub.write("large.bin", data)
-        hub.wait()
+        hub.wait_indexed()
         net.rate("1gbit")
         net.delay("b", 10)
         client.cli("resume")

@@ -97,6 +97,7 @@ def main(module):
     words = [word.lower() for word in sys.argv[1:]]
     if words:
         tests = [t for t in tests if any(w in (t.__name__ + " " + _title(t)).lower() for w in words)]
+    netns.own_mounts()
     reason = netns.why_impossible()
     if reason is None and not os.access(lan.program(), os.X_OK):
         reason = f"{lan.program()} is not there: build `lansync` first, or set LANSYNC_BIN"
@@ -105,7 +106,7 @@ def main(module):
     if reason:
         print(f"skipped: network namespaces are needed: {reason}")
         sys.exit(77)
-    netns.sweep()
+    netns.sweep(lan.scratch())
     failed = 0
     for test in tests:
         lan.forget_last_words()

@@ -90,7 +90,9 @@ def test_status_document():
             check_equal(said["node"]["name"], node.name, "name")
             check_equal(said["group"], {"name": "lansync", "open": True}, "group")
             check_equal([sorted(p) for p in said["peers"]],
-                        [sorted(["id", "name", "role", "address", "port", "state", "rtt_ms"])], "peers")
+                        [sorted(["id", "name", "role", "address", "port", "state", "rtt_ms", "protocol", "reason", "behind"])],
+                        "peers")
+            check_equal(said["peers"][0]["behind"], {"files": 0, "bytes": 0}, "behind")
             check_equal(said["peers"][0]["address"], net.address("b" if node.name == "a" else "a"), "address")
         hub = next(node for node in nodes if node.status()["role"] == "server")
         check_equal(hub.status()["hub"]["id"], hub.status()["node"]["id"], "the hub's hub is itself")
@@ -113,6 +115,80 @@ def test_every_command_speaks_json():
         for command in ("peers", "conflicts", "trash", "plan"):
             check(isinstance(a.cli(command, "--json").json, list), f"{command} --json is no list")
         check_equal(b.cli("stop", "--json").code, 0, "exit code of stop")
+
+
+def test_failures_speak_json():
+    """With --json each failure is an object on stdout beside its line, with the exit code; what acts lists its rows."""
+    with Lan() as net:
+        a = net.node("a")
+        os.makedirs(a.path)
+        for code, args in ((3, ("status",)), (3, ("index", "longlist")), (3, ("trash",)), (3, ("download", "x")),
+                           (2, ("status", "--nonsense")), (2, ("hash", "everything")), (3, ("why",))):
+            outcome = a.cli(*args, "--json")
+            check_equal(outcome.code, code, f"exit code of {args} ({outcome})")
+            said = outcome.json["error"]
+            check_equal(said["code"], code, f"code of {args}")
+            check(said["message"] and said["message"] in outcome.stderr, f"{args}: {outcome}")
+        a.start(*FAST)
+        for args in (("confirm",), ("reject",), ("uploads", "allow", "7"), ("hash", "verify", "nowhere"),
+                     ("wait", "--peers", "3", "--timeout", "100ms"), ("download", "nowhere")):
+            outcome = a.cli(*args, "--json")
+            check_equal((outcome.code, outcome.json["error"]["code"]), (1, 1), f"{args}: {outcome}")
+            check(outcome.json["error"]["message"] in outcome.stderr, f"{args}: {outcome}")
+        a.write("d/x.txt", "x")
+        a.wait()
+        thin = net.node("thin").start(*FAST, "--on-demand")
+        thin.wait(peers=1)
+        for command in ("get", "drop"):
+            said = thin.cli(command, "d", "--json").json
+            check_equal([row["name"] for row in said["files"]], ["d/x.txt"], f"files of {command}: {said}")
+
+
+def test_why():
+    """`why` names what a path waits for and what ends it: a rule, a pause, nothing."""
+    with Lan() as net:
+        a, b = pair(net)
+        a.write("plan.txt", "p")
+        a.write(".lansyncignore", "# ours\n*.o\n")
+        settled([a, b])
+        a.write(".~lock.plan.ods#", "lock")
+        a.write("main.o", "o")
+        for node in (a, b):
+            node.wait(peers=1)
+        for name, words in ((".~lock.plan.ods#", ("built-in", ".~lock.*#")), ("main.o", ("line 2", "*.o")),
+                            ("plan.txt", ("in-sync", "a, b")), ("nowhere.txt", ("no node",))):
+            said = b.cli("why", name) if name == "nowhere.txt" else a.cli("why", name)
+            check(said.code == 0 and all(word in said.stdout.replace("b, a", "a, b") for word in words),
+                  f"why {name}: {said}")
+        check_equal(a.cli("why", "--json").json, [], "all that is not in sync")
+        os.mkfifo(a.at("pipe"))
+        eventually(lambda: [row["name"] for row in a.cli("why", "--json").json] == ["pipe"], 10,
+                   lambda: f"the pipe in `why`: {a.cli('why', '--json')}")
+        b.cli("pause")
+        b.write("plan.txt", "later")
+        eventually(lambda: any(row["name"] == "plan.txt" for row in b.cli("why", "--json").json), 10,
+                   lambda: f"the edit of a paused node in `why`: {b.cli('why')}")
+        check("paused" in b.cli("why").stdout, f"{b.cli('why')}")
+        check_equal(b.cli("doctor").code, 1, "doctor of a node that is paused")
+
+
+def test_words():
+    """Errors that stumbled: choices, folders below one that may not be written, a node's own name among the others."""
+    with Lan() as net:
+        a, b = pair(net)
+        code, err = run_bad(a, "run", a.path + "2", "--role", "king")
+        check(code == 2 and "is not one of auto, server, proxy, client" in err, f"{code} {err!r}")
+        code, err = run_bad(a, "run", a.path + "2", "--peer", "host:0")
+        check(code == 2 and "valid port" in err, f"{code} {err!r}")
+        outcome = a.cli("index", "longlist", "--peer", "nobody")
+        check(outcome.code == 1 and "known are: b" in outcome.stderr, f"{outcome}")
+        closed = os.path.join(net.root, "closed")
+        os.chmod(net.root, 0o755)
+        os.makedirs(closed, mode=0o755)
+        user = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+        said = subprocess.run([*user, program(), "run", closed + "/made/folder"], capture_output=True, text=True,
+                              env={**a.environment(), "HOME": "/nonexistent"}, timeout=20)
+        check("Permission denied" in said.stderr and closed + "/made" in said.stderr, f"{said}")
 
 
 def test_help():
@@ -383,6 +459,11 @@ def test_doctor():
         said = a.cli("doctor", "--json").json
         check("lan0" in json.dumps(said), f"{said}")
         check_equal(a.cli("doctor").code, 0, "exit code of doctor")
+        # Whatever `status` complains about is a problem here too.
+        a.cli("pause")
+        said = a.cli("doctor")
+        check(said.code == 1 and "PROBLEM: paused" in said.stdout, f"doctor of a paused node: {said}")
+        a.cli("resume")
 
 
 def test_many_clients_of_the_socket():

@@ -39,7 +39,7 @@ def test_all_edit_at_once():
         check_all_kept(found, nodes[0].path, "plan.txt", [b"of a", b"of b", b"of c"])
         check_equal(len(found), 3, f"files {sorted(found)}")
         listed = nodes[1].cli("conflicts", "--json").json
-        check_equal(sorted(row["path"] for row in listed), copies_of("plan.txt", found), "`conflicts`")
+        check_equal(sorted(row["name"] for row in listed), copies_of("plan.txt", found), "`conflicts`")
         check_equal({row["of"] for row in listed}, {"plan.txt"}, "what they are copies of")
         check_equal(nodes[2].status()["conflicts"], 2, "`conflicts` of status")
 
@@ -216,7 +216,7 @@ def test_conflict_storm():
         for n in range(10):
             last = {nodes[0].read(path) for path in [f"hot-{n}.txt", *copies_of(f"hot-{n}.txt", found)]}
             missing = {f"4 {node.name} {n}".encode() for node in nodes} - last
-            trashed = {row["path"] for node in nodes for row in node.cli("trash", "--json").json}
+            trashed = {row["name"] for node in nodes for row in node.cli("trash", "--json").json}
             check(not missing, f"hot-{n}.txt: {missing} is neither there nor in a copy; trash {sorted(trashed)[:5]}")
 
 

@@ -27,7 +27,8 @@ PROBES = {
                                      "under_replicated": NUMBER, "peers": (list,), "transfers": (list,),
                                      "counters": (dict,)})],
     "wait": [(("wait", "--timeout", "20s"), False, {})],
-    "peers": [(("peers",), True, PEER)],
+    "why": [(("why",), True, {}), (("why", "a.txt"), True, {"name": TEXT, "state": TEXT, "holders": (list,)})],
+    "peers": [(("peers",), True, {**PEER, "reason": TEXT, "behind": (dict, type(None))})],
     "index": [(("index", "longlist"), True, FILE),
               (("index", "shortlist", "0", "4000000000"), True, FILE),
               (("index", "regex", "."), True, FILE),
@@ -150,7 +151,8 @@ def test_documents():
             check(isinstance(done.json, (dict, list)), f"{command}: {done.json!r}")
         for name in ("confirm", "reject"):
             done = b.cli(name, "--json")
-            check_equal((done.code, done.stdout), (1, ""), f"{name} with nothing held")
+            check_equal((done.code, done.json["error"]["code"]), (1, 1), f"{name} with nothing held: {done}")
+            check(done.json["error"]["message"] in done.stderr, f"{name}: {done}")
         check_equal(b.cli("stop", "--json").code, 0, "stop")
 
 

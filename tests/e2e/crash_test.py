@@ -162,6 +162,58 @@ def test_killed_during_delete():
         check_equal(len([e for e in found.values() if e[0] == "file"]), 800, "files that are left")
 
 
+def trash_of(node):
+    """(what lies in the node's trash, what the node lists of it), by name."""
+    top = node.at(".lansync/trash")
+    there = {os.path.relpath(os.path.join(at, name), top) for at, _, names in os.walk(top) for name in names}
+    rows = node.cli("trash", "--json").json
+    return there, {row["name"] for row in rows if row["node"] == node.name}
+
+
+@timeout(240)
+def test_killed_while_fourteen_hundred_deletes_are_applied():
+    """kill -9 in the middle of 1,400 deletes: what lies in the trash is what is listed, and none of it is held."""
+    with Lan() as net:
+        hub, client = hub_and_client(net)
+        hub.stop(), client.stop()
+        for node in (hub, client):
+            node.start(*FAST, "--max-deletes", "100%")
+        for n in range(1400):
+            hub.write(f"dir/{n % 10}/{n}.txt", f"file {n}")
+        hub.write("keep.txt", "kept")
+        settled([hub, client], 60)
+        moved = 0
+        for killed in range(6):
+            # Each a part of it: a kill falls between the moves and their rows if it comes at the right moment.
+            hub.remove(f"dir/{killed}")
+            eventually(lambda: len(client.files()) < 1401 - 140 * killed, 20, "deletes under way", 0.001)
+            client.kill()
+            moved = sum(len(names) for _, _, names in os.walk(client.at(".lansync/trash")))
+            client.start(*FAST, "--max-deletes", "100%")
+            settled([hub, client], 60)
+            there, listed = trash_of(client)
+            check(len(there) >= moved, f"{len(there)} in the trash, {moved} when it was killed")
+            check_equal(sorted(there ^ listed)[:3], [], f"not both there and listed ({len(there)}, {len(listed)})")
+            check_equal(client.status()["held_deletes"], 0, "deletes held")
+        check_equal(client.cli("trash", "--restore", "dir/0/0.txt").code, 0, "restore of one of them")
+        eventually(lambda: hub.read("dir/0/0.txt") == b"file 0", 20, "what was brought back")
+
+
+def test_what_a_crash_left_stays_listed():
+    """What a crash left of an exchange is in the trash and listed, after the first start and every later one."""
+    with Lan() as net:
+        node = net.node("a")
+        node.start(*FAST)
+        node.stop()
+        node.write(".lansync/tmp/x-c-1234", "the only copy")
+        for starts in range(3):
+            node.start(*FAST)
+            node.wait()
+            there, listed = trash_of(node)
+            check_equal((len(there), listed), (1, there), f"the trash after start {starts + 1}")
+            node.stop()
+
+
 def test_index_is_sound():
     """After twenty kills the index opens, is whole, and the node starts warm: no content is fetched again."""
     with Lan() as net:

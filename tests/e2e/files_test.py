@@ -127,7 +127,7 @@ def test_deletes():
         a.remove("dir")
         got = settled(nodes)
         check_equal(sorted(got), ["keep.txt"], "what is left")
-        in_trash = {row["path"] for row in c.cli("trash", "--json").json}
+        in_trash = {row["name"] for row in c.cli("trash", "--json").json}
         check("dir/sub/1.txt" in in_trash, f"c's trash: {sorted(in_trash)}")
 
 
@@ -374,7 +374,7 @@ def test_equal_files():
         for n in range(20_000):
             a.write(f"equal/{n % 20}/f{n}", data)
             a.write(f"empty/{n % 20}/f{n}", "")
-        a.wait(seconds=60)
+        a.wait_indexed()
         started = time.monotonic()
         b.cli("resume")
         b.wait(seconds=60)

@@ -29,7 +29,7 @@ def test_mass_delete_held_and_confirmed():
         check_equal(author.cli("confirm").code, 0, "exit code of confirm")
         found = settled(nodes)
         check_equal(sorted(found), ["other.txt"], "what is left")
-        trashed = {row["path"] for row in others[0].cli("trash", "--json").json}
+        trashed = {row["name"] for row in others[0].cli("trash", "--json").json}
         check("d0/0.txt" in trashed, f"{len(trashed)} files are in the trash")
 
 
@@ -75,6 +75,57 @@ def test_max_deletes_option():
         b.remove("d2")
         eventually(lambda: a.status()["state"] == "held" or len(b.files()) == 40, 10, "b's deletes are not held by b")
         check(b.status()["state"] != "held", "b holds deletes, though its limit is 100%")
+
+
+def test_a_limit_of_nothing():
+    """`--max-deletes 0`, and `0%`: a single delete is held, and three of three; confirm lets them go."""
+    for limit in ("0", "0%"):
+        with Lan() as net:
+            a, b = nodes = group(net, "ab", "--max-deletes", limit)
+            filled(nodes, 3)
+            a.remove("d0/0.txt")
+            eventually(lambda: a.status()["held_deletes"] == 1, 10, lambda: f"one is held: {a.status()['held_deletes']}")
+            time.sleep(1)
+            check_equal(len(b.files()), 3, f"files on b at a limit of {limit}")
+            for name in list(a.files()):
+                a.remove(name)
+            eventually(lambda: a.status()["held_deletes"] == 3, 10, lambda: f"three are held: {a.status()['held_deletes']}")
+            check_equal(len(b.files()), 3, f"files on b at a limit of {limit}")
+            check_equal(a.cli("confirm").code, 0, "exit code of confirm")
+            settled(nodes)
+            check_equal(len(b.files()), 0, "files on b")
+
+
+def test_confirm_names_what():
+    """`confirm` takes a kind and a run; what is not held, or cannot be, is refused in one line; `reject` undoes the whole run."""
+    with Lan() as net:
+        nodes = group(net, "ab", "--max-deletes", "10")
+        filled(nodes, 60)
+        author = nodes[0]
+        # In one step: on a slow machine the first of twelve would go out before the eleventh is heard of.
+        os.rename(author.at("d0"), os.path.join(net.root, "taken out"))
+        eventually(lambda: author.status()["held_deletes"] == 12, 10, lambda: f"twelve are held: {author.status()['held_deletes']}")
+        held = author.status()["held"]
+        check_equal([(row["kind"], row["number"], row["author"]) for row in held], [("deletes", 12, "a")], "held")
+        check(held[0]["since"] and len(held[0]["names"]) > 2, f"since when, and first names: {held}")
+        for word in ("network", "room", "absence", "strays", "some/name.txt", "abcdef12"):
+            outcome = author.cli("confirm", word)
+            check_equal((outcome.code, outcome.stderr.count("\n")), (1, 1), f"confirm {word} ({outcome})")
+        check_equal(author.cli("confirm", "deletes", "ffff0000").code, 1, "a run that is not")
+        check_equal(author.status()["held_deletes"], 12, "still held")
+        # What joins after status has shown it is not what a person let go.
+        author.remove("d1/51.txt")
+        author.remove("d2/52.txt")
+        time.sleep(1)
+        check_equal(author.cli("confirm", "deletes", held[0]["run"]).code, 0, "confirm")
+        eventually(lambda: len(nodes[1].files()) == 48, 10, lambda: f"{len(nodes[1].files())} files on b")
+        time.sleep(1)
+        check_equal(len(nodes[1].files()), 48, "files on b")
+        check_equal(author.status()["held_deletes"], 2, "held that joined later")
+        check_equal(author.cli("reject").code, 0, "reject")
+        settled(nodes)
+        # What had gone out, too.
+        check_equal(len(nodes[1].files()), 60, "files on b")
 
 
 def test_held_by_the_receiver():

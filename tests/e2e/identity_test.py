@@ -2,10 +2,7 @@
 import contextlib
 import os
 import shutil
-import socket
-import struct
 import subprocess
-import threading
 import time
 
 import tree
@@ -229,138 +226,6 @@ def test_two_nodes_of_one_machine():
             check(f"{other} (" in node.log() and "become one" in node.log(), f"the log of {node.name}: {node.log()}")
             reason = node.status()["reason"]
             check("become one" in reason and other in reason, f"the reason of {node.name}: {reason!r}")
-
-
-def processor_seconds(node):
-    with open(f"/proc/{node.process.pid}/stat", encoding="ascii") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_kb(node):
-    with open(f"/proc/{node.process.pid}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
-
-
-def own_id_beacon(heard, boot, counter):
-    """A beacon as its hearer's own node would send it from another start, without a tag."""
-    return heard[:30] + boot + struct.pack("!Q", counter) + heard[46:-16] + bytes(16)
-
-
-class Impostor(threading.Thread):
-    """A stranger on the LAN: hears beacons, and sends their senders' own ids back to them."""
-
-    def __init__(self, net, answers, rate=0):
-        super().__init__(daemon=True)
-        self.socket = net.socket("mallory", socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        self.socket.bind(("", 27800))
-        self.socket.settimeout(0.002 if rate else 0.1)
-        self.answers, self.rate = answers, rate
-        self.over = False
-        self.heard = {}
-        self.sent = 0
-
-    def run(self):
-        started = time.monotonic()
-        while not self.over:
-            try:
-                beacon, sender = self.socket.recvfrom(2048)
-            except OSError:
-                beacon = None
-            if beacon and beacon[:4] == b"LSYN":
-                self.heard[sender] = beacon
-                for _ in range(self.answers):
-                    self.say(sender)
-            while self.rate and self.heard and self.sent < self.rate * (time.monotonic() - started):
-                for address in self.heard:
-                    self.say(address)
-
-    def say(self, address):
-        # A clone that goes on: one boot id, a counter that rises.
-        self.sent += 1
-        try:
-            self.socket.sendto(own_id_beacon(self.heard[address], b"impostor", 1000 + self.sent), address)
-        except OSError:
-            pass
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over = True
-        self.join()
-        self.socket.close()
-        return False
-
-
-def under_attack(net, nodes, attack, seconds, word):
-    """Runs it for a while: ids stay, edits both ways are quick, time and memory are bounded. Says what was seen."""
-    ids = [node_id(node) for node in nodes]
-    time_before = [processor_seconds(node) for node in nodes]
-    memory_before = [resident_kb(node) for node in nodes]
-    slowest = 0
-    with attack:
-        end = time.monotonic() + seconds
-        turn = 0
-        while time.monotonic() < end:
-            source, target = (nodes, nodes[::-1])[turn % 2]
-            name = f"{word}-{turn}.txt"
-            source.write(name, name)
-            started = time.monotonic()
-            eventually(lambda: target.read(name) == name.encode(), 10, f"{name} on {target.name}")
-            slowest = max(slowest, time.monotonic() - started)
-            turn += 1
-            time.sleep(0.2)
-    new = sum(node.log().count("has a new id") for node in nodes)
-    share = max(processor_seconds(node) - before for node, before in zip(nodes, time_before)) / seconds
-    grown = max(resident_kb(node) - before for node, before in zip(nodes, memory_before))
-    print(f"    {word}: {attack.sent / seconds:.0f} datagrams a second, {new} new ids, slowest of {turn} edits "
-          f"{slowest:.2f} s, {100 * share:.0f} % of a core, {grown:+} kB")
-    check(attack.sent > 0, "the attack did not run")
-    check_equal(new, 0, "new ids")
-    check_equal([node_id(node) for node in nodes], ids, "ids")
-    check(slowest <= 2, f"the slowest edit took {slowest:.2f} s")
-    check(share < 0.5, f"{100 * share:.0f} % of a core")
-    check(grown < 16_000, f"{grown} kB more memory")
-    for node in nodes:
-        check_equal(node.status()["state"], "in-sync", f"state of {node.name}")
-
-
-def closed_group(net):
-    nodes = [net.node("a"), net.node("b")]
-    for node in nodes:
-        node.start(*FAST, password="correct horse battery")
-    settled(nodes)
-    return nodes
-
-
-def test_own_id_answered():
-    """A stranger who answers each beacon with the sender's own id makes no node take a new one."""
-    with Lan() as net:
-        nodes = closed_group(net)
-        under_attack(net, nodes, Impostor(net, answers=1), 12, "answered")
-
-
-def test_own_id_answered_twice():
-    """Nor two answers of 94 bytes to each beacon: no new id, edits in 2 s, and a restart works."""
-    with Lan() as net:
-        nodes = closed_group(net)
-        under_attack(net, nodes, Impostor(net, answers=2), 12, "twice")
-        ids = [node_id(node) for node in nodes]
-        for node in nodes:
-            node.stop()
-            node.start()
-        settled(nodes)
-        check_equal([node_id(node) for node in nodes], ids, "ids after a restart")
-
-
-def test_own_id_flood():
-    """1,200 beacons a second with their own ids: two members sync within 2 s."""
-    with Lan() as net:
-        nodes = closed_group(net)
-        under_attack(net, nodes, Impostor(net, answers=0, rate=1200), 15, "flood")
 
 
 def test_quick_restarts():

@@ -53,7 +53,7 @@ def forget_last_words():
     _last_words.clear()
 
 
-def _scratch():
+def scratch():
     """On tmpfs where it is large enough: other programs' disk traffic must not decide timed tests."""
     shm = "/dev/shm"
     if os.environ.get("LANSYNC_E2E_DIR"):
@@ -89,7 +89,7 @@ class Lan:
 
     def __enter__(self):
         try:
-            self.root = tempfile.mkdtemp(prefix="lansync-e2e-", dir=_scratch())
+            self.root = tempfile.mkdtemp(prefix=f"lansync-e2e-{os.getpid()}-", dir=scratch())
             self._switch = netns.make("switch")
             self._bridge(0)
         except BaseException:
@@ -297,6 +297,16 @@ class Node:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    def processor_seconds(self):
+        """What it took of the processor since its start."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_kb(self):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
     def stop(self, how=signal.SIGTERM, seconds=10):
         """A clean exit; returns how long it took. Fails if the node did not end well."""
         started = time.monotonic()
@@ -326,6 +336,19 @@ class Node:
                               stdin=subprocess.DEVNULL)
         return Outcome(done.returncode, done.stdout.decode(errors="replace"),
                        done.stderr.decode(errors="replace"))
+
+    def wait_indexed(self, seconds=60):
+        """Until all that lies on this hub is in its index, while the only other node is paused and cannot have it
+        (`wait` would wait for that): what is missing there stands still."""
+        end, last, same = time.monotonic() + seconds, None, 0
+        while same < 5:
+            if time.monotonic() > end:
+                raise AssertionError(f"{self.name} has not indexed its folder within {seconds} s: {last}")
+            time.sleep(0.2)
+            said = self.status()
+            now = [peer["behind"]["files"] for peer in said["peers"] if peer["state"] == "connected"]
+            done = said["state"] == "in-sync" and sum(now) > 0
+            same, last = (same + 1 if done and now == last else 0), now
 
     def status(self):
         outcome = self.cli("status", "--json", timeout=10)

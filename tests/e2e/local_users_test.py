@@ -251,7 +251,7 @@ def test_process():
         os.chmod(net.root, 0o755)
         for path in (a.path, a.home):
             os.chown(path, OTHER, OTHER)
-        a.prefix = ("setpriv", "--reuid", str(OTHER), "--regid", str(OTHER), "--clear-groups")
+        a.prefix = ("setpriv", "--pdeathsig", "keep", "--reuid", str(OTHER), "--regid", str(OTHER), "--clear-groups")
         a.start(*FAST, password=PASSWORD)
         pid = a.process.pid
         for name in ("cmdline", "environ"):

@@ -7,10 +7,12 @@ import ctypes
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import termios
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNS = 0x00020000
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
 _NAMES = "/run/netns"
@@ -27,6 +29,25 @@ def run(*args, stdin=None):
     if done.returncode != 0:
         raise CommandFailed(f"{' '.join(args)}: {done.stderr.strip() or done.returncode}")
     return done.stdout
+
+
+def own_mounts():
+    """From now on this process and its children mount for themselves: the names of namespaces too, and what a killed
+    test had mounted ends with its last process. Where that is forbidden all stays as it is, and sweep() has more to do.
+    """
+    if os.geteuid() != 0 or not hasattr(_libc, "unshare") or _libc.unshare(_CLONE_NEWNS) != 0:
+        return
+    try:
+        run("mount", "--make-rprivate", "/")
+        os.makedirs(_NAMES, exist_ok=True)
+        run("mount", "-t", "tmpfs", "-o", "mode=755", "lansync-e2e", _NAMES)
+    except (CommandFailed, OSError):
+        pass  # names are then common to all, and carry a pid
+
+
+def die_with_parent():
+    """For a child process: a test that is killed outright takes it along."""
+    _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
 
 
 def why_impossible():
@@ -68,14 +89,22 @@ def remove(name):
     subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
-def sweep():
-    """Removes what runs that are gone left behind."""
-    if not os.path.isdir(_NAMES):
-        return
-    for name in os.listdir(_NAMES):
+def sweep(*scratches):
+    """Removes what runs that are gone left behind: namespaces, and folders below these directories."""
+    for name in os.listdir(_NAMES) if os.path.isdir(_NAMES) else ():
         match = re.match(_PREFIX + r"-(\d+)-", name)
         if match and not os.path.exists(f"/proc/{match.group(1)}"):
             remove(name)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        mounted = [line.split()[4] for line in file]
+    for scratch in scratches:
+        for name in os.listdir(scratch):
+            match = re.match(r"lansync-e2e-(\d+)-", name)
+            path = os.path.join(scratch, name)
+            # What is mounted below is perhaps somebody's own.
+            if (match and not os.path.exists(f"/proc/{match.group(1)}")
+                    and not any(place.startswith(os.path.realpath(path)) for place in mounted)):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _setns(fd):
@@ -114,7 +143,7 @@ def popen(name, args, on_terminal=False, **kwargs):
 
     def before_exec():
         _setns(there)
-        _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
+        die_with_parent()
         if on_terminal:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -160,7 +160,7 @@ def test_each_save_is_one_update():
         try:
             for number, way in enumerate(WAYS):
                 watch.take()
-                before = [r for r in b.cli("trash", "--json").json if r["path"] == "doc.txt" and r.get("node", "b") == "b"]
+                before = [r for r in b.cli("trash", "--json").json if r["name"] == "doc.txt" and r.get("node", "b") == "b"]
                 presence = Presence(b.at("doc.txt"))
                 text = b"saved by way %d\n" % number
                 try:
@@ -173,7 +173,7 @@ def test_each_save_is_one_update():
                 finally:
                     missing = presence.stop()
                 seen = watch.take()
-                after = [r for r in b.cli("trash", "--json").json if r["path"] == "doc.txt" and r.get("node", "b") == "b"]
+                after = [r for r in b.cli("trash", "--json").json if r["name"] == "doc.txt" and r.get("node", "b") == "b"]
                 check_equal(missing, 0, f"{way.__name__}: how often the file was not there on b")
                 check_equal(len(after) - len(before), 1, f"{way.__name__}: versions that were replaced on b ({seen})")
                 check_equal(seen.count(("to", "doc.txt")), 1, f"{way.__name__}: times that it was put in place ({seen})")

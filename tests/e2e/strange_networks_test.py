@@ -70,7 +70,7 @@ def test_strangers_on_a_new_network():
         check_equal(mine.status()["state"], "held", "state")
         check(mine.cli("wait", "--timeout", "300ms").code == 1, "`wait` says in sync")
         refused = [p for p in mine.cli("peers", "--json").json if p["state"] == "refused"]
-        check(refused and all(p["why"] for p in refused), f"`peers` does not show who was kept out: {refused}")
+        check(refused and all(p["reason"] for p in refused), f"`peers` does not show who was kept out: {refused}")
         check(mine.log().count("held:") == 1, f"the log says it not once: {mine.log()}")
         check_equal(mine.cli("confirm").code, 0, "exit code of confirm")
         found = settled([mine, a, b])

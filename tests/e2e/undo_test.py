@@ -106,9 +106,9 @@ def test_trash_of_others():
             settled(nodes)
             check(not any(node.exists("work/top.txt") for node in nodes), "it is still there")
             rows = asker.cli("trash", "--json").json
-            check({"work/top.txt", "work/deep/0.txt"} <= {row["path"] for row in rows}, f"{asker.name} lists {rows}")
+            check({"work/top.txt", "work/deep/0.txt"} <= {row["name"] for row in rows}, f"{asker.name} lists {rows}")
             for row in rows:
-                check({"name", "path", "time", "size", "node"} <= set(row), f"fields {sorted(row)}")
+                check({"name", "kept_as", "time", "size", "node"} <= set(row), f"fields {sorted(row)}")
             outcome = asker.cli("trash", "--restore", "work", "--json")
             check_equal(outcome.code, 0, f"restore at {asker.name} of what {deleter.name} deleted ({outcome})")
             eventually(lambda: asker.read("work/top.txt") == b"top" and asker.read("work/deep/7.txt") == b"file 7", 15,
@@ -131,14 +131,18 @@ def test_trash_by_time():
             times.append(time.time())
             time.sleep(1.1)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(times[2]))
-        rows = [row for row in b.cli("trash", "--json").json if row["path"] == "doc.txt" and row["node"] == "b"]
+        rows = [row for row in b.cli("trash", "--json").json if row["name"] == "doc.txt" and row["node"] == "b"]
         check_equal(len(rows), 3, f"versions in b's trash ({rows})")
         check(len([r for r in b.cli("trash", "--since", stamp, "--json").json if r["node"] == "b"]) < 3, "--since")
         # In the trash since before the stamp: 0 and 1 (2 went there when 3 came, later).
         check_equal(b.cli("trash", "--restore", f"doc.txt@{stamp}").code, 0, "restore")
         settled(nodes)
         check_equal((a.read("doc.txt"), b.read("doc.txt")), (b"version 1\n", b"version 1\n"), "the version at that time")
-        check_equal(b.cli("trash", "--restore", "doc.txt").code, 0, "restore of the latest")
+        # Without a time it would be a repeat, which is refused: it would go to and fro.
+        check_equal(b.cli("trash", "--restore", "doc.txt").code, 1, "a repeat without a time")
+        time.sleep(1.1)
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        check_equal(b.cli("trash", "--restore", f"doc.txt@{now}").code, 0, "restore of the latest")
         settled(nodes)
         check_equal(a.read("doc.txt"), b"version 3\n", "what the first restore had replaced")
 
@@ -161,6 +165,88 @@ def test_reject_after_others_applied():
         found = settled(nodes)
         check_equal({p: e for p, e in found.items() if e[0] == "file"}, {p: e for p, e in want.items() if e[0] == "file"},
                     "files")
+
+
+def test_the_same_run_twice():
+    """A receiver that rejected a run of deletes holds the same deletes again when they are made again."""
+    with Lan() as net:
+        a, b = nodes = [net.node(name) for name in "ab"]
+        a.start(*FAST, "--max-deletes", "100%")
+        b.start(*FAST)
+        want = filled(nodes, 200, 10)
+        for _ in range(2):
+            for n in range(10):
+                a.remove(f"d{n}")
+            held(b)
+            eventually(lambda: b.status()["held_deletes"] == 200, 15, lambda: f"held: {b.status()['held_deletes']}")
+            time.sleep(1)
+            check_equal(len(b.files()), 200, "files on b")
+            check_equal(b.cli("reject").code, 0, "reject")
+            found = settled(nodes)
+            check_equal({p: e for p, e in found.items() if e[0] == "file"},
+                        {p: e for p, e in want.items() if e[0] == "file"}, "files")
+
+
+def test_reject_of_what_had_gone_out():
+    """200 of 220 files deleted at ten a second, with the timers of every day: `reject` brings back all, elsewhere too."""
+    for at_author in (True, False):
+        with Lan() as net:
+            nodes = [net.node(name) for name in "abc"]
+            for node in nodes:
+                node.start()
+            want = filled(nodes, 220, 10)
+            hub = hub_of(nodes)
+            author, third = [node for node in nodes if node is not hub]
+            for n in range(200):
+                author.remove(f"d{n % 10}/{n}.txt")
+                time.sleep(0.1)
+            eventually(lambda: author.status()["state"] == "held", 15, "held")
+            run = author.status()["held"][0]["run"]
+            eventually(lambda: len(third.files()) < 200, 15, lambda: f"some went out: {len(third.files())} are left")
+            check(len(third.files()) > 100, f"{len(third.files())} files are left")
+            outcome = (author if at_author else third).cli("reject", run)
+            check_equal(outcome.code, 0, f"reject ({outcome})")
+            check_equal(settled(nodes), want, "the tree")
+
+
+def test_made_again_while_held():
+    """As npm does: 60 files and 60 links removed, held at the other side, and made again: nothing is held any more."""
+    with Lan() as net:
+        a, b = nodes = [net.node(name) for name in "ab"]
+        a.start(*FAST, "--max-deletes", "100%")
+        b.start(*FAST)
+
+        def install():
+            for n in range(60):
+                a.write(f"node_modules/p{n}/index.js", f"module {n}")
+                os.makedirs(a.at("node_modules/.bin"), exist_ok=True)
+                os.symlink(f"../p{n}/index.js", a.at(f"node_modules/.bin/p{n}"))
+        install()
+        settled(nodes)
+        a.remove("node_modules")
+        held(b)
+        install()
+        settled(nodes)
+        status = b.status()
+        check_equal((status["state"], status["held_deletes"], status["held"]), ("in-sync", 0, []), "b")
+
+
+def test_branches_of_a_repository():
+    """`git checkout` between two branches of 200 files each, back and forth: nothing is held, no file is lost."""
+    with Lan() as net:
+        a, b = nodes = group(net)
+        filled(nodes, 300, 10)
+        for branch in ("main", "topic", "main", "topic"):
+            for n in range(200):
+                other = "topic" if branch == "main" else "main"
+                if a.exists(f"src/{other}-{n}.c"):
+                    os.remove(a.at(f"src/{other}-{n}.c"))
+                a.write(f"src/{branch}-{n}.c", f"int {branch}_{n};")
+            for node in nodes:
+                check(node.status()["state"] != "held", f"{node.name} holds: {node.status()['reason']}")
+            time.sleep(0.5)
+        found = settled(nodes)
+        check_equal(len([p for p in found if p.startswith("src/topic-")]), 200, "files of the branch")
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def test_ask_and_deny():
         offers = eventually(lambda: c.cli("uploads", "--json").json, 20, "the second offer is listed")
         check_equal(c.cli("uploads", "deny", str(offers[0]["id"])).code, 0, "deny")
         done = end_of(second)
-        check_equal((done.code, done.stdout), (1, ""), f"a denied upload: {done}")
+        check_equal((done.code, done.json["error"]["code"]), (1, 1), f"a denied upload: {done}")
         check("c does not take it" in done.stderr, f"{done}")
         check_equal((c.cli("uploads", "--json").json, c.exists("two.txt")), ([], False), "after deny")
         check_equal(c.cli("uploads", "allow", "99").code, 1, "an offer that is none")

@@ -70,8 +70,8 @@ def test_peer_of_another_protocol():
                              "the peer of another version in `peers`")[0]
             check_equal(row["protocol"], newer, "protocol")
             check_equal(row["address"], net.address("future"), "address")
-            check(f"protocol {newer}" in row["why"] and "install" in row["why"], f"why: {row['why']!r}")
-            check(row["why"] in a.cli("peers").stdout, f"`peers` for people: {a.cli('peers').stdout}")
+            check(f"protocol {newer}" in row["reason"] and "install" in row["reason"], f"reason: {row['reason']!r}")
+            check(row["reason"] in a.cli("peers").stdout, f"`peers` for people: {a.cli('peers').stdout}")
             status = a.status()
             check(f"protocol {newer}" in status["reason"] and net.address("future") in status["reason"],
                   f"state {status['state']} with reason {status['reason']!r}")

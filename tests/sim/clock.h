@@ -2,6 +2,7 @@
 // own and may be wrong, drift and jump. Nothing that decides may depend on the second.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/time.h"
@@ -21,7 +22,12 @@ class SimClock final : public Clock {
     const std::int64_t us = (queue_.now() - EventQueue::kBegin).count();
     return {kCalendarBegin + offset_ns_ + us * 1000 + us * drift_ppm_ / 1000};
   }
-  void step(Duration by) { offset_ns_ += by.count() * 1000; }
+  // Between 1971 and 2255: beyond, a calendar in nanoseconds ends.
+  void step(Duration by) {
+    constexpr Duration kYear = 8'766h;
+    const Duration now(offset_ns_ / 1000);
+    offset_ns_ = std::clamp(now + by, -55 * kYear, 229 * kYear).count() * 1000;
+  }
   void set_drift_ppm(std::int64_t ppm) { drift_ppm_ = ppm; }
 
  private:

@@ -25,13 +25,23 @@ void DeleteWatch::on_changed(SimNode& node, const std::string& path,
   }
 }
 
+void DeleteWatch::on_let_go(const std::string& path) {
+  for (auto& [name, folder] : folders_) folder.let_go.insert(path);
+}
+
 void DeleteWatch::on_deleted(SimNode& node, const std::string& path, bool elsewhere, Instant when) {
   Folder& folder = folders_[node.name()];
   auto at = folder.files.find(path);
   if (at == folder.files.end()) return;
   const Instant since = at->second;
   Run& run = folder.run;
-  if (run.count == 0 || when - run.last > DeleteGuard::kRunGap) {
+  if (folder.let_go.erase(path) > 0) {
+    folder.files.erase(at);
+    return;
+  }
+  const bool over =
+      when - run.last > DeleteGuard::kRunGap || when - run.begin > DeleteGuard::kRunLength;
+  if (run.count == 0 || over) {
     run = Run{when, when, folder.files.size(), 0, false};
   }
   folder.files.erase(at);
@@ -39,7 +49,7 @@ void DeleteWatch::on_deleted(SimNode& node, const std::string& path, bool elsewh
   if (elsewhere || since > run.begin) return;
   run.last = when;
   ++run.count;
-  if (confirmed_ || run.reported) return;
+  if (run.reported) return;
   if (!is_over(node.options().max_deletes, run.count, run.files)) return;
   run.reported = true;
   report_(str("I7: ", node.name(), " let others delete ", run.count, " of ", run.files,

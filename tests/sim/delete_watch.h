@@ -1,13 +1,14 @@
 // How much a node lets others take from its folder unasked (CONTRACT, Guards: `--max-deletes`).
 //
-// Invariant: it counts less than a node has to, never more: what is elsewhere in the folder, or
-// came after the run began, and all once somebody confirmed anything. Driven by SimNode.
+// Invariant: it counts less than a node has to, never more: not what is elsewhere in the folder, or
+// came after the run began, or what a person let go. Driven by SimNode and RunWatch.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -29,8 +30,8 @@ class DeleteWatch {
   // The node's hand took a file away, and `elsewhere` in the folder its bytes stand or do not.
   void on_deleted(SimNode& node, const std::string& path, bool elsewhere, Instant when);
   void on_started(const std::string& node) { folders_[node].run = {}; }
-  // From now on nobody can tell from outside which deletes were meant.
-  void on_confirmed() { confirmed_ = true; }
+  // A person let the delete of `path` go: each machine may carry it out, once.
+  void on_let_go(const std::string& path);
 
  private:
   struct Run {
@@ -42,12 +43,12 @@ class DeleteWatch {
   };
   struct Folder {
     std::map<std::string, Instant> files;  // since when
+    std::set<std::string> let_go;
     Run run;
   };
 
   Report report_;
   std::map<std::string, Folder> folders_;
-  bool confirmed_ = false;
 };
 
 }  // namespace lansync::sim

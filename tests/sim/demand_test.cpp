@@ -1,6 +1,4 @@
 // Nodes that know everything and hold what was asked for.
-#include <cstdio>
-#include <cstdlib>
 
 #include "sim/world.h"
 #include "support/catch.h"
@@ -19,11 +17,7 @@ NodeOptions on_demand() {
 // `full` keeps everything, `some` what was asked for.
 struct Group {
   explicit Group(std::uint64_t seed)
-      : world(seed), full(world.add("full")), some(world.add("some", on_demand())) {
-    if (std::getenv("LANSYNC_SIM_TRACE") != nullptr) {
-      world.trace().set_sink([](const std::string& line) { std::puts(line.c_str()); });
-    }
-  }
+      : world(seed), full(world.add("full")), some(world.add("some", on_demand())) {}
   void meet() {
     world.start_all();
     settle();

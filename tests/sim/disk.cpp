@@ -46,6 +46,9 @@ std::optional<Error> SimDisk::on_check(const std::string& operation, const std::
   if (failing_) {
     if (auto error = failing_(operation)) return error;
   }
+  if (refused(operation, subject)) {
+    return Error{ErrorCode::kDenied, "permission denied: " + subject};
+  }
   if (io_errors_ > 0 && random_.below(kMillion) < io_errors_) {
     return Error{ErrorCode::kIo, "input/output error (injected)"};
   }
@@ -54,11 +57,34 @@ std::optional<Error> SimDisk::on_check(const std::string& operation, const std::
     return Error{ErrorCode::kNoSpace, "no space left on device (injected)"};
   }
   if (operation == "write" || operation == "set_size") {
-    if (auto at = temp_.find(subject); at != temp_.end()) unsynced_.insert(at->second);
+    if (auto at = temp_.find(subject); at != temp_.end()) {
+      Unsynced& one = unsynced_[at->second->stat.inode];
+      one.node = at->second;
+      one.since = clock_.now();
+    }
   } else if (operation == "sync") {
-    if (auto at = temp_.find(subject); at != temp_.end()) unsynced_.erase(at->second);
+    if (auto at = temp_.find(subject); at != temp_.end()) {
+      unsynced_.erase(at->second->stat.inode);
+    }
   }
   return std::nullopt;
+}
+
+bool SimDisk::refused(const std::string& operation, const std::string& subject) const {
+  if (unreadable_.empty()) return false;
+  if (operation == "open_file" || operation == "list" || operation == "copy_to_temp") {
+    return !readable(subject);
+  }
+  // Temp and trash names are not below the folder's directories.
+  static const std::set<std::string> kOfPaths = {
+      "stat",           "read_link",        "install_temp", "move_to_trash",
+      "make_directory", "remove_directory", "make_symlink", "set_metadata"};
+  return kOfPaths.contains(operation) && !readable(std::string(parent_path(subject)));
+}
+
+bool SimDisk::readable(const std::string& path) const {
+  return std::none_of(unreadable_.begin(), unreadable_.end(),
+                      [&](const std::string& one) { return is_within(path, one); });
 }
 
 // ---- a person ----------------------------------------------------------------------------------
@@ -80,21 +106,44 @@ void SimDisk::told(const std::string& path, FileEvent event) {
   if (events_.on_hint) events_.on_hint({path, event});
 }
 
-bool SimDisk::write(const std::string& path, const Bytes& bytes) {
+void SimDisk::begin_act() {
   set_clock();
+  durable_act_ = unsynced_rate_ == 0 || random_.below(kMillion) >= unsynced_rate_;
+}
+
+bool SimDisk::write(const std::string& path, const Bytes& bytes) {
+  if (!write_open(path, bytes)) return false;
+  close_file(path);
+  return true;
+}
+
+bool SimDisk::write_open(const std::string& path, const Bytes& bytes) {
+  begin_act();
   if (!make_parents(path)) return false;
   auto at = files_.find(path);
   if (at != files_.end() && at->second->stat.kind != FileKind::kFile) return false;
   const bool existed = at != files_.end();
-  // An inode that a state before this one knows under another name must not change there.
+  Unsynced before;
+  if (existed) before = {at->second, clock_.now(), true, at->second->bytes, at->second->stat, true};
   const std::uint16_t mode = existed ? at->second->stat.mode : 0644;
   write_file(path, bytes, mode);
-  unsynced_.erase(files_.at(path));
+  const NodePtr& node = files_.at(path);
+  if (durable_act_) {
+    unsynced_.erase(node->stat.inode);
+  } else if (existed) {
+    // Of several writes the first knows what the disk has.
+    unsynced_.try_emplace(node->stat.inode, std::move(before)).first->second.persons = true;
+  }
   person_changed(path);
   if (!existed) told(path, FileEvent::kCreate);
   told(path, FileEvent::kModify);
-  told(path, FileEvent::kCloseWrite);
   return true;
+}
+
+std::optional<std::uint64_t> SimDisk::inode(const std::string& path) const {
+  auto at = files_.find(path);
+  if (at == files_.end()) return std::nullopt;
+  return at->second->stat.inode;
 }
 
 bool SimDisk::save(const std::string& path, const Bytes& bytes) {
@@ -113,8 +162,16 @@ bool SimDisk::append(const std::string& path, const Bytes& bytes) {
   return write(path, whole);
 }
 
-bool SimDisk::rename(const std::string& from, const std::string& to) {
+void SimDisk::rewrite(const std::string& path, const Bytes& bytes) {
   set_clock();
+  rewrite_file(path, bytes);
+  person_changed(path);
+  told(path, FileEvent::kModify);
+  told(path, FileEvent::kCloseWrite);
+}
+
+bool SimDisk::rename(const std::string& from, const std::string& to) {
+  begin_act();
   auto at = files_.find(from);
   if (at == files_.end() || from == to || is_within(to, from)) return false;
   if (!make_parents(to)) return false;
@@ -142,7 +199,7 @@ bool SimDisk::rename(const std::string& from, const std::string& to) {
 }
 
 bool SimDisk::erase(const std::string& path) {
-  set_clock();
+  begin_act();
   std::vector<std::string> gone;
   for (const auto& [name, node] : files_) {
     if (is_within(name, path)) gone.push_back(name);
@@ -154,6 +211,19 @@ bool SimDisk::erase(const std::string& path) {
     told(name, FileEvent::kDelete);
   }
   return !gone.empty();
+}
+
+void SimDisk::take_away(const std::string& path) {
+  set_clock();
+  std::vector<std::string> gone;
+  for (const auto& [name, node] : files_) {
+    if (is_within(name, path)) gone.push_back(name);
+  }
+  for (const std::string& name : gone) {
+    files_.erase(name);
+    person_changed(name);
+  }
+  told(path, FileEvent::kDelete);
 }
 
 bool SimDisk::make_folder(const std::string& path) {
@@ -177,7 +247,7 @@ bool SimDisk::chmod(const std::string& path, std::uint16_t mode) {
 }
 
 bool SimDisk::link(const std::string& path, const std::string& target) {
-  set_clock();
+  begin_act();
   if (files_.contains(path) || !make_parents(path)) return false;
   NodePtr node = make_node(FileKind::kSymlink, 0777);
   node->target = target;
@@ -185,6 +255,47 @@ bool SimDisk::link(const std::string& path, const std::string& target) {
   files_[path] = std::move(node);
   person_changed(path);
   told(path, FileEvent::kCreate);
+  return true;
+}
+
+bool SimDisk::touch(const std::string& path, std::int64_t mtime_ns) {
+  set_clock();
+  auto at = files_.find(path);
+  if (at == files_.end() || at->second->stat.kind != FileKind::kFile) return false;
+  at->second->stat.mtime_ns = mtime_ns;
+  at->second->stat.ctime_ns = next_time();
+  changed(path, true);
+  told(path, FileEvent::kAttributes);
+  return true;
+}
+
+bool SimDisk::rewrite_quietly(const std::string& path, const Bytes& bytes) {
+  auto at = files_.find(path);
+  if (at == files_.end() || at->second->bytes.size() != bytes.size()) return false;
+  const std::int64_t mtime_ns = at->second->stat.mtime_ns;
+  return write(path, bytes) && touch(path, mtime_ns);
+}
+
+bool SimDisk::make_pipe(const std::string& path) {
+  begin_act();
+  if (files_.contains(path) || !make_parents(path)) return false;
+  files_[path] = make_node(FileKind::kOther, 0644);
+  person_changed(path);
+  told(path, FileEvent::kCreate);
+  return true;
+}
+
+bool SimDisk::set_readable(const std::string& path, bool readable) {
+  if (readable) {
+    if (unreadable_.erase(path) == 0) return false;
+  } else {
+    auto at = files_.find(path);
+    if (at == files_.end() || at->second->stat.kind == FileKind::kSymlink) return false;
+    unreadable_.insert(path);
+  }
+  set_clock();
+  if (auto at = files_.find(path); at != files_.end()) at->second->stat.ctime_ns = next_time();
+  told(path, FileEvent::kAttributes);
   return true;
 }
 
@@ -241,15 +352,28 @@ void SimDisk::set_error_rates(std::uint32_t io, std::uint32_t no_space) {
   no_space_ = no_space;
 }
 
+void SimDisk::fill_up(std::uint64_t free) {
+  set_capacity(0);  // used_bytes() counts only where a capacity matters
+  set_capacity(used_bytes() + free);
+}
+
 void SimDisk::revive() {
   dead_ = false;
   die_in_ = 0;
 }
 
 void SimDisk::note_names() {
-  states_.push_back({files_, temp_, trash_});
+  states_.emplace_back(clock_.now(), Image{files_, temp_, trash_});
+  forget_written_back();
+}
+
+void SimDisk::forget_written_back() {
   // More unsynced changes than this: the oldest count as written back, as a kernel does in time.
   if (states_.size() > kMaxStates) states_.pop_front();
+  const Instant limit = clock_.now() - kWriteback;
+  while (states_.size() > 1 && states_[1].first < limit) states_.pop_front();
+  std::erase_if(unsynced_,
+                [&](const auto& one) { return one.second.persons && one.second.since < limit; });
 }
 
 void SimDisk::changed(const std::string& path, bool by_person) {
@@ -265,7 +389,15 @@ void SimDisk::displaced(const std::string& path, const std::optional<SeenFile>& 
 void SimDisk::person_changed(const std::string& path) {
   changed(path, true);
   auto at = files_.find(path);
-  for (Image& state : states_) {
+  if (!durable_act_) {
+    note_names();
+    if (at == files_.end()) return;
+    Unsynced& one = unsynced_[at->second->stat.inode];
+    if (!one.node) one = {at->second, clock_.now(), true, {}, {}, false};
+    one.persons = true;
+    return;
+  }
+  for (auto& [when, state] : states_) {
     if (at == files_.end()) {
       state.files.erase(path);
       continue;
@@ -284,28 +416,67 @@ void SimDisk::person_changed(const std::string& path) {
   }
 }
 
-void SimDisk::power_cut() {
-  Image state = states_[random_.below(states_.size())];
+void SimDisk::tear(Unsynced& one, PowerLoss& loss) {
+  Node& node = *one.node;
+  const std::uint64_t fate = random_.below(one.persons ? 6 : 4);
+  if (node.stat.kind != FileKind::kFile || node.bytes.empty() || fate == 0) return;
+  const Bytes before = node.bytes;
+  const std::uint64_t kept = random_.below(node.bytes.size());
+  const auto from = node.bytes.begin() + static_cast<std::ptrdiff_t>(kept);
+  switch (fate) {
+    case 1:
+      node.bytes.clear();
+      break;
+    case 2:
+      node.bytes.resize(kept);
+      break;
+    case 3:
+      std::fill(from, node.bytes.end(), std::uint8_t{0});
+      break;
+    case 4:
+      // Nothing of it was written back, the times neither.
+      if (!one.was_there) return;
+      node.bytes = one.durable;
+      node.stat = one.durable_stat;
+      break;
+    default:
+      // The times were, and of the bytes a part.
+      if (!one.was_there) return;
+      for (std::size_t i = kept; i < node.bytes.size(); ++i) {
+        node.bytes[i] = i < one.durable.size() ? one.durable[i] : std::uint8_t{0};
+      }
+      break;
+  }
+  node.stat.size = node.bytes.size();
+  node.written = node.bytes.size();
+  if (!one.persons || node.bytes == before) return;
+  loss.hidden = loss.hidden || node.bytes.size() == before.size();
+  if (node.bytes != one.durable || !one.was_there) loss.torn.push_back(node.bytes);
+}
+
+SimDisk::PowerLoss SimDisk::power_cut() {
+  forget_written_back();
+  PowerLoss loss;
+  std::vector<Bytes> at_risk;
+  for (const auto& [inode, one] : unsynced_) {
+    if (one.persons && one.node->stat.kind == FileKind::kFile) at_risk.push_back(one.node->bytes);
+  }
+  Image state = std::move(states_[random_.below(states_.size())].second);
   files_ = std::move(state.files);
   temp_ = std::move(state.temp);
   trash_ = std::move(state.trash);
-  for (const NodePtr& node : unsynced_) {
-    const std::uint64_t fate = random_.below(4);
-    if (node->bytes.empty() || fate == 0) continue;  // it happened to be written
-    const std::uint64_t kept = random_.below(node->bytes.size());
-    if (fate == 1) {
-      node->bytes.clear();
-    } else if (fate == 2) {
-      node->bytes.resize(kept);
-    } else {
-      std::fill(node->bytes.begin() + static_cast<std::ptrdiff_t>(kept), node->bytes.end(),
-                std::uint8_t{0});
-    }
-    node->stat.size = node->bytes.size();
+  for (auto& [inode, one] : unsynced_) tear(one, loss);
+  std::set<Bytes> after;
+  for (const auto& [path, node] : files_) {
+    if (node->stat.kind == FileKind::kFile) after.insert(node->bytes);
+  }
+  for (Bytes& bytes : at_risk) {
+    if (!after.contains(bytes)) loss.lost.push_back(std::move(bytes));
   }
   unsynced_.clear();
   states_.clear();
   note_names();
+  return loss;
 }
 
 namespace {
@@ -338,6 +509,14 @@ void SimDisk::restore(const Image& image) {
   unsynced_.clear();
   states_.clear();
   note_names();
+}
+
+bool SimDisk::rot(const std::string& path) {
+  auto at = files_.find(path);
+  if (at == files_.end() || at->second->bytes.empty()) return false;
+  Bytes& bytes = at->second->bytes;
+  bytes[random_.below(bytes.size())] ^= static_cast<std::uint8_t>(1 + random_.below(255));
+  return true;
 }
 
 void SimDisk::lose_private() {
@@ -420,6 +599,7 @@ Status SimDisk::restore_from_trash(const std::string& trash_name, const std::str
   if (!result) return result;
   note_names();
   if (events_.on_left_trash) events_.on_left_trash(trash_name);
+  if (events_.on_restored) events_.on_restored(path, files_.at(path)->bytes);
   // By the node's hand, but at a person's word: nothing else brings anything back.
   changed(path, true);
   told(path, FileEvent::kCreate);

@@ -1,6 +1,4 @@
 // One file, now, from a named node or from whoever holds it.
-#include <cstdio>
-#include <cstdlib>
 #include <optional>
 
 #include "sim/world.h"
@@ -13,9 +11,6 @@ namespace {
 
 struct Three {
   explicit Three(std::uint64_t seed) : world(seed) {
-    if (std::getenv("LANSYNC_SIM_TRACE") != nullptr) {
-      world.trace().set_sink([](const std::string& line) { std::puts(line.c_str()); });
-    }
     NodeOptions options;
     options.role = ManualRole::kServer;
     hub = &world.add("hub", options);

@@ -60,7 +60,8 @@ TEST_CASE(
     pair.a.write("new.txt", "new");
     REQUIRE(pair.until(
         [&] { return has_problem(pair.b, "old.txt") || mentions(reason_of(pair.b), "space"); }));
-    CHECK(state_of(pair.b) == NodeState::kSyncing);
+    // A hub that is full hands over, which takes a moment.
+    CHECK(pair.until([&] { return state_of(pair.b) == NodeState::kSyncing; }, 5s));
     // What needs no room goes on: deletes here, and what this node has to tell.
     if (std::string(point) != "sync_all") {
       pair.a.erase("gone.txt");
@@ -247,14 +248,18 @@ TEST_CASE("deletes that sync itself carries out are never held as a person's") {
   free.max_deletes = MaxDeletes{};
   World world(18);
   SimNode& a = world.add("a", free);
-  SimNode& b = world.add("b", free);
+  SimNode& b = world.add("b");
   for (int i = 0; i < 200; ++i) a.write("d/" + std::to_string(i), std::to_string(i));
   world.start_all();
   REQUIRE(world.converge(30s));
   a.erase("d");
+  REQUIRE(world.run_until([&] { return state_of(b) == NodeState::kHeld; }, 20s));
+  for (const auto& held : b.node().replica().held_runs()) CHECK(held.theirs);
+  b.confirm();
   world.run_for(20s);
   CHECK(a.node().status().held_deletes == 0);
   CHECK(b.node().status().held_deletes == 0);
+  CHECK_FALSE(b.has("d"));
   const bool fine = world.converge(60s);
   INFO(world.verdict());
   CHECK(fine);

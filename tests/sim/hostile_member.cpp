@@ -38,8 +38,8 @@ HostileMember::HostileMember(World& world, std::uint32_t number, std::uint64_t s
   auto opened = EnetEndpoint::open(options, *this, random_, *this);
   LS_ASSERT(opened.has_value());
   endpoint_ = std::move(*opened);
-  world_.network().attach(ip_,
-                          {[this] { wake(world_.now()); }, [](const Address&, const Bytes&) {}});
+  world_.network().attach(
+      ip_, {[this] { wake(world_.now()); }, [](const Address&, const Bytes&, std::uint32_t) {}});
   wake(world_.now());
 }
 
@@ -146,7 +146,7 @@ void HostileMember::on_session_up(const SessionInfo& session) {
   for (SimNode* one : world_.nodes()) {
     if (one->ip() != session.address.ip) continue;
     // The first one of a session states the runs: of this key there is one.
-    hello_.runs = {Run{1, random_.id<RunId>(), {}}};
+    hello_.runs = {Run{1, random_.id<StartId>(), {}}};
     say_hello(*one, !session.outgoing);
     hello_.runs.clear();
   }

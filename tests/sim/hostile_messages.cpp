@@ -93,8 +93,10 @@ std::string HostileMessages::path() {
     case 6:
       return "\xC3\xA9";
     default:
-      return repeated(random_.below(3), "d/") + "m" + std::to_string(random_.below(8));
+      break;
   }
+  const std::string folders = repeated(random_.below(3), "d/");
+  return folders + "m" + std::to_string(random_.below(8));
 }
 
 Address HostileMessages::address() {
@@ -142,10 +144,17 @@ EntryPtr HostileMessages::entry() {
     made.target = flip() ? std::string(kMaxPathBytes, 't') : "../../etc/passwd";
     made.content = content();
   } else if (made.is_tombstone()) {
-    made.confirmed = flip();
+    made.was = static_cast<EntryKind>(1 + random_.below(kinds));
+    made.run = number();
   }
   made.mode = made.is_symlink() ? 0777 : made.is_tombstone() ? 0 : (flip() ? 0777 : 0);
   made.version = VersionVector(parts());
+  for (Edit* edit : {&made.edits.content, &made.edits.mode, &made.edits.mtime}) {
+    const auto& all = made.version.parts();
+    if (all.empty() || flip()) continue;
+    const VersionVector::Part& part = all[static_cast<std::size_t>(random_.below(all.size()))];
+    *edit = {part.id, part.count};
+  }
   made.author = number();
   made.author_name = text(kMaxNodeName);
   made.edited.ns = signed_number();
@@ -164,8 +173,11 @@ std::vector<WireRange> HostileMessages::ranges(std::uint64_t size, std::size_t m
   const std::size_t wanted = flip() ? 1 : random_.chance(1, 8) ? max_size : 3;
   while (out.size() < wanted && at < size) {
     std::uint64_t begin = at + number_below(std::min<std::uint64_t>(size - at, 4000)) / 1000 * 1000;
-    std::uint64_t end =
-        random_.chance(1, 4) ? size : begin + 1000 * (1 + random_.below(300)) - (flip() ? 0 : 1);
+    std::uint64_t end = size;
+    if (!random_.chance(1, 4)) {
+      end = begin + 1000 * (1 + random_.below(300));
+      if (!flip()) --end;
+    }
     end = std::min(end, size);
     if (begin >= end) break;
     out.push_back({begin, end});
@@ -196,6 +208,8 @@ void HostileMessages::fill(Hello& m) {
   m.full = flip();
   m.hub_live = flip();
   if (random_.chance(1, 4)) m.beacon_key = random_.id<BeaconKey>();
+  m.runs.resize(random_.chance(1, 8) ? kMaxRuns : static_cast<std::size_t>(random_.below(3)));
+  for (Run& run : m.runs) run = {number(), random_.id<StartId>(), random_.id<StartId>()};
 }
 
 void HostileMessages::fill(Claim& m) {
@@ -220,7 +234,31 @@ void HostileMessages::fill(Bye& m) {
 
 void HostileMessages::fill(Clone& m) { m.live = flip(); }
 
-void HostileMessages::fill(Ping& m) { m.seq = number_below(kMaxSeq); }
+void HostileMessages::fill(RunsKnown& m) {
+  m.words.resize(random_.chance(1, 8) ? kMaxRunsKnown : static_cast<std::size_t>(random_.below(4)));
+  for (std::uint64_t& word : m.words) word = number();
+}
+
+void HostileMessages::fill(RunWord& m) {
+  m.record.word = flip() ? RunDecision::kConfirmed : RunDecision::kRejected;
+  m.record.run = number();
+  m.record.number = number();
+  m.record.digest = content();
+  m.record.time.ns = signed_number();
+  m.record.key = random_.id<PublicKey>();
+  m.record.signature = random_.id<Signature>();
+  m.offset = number();
+  m.leaves.resize(random_.chance(1, 8) ? kMaxRunLeafBytes : 16 * random_.below(4));
+}
+
+void HostileMessages::fill(Ping& m) {
+  m.seq = number_below(kMaxSeq);
+  if (flip()) return;
+  m.heard = number_below(kMaxSeq);
+  m.files = number();
+  m.bytes = number();
+  m.obstacle = static_cast<Obstacle>(number_below(kLastObstacle + 1));
+}
 
 void HostileMessages::fill(HubHeard& m) {
   m.node = node();
@@ -230,6 +268,7 @@ void HostileMessages::fill(HubHeard& m) {
 void HostileMessages::fill(Mark& m) {
   m.token = number();
   m.answer = flip();
+  m.all = flip();
 }
 
 void HostileMessages::fill(Holds& m) {
@@ -267,7 +306,6 @@ void HostileMessages::fill(Push& m) {
     PushItem& item = m.items.emplace_back();
     item.name = std::move(one.name);
     item.entry = std::move(one.entry);
-    if (flip()) item.base = PushBase{content(), 0777, signed_number()};
   }
 }
 

@@ -61,6 +61,8 @@ class HostileMessages {
   void fill(Roster& m);
   void fill(Bye& m);
   void fill(Clone& m);
+  void fill(RunsKnown& m);
+  void fill(RunWord& m);
   void fill(Ping& m);
   void fill(HubHeard& m);
   void fill(Mark& m);

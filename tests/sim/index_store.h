@@ -1,7 +1,7 @@
 // index.db in memory: a commit is there whole or not at all, and stays when its node dies.
 //
-// Invariant: what commit() answered with ok survives everything but lose(). Owned by SimNode beyond
-// the life of the running node.
+// Invariant: what commit() answered with ok survives everything but lose() and replace(). Owned by
+// SimNode beyond the life of the running node.
 #pragma once
 
 #include <functional>
@@ -52,6 +52,10 @@ class SimIndexStore final : public IndexStore {
       }
     }
     ++commits_;
+    // Durable, and the answer is lost.
+    if (late_fault_) {
+      if (auto error = late_fault_()) return *error;
+    }
     return {};
   }
 
@@ -68,6 +72,9 @@ class SimIndexStore final : public IndexStore {
   }
 
   void set_fault(std::function<std::optional<Error>()> fault) { fault_ = std::move(fault); }
+  void set_late_fault(std::function<std::optional<Error>()> fault) {
+    late_fault_ = std::move(fault);
+  }
   void lose() { contents_ = Contents{}; }
   const Contents& contents() const { return contents_; }
   void replace(Contents contents) { contents_ = std::move(contents); }
@@ -76,6 +83,7 @@ class SimIndexStore final : public IndexStore {
  private:
   Contents contents_;
   std::function<std::optional<Error>()> fault_;
+  std::function<std::optional<Error>()> late_fault_;
   std::uint64_t commits_ = 0;
 };
 

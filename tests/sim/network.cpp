@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint32_t kMillion = 1'000'000;
 constexpr Duration kReorderMax = 20ms;
+constexpr Duration kRetransmission = 200ms;
 
 Network*& the_current() {
   static Network* network = nullptr;
@@ -19,7 +20,16 @@ Network*& the_current() {
 }  // namespace
 
 Network::Network(EventQueue& queue, Trace& trace, std::uint64_t seed)
-    : queue_(queue), trace_(trace), seed_(seed), random_(seed) {
+    : queue_(queue),
+      trace_(trace),
+      seed_(seed),
+      random_(seed),
+      streams_(
+          queue,
+          [this](std::uint32_t from, std::uint32_t to, std::size_t bytes) {
+            return stream_passage(from, to, bytes);
+          },
+          [this](std::uint32_t ip) { return primary(ip); }) {
   make_current();
 }
 
@@ -29,6 +39,21 @@ Network::~Network() {
 
 Network* Network::current() { return the_current(); }
 void Network::make_current() { the_current() = this; }
+
+void Network::add_second(std::uint32_t ip, std::uint32_t second) {
+  second_[ip] = second;
+  primary_[second] = ip;
+}
+
+std::uint32_t Network::primary(std::uint32_t ip) const {
+  auto at = primary_.find(ip);
+  return at == primary_.end() ? ip : at->second;
+}
+
+std::uint32_t Network::source_for(std::uint32_t ip, std::uint32_t to) const {
+  auto own = second_.find(ip);
+  return primary_.contains(to) && own != second_.end() ? own->second : ip;
+}
 
 void Network::set_all(const LinkFaults& faults) {
   defaults_ = faults;
@@ -70,6 +95,23 @@ Instant Network::passage(Link& link, std::size_t size) {
   return arrival;
 }
 
+Instant Network::stream_passage(std::uint32_t from, std::uint32_t to, std::size_t bytes) {
+  from = source_for(from, to);
+  Link& way = link(from, to);
+  if (way.faults.cut || link(to, from).faults.cut) return kNever;
+  const Instant now = queue_.now();
+  way.free_at =
+      std::max(way.free_at, now) +
+      Duration(bytes * kMillion / std::max<std::uint64_t>(1, way.faults.bytes_per_second));
+  // What is lost comes a retransmission later.
+  const bool late = way.random.below(kMillion) < way.faults.loss;
+  counters_.bytes += bytes;
+  trace_.add(static_cast<std::uint64_t>(now.time_since_epoch().count()));
+  trace_.add(std::uint64_t{from} << 32 | to);
+  trace_.add(bytes);
+  return way.free_at + way.faults.delay + (late ? kRetransmission : Duration{});
+}
+
 void Network::carry(const Address& from, const Address& to, Bytes bytes,
                     void (Network::*deliver)(const Address&, const Address&, const Bytes&)) {
   Link& way = link(from.ip, to.ip);
@@ -104,7 +146,7 @@ void Network::note(const Address& from, const Address& to, const Bytes& bytes) {
 void Network::deliver_datagram(const Address& from, const Address& to, const Bytes& bytes) {
   // A cable that was cut while it was under way: gone, as in a switch that lost power.
   if (link(from.ip, to.ip).faults.cut) return;
-  auto bound = bound_.find(to);
+  auto bound = bound_.find({primary(to.ip), to.port});
   if (bound == bound_.end()) return;
   Socket& socket = sockets_.at(bound->second);
   if (socket.inbox.size() >= kSocketDatagrams) {
@@ -113,16 +155,17 @@ void Network::deliver_datagram(const Address& from, const Address& to, const Byt
   }
   note(from, to, bytes);
   socket.inbox.emplace_back(from, bytes);
-  auto host = hosts_.find(to.ip);
+  if (socket.on_readable) return socket.on_readable();
+  auto host = hosts_.find(primary(to.ip));
   if (host != hosts_.end()) host->second.on_readable();
 }
 
 void Network::deliver_beacon(const Address& from, const Address& to, const Bytes& bytes) {
   if (link(from.ip, to.ip).faults.cut) return;
-  auto host = hosts_.find(to.ip);
+  auto host = hosts_.find(primary(to.ip));
   if (host == hosts_.end()) return;
   note(from, to, bytes);
-  host->second.on_beacon(from, bytes);
+  host->second.on_beacon(from, bytes, primary_.contains(to.ip) ? 1 : 0);
 }
 
 void Network::broadcast(std::uint32_t ip, ByteView bytes) {
@@ -130,6 +173,11 @@ void Network::broadcast(std::uint32_t ip, ByteView bytes) {
   for (const auto& [other, host] : hosts_) {
     // Its own echo included, as the kernel gives it.
     carry({ip, kBeaconPort}, {other, kBeaconPort}, datagram, &Network::deliver_beacon);
+    auto from = second_.find(ip);
+    auto to = second_.find(other);
+    if (from == second_.end() || to == second_.end()) continue;
+    carry({from->second, kBeaconPort}, {to->second, kBeaconPort}, datagram,
+          &Network::deliver_beacon);
   }
 }
 
@@ -158,7 +206,9 @@ void Network::close(int fd) {
 Address Network::address_of(int fd) const { return sockets_.at(fd).address; }
 
 void Network::send(int fd, const Address& to, Bytes bytes) {
-  carry(sockets_.at(fd).address, to, std::move(bytes), &Network::deliver_datagram);
+  Address from = sockets_.at(fd).address;
+  from.ip = source_for(from.ip, to.ip);
+  carry(from, to, std::move(bytes), &Network::deliver_datagram);
 }
 
 bool Network::receive(int fd, Address& from, Bytes& bytes) {

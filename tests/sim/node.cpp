@@ -16,11 +16,6 @@ constexpr Duration kTurnCost = 50us;
 constexpr Duration kStallLimit = 500ms;
 constexpr std::uint32_t kMillion = 1'000'000;
 
-Bytes bytes_of(std::string_view text) {
-  const ByteView view = as_bytes(text);
-  return {view.begin(), view.end()};
-}
-
 }  // namespace
 
 SimNode::SimNode(EventQueue& queue, Network& network, Trace& trace, Oracle& oracle,
@@ -57,13 +52,23 @@ SimNode::SimNode(EventQueue& queue, Network& network, Trace& trace, Oracle& orac
   events.on_left_trash = [this](const std::string& trash) {
     oracle_.trash().on_restored(*this, trash);
   };
+  events.on_restored = [this](const std::string& path, const Bytes& bytes) {
+    // A version of its own, so that it may lose a conflict of its own.
+    oracle_.on_renamed(bytes, str(path, " restored ", queue_.now().time_since_epoch().count()));
+    trace_.line(name_, str("restored ", path));
+  };
   events.on_operation = [this](const std::string& operation, const std::string& subject) {
     on_operation(operation, subject);
   };
   disk_.set_events(std::move(events));
   store_.set_fault([this]() -> std::optional<Error> {
     if (disk_.died()) return Error{ErrorCode::kIo, "the process is dead"};
-    return std::nullopt;
+    if (commit_errors_ == 0 || random_.below(kMillion) >= commit_errors_) return std::nullopt;
+    return Error{ErrorCode::kNoSpace, "the index cannot be written (injected)"};
+  });
+  store_.set_late_fault([this]() -> std::optional<Error> {
+    if (commit_errors_ == 0 || random_.below(kMillion) >= commit_errors_ / 4) return std::nullopt;
+    return Error{ErrorCode::kIo, "the index was written, perhaps (injected)"};
   });
 }
 
@@ -103,6 +108,9 @@ void SimNode::start() {
   config.port = kPort;
   config.protocol = options_.protocol;
   config.session_life = options_.session_life;
+  config.max_file_size = options_.max_file_size;
+  config.uploads = options_.uploads;
+  config.carrier = options_.carrier;
   NodeParts parts{disk_, store_, *running_->executor, *this, *running_->random, clock_,
                   *this, *this};
   running_->node = std::make_unique<Node>(config, identity, boot, parts);
@@ -114,7 +122,7 @@ void SimNode::start() {
   endpoint.group = "sim";
   // Any scalar will do; scrypt would take longer than the rest of the run.
   std::array<std::uint8_t, 32> scalar{};
-  scalar.fill(0x11);
+  scalar.fill(static_cast<std::uint8_t>(0x11 + options_.password));
   endpoint.key = PasswordKey(scalar);
   endpoint.max_peers = 64;
   endpoint.version = options_.protocol;
@@ -122,13 +130,32 @@ void SimNode::start() {
   auto opened = EnetEndpoint::open(endpoint, *running_->node, *running_->random, *this);
   LS_ASSERT(opened.has_value());
   running_->endpoint = std::move(*opened);
-  network_.attach(ip_,
-                  {[this] { wake(queue_.now()); },
-                   [this](const Address& from, const Bytes& bytes) { on_beacon(from, bytes); }});
+  if (options_.carriers) add_carriers();
+  network_.attach(ip_, {[this] { wake(queue_.now()); },
+                        [this](const Address& from, const Bytes& bytes, std::uint32_t interface) {
+                          on_beacon(from, bytes, interface);
+                        }});
+  if (options_.second_lan) {
+    network_.add_second(ip_, second_ip());
+    running_->node->on_network(network_facts(true), queue_.now());
+  }
   running_->node->start(*running_->endpoint, *loaded, queue_.now());
   wake_at_ = kNever;
   expected_ = queue_.now();
   wake(queue_.now());
+}
+
+void SimNode::add_carriers() {
+  SimCarrier::Place place{queue_,
+                          network_,
+                          ip_,
+                          static_cast<std::uint16_t>(kPort + 1),
+                          [this] { wake(queue_.now()); },
+                          [this] { return frozen_until_; }};
+  running_->carriers.push_back(std::make_unique<SimLane>(place));
+  place.port = kPort;
+  running_->carriers.push_back(std::make_unique<SimTcp>(place));
+  for (const auto& carrier : running_->carriers) running_->node->add_carrier(*carrier);
 }
 
 void SimNode::stop() {
@@ -140,6 +167,7 @@ void SimNode::stop() {
 
 void SimNode::end(const char* how) {
   trace_.line(name_, how);
+  oracle_.runs().on_ending(*this);
   network_.detach(ip_);
   ++wake_number_;
   wake_at_ = kNever;
@@ -158,7 +186,13 @@ void SimNode::kill() {
 void SimNode::power_cut() {
   if (running()) end("loses power");
   disk_.revive();
-  disk_.power_cut();
+  const SimDisk::PowerLoss loss = disk_.power_cut();
+  hidden_damage_ = hidden_damage_ || loss.hidden;
+  for (const Bytes& bytes : loss.lost) oracle_.forgive(bytes);
+  for (const Bytes& bytes : loss.torn) {
+    oracle_.on_written(name_, "torn by a power cut", bytes);
+    oracle_.on_superseded(bytes);
+  }
   oracle_.history().on_died(name_, queue_.now());
   oracle_.history().on_set_back(name_, disk_.tree());
   oracle_.trash().on_set_back(*this);
@@ -176,13 +210,25 @@ void SimNode::freeze(Duration how_long) {
 }
 
 void SimNode::tell_network(bool plugged) {
-  watch([this, plugged](Instant now) {
-    NetworkFacts facts;
-    facts.lan = plugged;
-    if (plugged) facts.interfaces.push_back(0);
-    if (!plugged) facts.problem = "no network: the cable is out; put it in";
-    running_->node->on_network(facts, now);
-  });
+  watch([this, plugged](Instant now) { running_->node->on_network(network_facts(plugged), now); });
+}
+
+NetworkFacts SimNode::network_facts(bool plugged) const {
+  NetworkFacts facts;
+  facts.lan = plugged;
+  if (plugged) {
+    facts.interfaces.push_back(0);
+    if (options_.second_lan) facts.interfaces.push_back(1);
+    facts.addresses = ips();
+  } else {
+    facts.problem = "no network: the cable is out; put it in";
+  }
+  return facts;
+}
+
+std::vector<std::uint32_t> SimNode::ips() const {
+  if (options_.second_lan) return {ip_, second_ip()};
+  return {ip_};
 }
 
 // One router for all, which answers at once.
@@ -205,6 +251,27 @@ void SimNode::restore(const Backup& backup) {
   oracle_.trash().on_set_back(*this);
 }
 
+void SimNode::make_whole() {
+  disk_.set_error_rates(0, 0);
+  disk_.set_capacity(1ull << 40);
+  commit_errors_ = 0;
+  if (running()) running_->executor->set_slowness(1);
+}
+
+bool SimNode::rot(const std::string& path) {
+  const auto before = disk_.contents(path);
+  if (!before || !disk_.rot(path)) return false;
+  const Bytes now = *disk_.contents(path);
+  // A touch of the file makes an edit of it; and until then nobody wants it.
+  oracle_.forgive(*before);
+  oracle_.on_written(name_, path, now);
+  oracle_.on_superseded(now);
+  oracle_.history().on_set_back(name_, disk_.tree());
+  hidden_damage_ = true;
+  trace_.line(name_, str("the disk damages ", path));
+  return true;
+}
+
 void SimNode::lose_index() {
   LS_ASSERT(!running());
   trace_.line(name_, "loses its index");
@@ -212,123 +279,11 @@ void SimNode::lose_index() {
   oracle_.history().on_index_lost(name_, disk_.tree());
 }
 
-// ---- a person ----------------------------------------------------------------------------------
-
-bool SimNode::write(const std::string& path, std::string_view text) {
-  const auto before = disk_.contents(path);
-  const Bytes bytes = bytes_of(text);
-  // Before the disk: what stands there between the two is what somebody wrote.
-  if (!disk_.write(path, bytes)) return false;
-  if (before && *before != bytes) oracle_.on_superseded(*before);
-  oracle_.on_written(name_, path, bytes);
-  trace_.line(name_, str("a person writes ", path, " (", bytes.size(), " bytes)"));
-  return true;
-}
-
-bool SimNode::save(const std::string& path, std::string_view text) {
-  const auto before = disk_.contents(path);
-  const Bytes bytes = bytes_of(text);
-  if (!disk_.save(path, bytes)) return false;
-  if (before && *before != bytes) oracle_.on_superseded(*before);
-  oracle_.on_written(name_, path, bytes);
-  trace_.line(name_, str("a person saves ", path, " (", bytes.size(), " bytes)"));
-  return true;
-}
-
-bool SimNode::append(const std::string& path, std::string_view text) {
-  const auto before = disk_.contents(path);
-  if (!before) return false;
-  Bytes whole = *before;
-  const ByteView more = as_bytes(text);
-  whole.insert(whole.end(), more.begin(), more.end());
-  return write(path, as_text(whole));
-}
-
-bool SimNode::rename(const std::string& from, const std::string& to) {
-  const auto displaced = disk_.contents(to);
-  const std::vector<std::string> moved = disk_.files_below(from);
-  if (!disk_.rename(from, to)) return false;
-  if (displaced) oracle_.on_superseded(*displaced);
-  for (const std::string& path : moved) {
-    const std::string now = to + path.substr(from.size());
-    oracle_.on_renamed(*disk_.contents(now), now);
-  }
-  trace_.line(name_, str("a person renames ", from, " to ", to));
-  return true;
-}
-
-bool SimNode::erase(const std::string& path) {
-  std::vector<Bytes> gone;
-  for (const std::string& below : disk_.files_below(path)) gone.push_back(*disk_.contents(below));
-  if (!disk_.erase(path)) return false;
-  for (const Bytes& bytes : gone) oracle_.on_superseded(bytes);
-  trace_.line(name_, str("a person deletes ", path));
-  return true;
-}
-
-bool SimNode::make_folder(const std::string& path) {
-  if (!disk_.make_folder(path)) return false;
-  trace_.line(name_, str("a person makes folder ", path));
-  return true;
-}
-
-bool SimNode::chmod(const std::string& path, std::uint16_t mode) {
-  if (!disk_.chmod(path, mode)) return false;
-  // A version of its own with the same bytes: if both lose (the second before the first's fate was
-  // heard of), each is kept under its own time.
-  if (const auto bytes = disk_.contents(path))
-    oracle_.on_renamed(*bytes, str(path, " of mode ", mode));
-  trace_.line(name_, str("a person sets the mode of ", path, " to ", mode));
-  return true;
-}
-
-bool SimNode::link(const std::string& path, const std::string& target) {
-  if (!disk_.link(path, target)) return false;
-  trace_.line(name_, str("a person links ", path, " to ", target));
-  return true;
-}
-
-namespace {
-
-NodeControl::Callback<ActionReport> as_callback(SimNode::Answer done) {
-  return [done = std::move(done)](const Result<ActionReport>& result) {
-    if (done) done(result ? std::string() : result.error().detail);
-  };
-}
-
-}  // namespace
-
-void SimNode::get(const std::string& path, Answer done) {
-  if (!running()) return;
-  trace_.line(name_, str("a person asks for ", path));
-  running_->node->get({path}, as_callback(std::move(done)));
-  wake(queue_.now());
-}
-
-void SimNode::drop(const std::string& path, Answer done) {
-  if (!running()) return;
-  trace_.line(name_, str("a person drops ", path));
-  running_->node->drop({path}, as_callback(std::move(done)));
-  wake(queue_.now());
-}
-
-void SimNode::download(const DownloadAsk& what,
-                       std::function<void(const Result<DownloadReport>&)> done) {
-  if (!running()) return;
-  trace_.line(name_, str("a person downloads ", what.name, " from ", what.peer));
-  running_->node->download(what, std::move(done));
-  wake(queue_.now());
-}
-
-std::string SimNode::text(const std::string& path) const {
-  const auto bytes = disk_.contents(path);
-  return bytes ? std::string(as_text(*bytes)) : std::string();
-}
-
-bool SimNode::has(const std::string& path) const { return disk_.tree().contains(path); }
-
-std::uint64_t SimNode::payload_sent() const {
-  return running() ? running_->node->status().counters.payload_sent : 0;
+void SimNode::lose_private() {
+  LS_ASSERT(!running());
+  trace_.line(name_, "loses its trash");
+  disk_.lose_private();
+  oracle_.trash().on_set_back(*this);
 }
 
 // ---- what the node is told ---------------------------------------------------------------------
@@ -366,14 +321,17 @@ void SimNode::on_operation(const std::string& operation, const std::string& subj
   if (on_operation_) on_operation_(operation, subject);
 }
 
-void SimNode::on_beacon(const Address& from, const Bytes& bytes) {
-  running_->beacons.emplace_back(from, bytes);
+void SimNode::on_beacon(const Address& from, const Bytes& bytes, std::uint32_t interface) {
+  running_->beacons.push_back({from, bytes, interface});
   wake(queue_.now());
 }
 
 void SimNode::broadcast(ByteView datagram) { network_.broadcast(ip_, datagram); }
 
 void SimNode::write(LogLevel level, std::string_view line) {
+  // The transport's word for what ends a session at once (SessionEvents::violation).
+  if (line.find(" broke the rules: ") != std::string_view::npos && accused_.empty())
+    accused_ = line;
   if (level >= LogLevel::kInfo) {
     trace_.line(name_, str("  ", line));
   } else if (trace_.told()) {
@@ -409,8 +367,8 @@ void SimNode::turn() {
   ++turns_;
   Running& running = *running_;
   if (now - expected_ > kStallLimit) running.node->on_stall(now, now - expected_);
-  for (const auto& [from, bytes] : std::exchange(running.beacons, {})) {
-    running.node->on_beacon(from, bytes, now);
+  for (const Running::HeardBeacon& heard : std::exchange(running.beacons, {})) {
+    running.node->on_beacon(heard.from, heard.bytes, now, heard.interface);
   }
   for (auto& event : std::exchange(running.watched, {})) event(now);
   running.endpoint->service(now);

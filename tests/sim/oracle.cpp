@@ -57,6 +57,13 @@ void Oracle::on_installed(const std::string& node, const std::string& path, cons
                 " that nobody wrote"));
 }
 
+void Oracle::on_time_passed(Duration by) {
+  constexpr Duration kLongAway = 365 * 24h;
+  trash_.pass(by);
+  // Who was away for a year has what others deleted, and a person may let it keep that.
+  if (by > kLongAway) history_.on_undone("");
+}
+
 void Oracle::on_changed(SimNode& node, const std::string& path, bool by_person, Instant when) {
   const std::optional<SeenFile> now = node.disk().seen(path);
   history_.observe(node.name(), path, now, by_person, when);
@@ -78,6 +85,7 @@ void Oracle::check_whole(const std::string& node, const SeenTree& tree) {
 }
 
 void Oracle::check_final(const SeenTree& tree) {
+  runs_.look();
   history_.check(tree, [this](std::string text) { violation(std::move(text)); });
   std::map<Key, std::vector<std::string>> places;
   for (const auto& [path, seen] : tree) {

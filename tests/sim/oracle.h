@@ -5,7 +5,8 @@
 // stand in the folder at the end, under their name or as a conflict copy. I2: bytes at a name are
 // bytes that somebody wrote. I4: one conflict copy a loser, none of a copy. Its parts judge the
 // rest: what may stand at each path (history.h), what was taken away (trash_watch.h), and how much
-// of it (delete_watch.h). Driven by SimNode (what people and nodes do) and World (checks).
+// of it (delete_watch.h), unless a person said so (run_watch.h). Driven by SimNode (what people and
+// nodes do) and World (checks).
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include "sim/delete_watch.h"
 #include "sim/disk.h"
 #include "sim/history.h"
+#include "sim/run_watch.h"
 #include "sim/trash_watch.h"
 
 namespace lansync::sim {
@@ -38,6 +40,8 @@ class Oracle {
   // Somebody overwrote or deleted it, knowing it.
   bool superseded(const SeenFile& what) const;
 
+  // All machines were off for so long, by every clock but the world's.
+  void on_time_passed(Duration by);
   // The disk of `node` shows something else at `path`; a node's hand took `what` from there.
   void on_changed(SimNode& node, const std::string& path, bool by_person, Instant when);
   void on_displaced(SimNode& node, const std::string& path, const SeenFile& what,
@@ -46,6 +50,7 @@ class Oracle {
   History& history() { return history_; }
   TrashWatch& trash() { return trash_; }
   DeleteWatch& deletes() { return deletes_; }
+  RunWatch& runs() { return runs_; }
 
   // Every file of a tree is something that somebody wrote.
   void check_whole(const std::string& node, const SeenTree& tree);
@@ -68,6 +73,7 @@ class Oracle {
   History history_;
   TrashWatch trash_{[this](std::string text) { violation(std::move(text)); }};
   DeleteWatch deletes_{[this](std::string text) { violation(std::move(text)); }};
+  RunWatch runs_{history_, deletes_};
 };
 
 }  // namespace lansync::sim

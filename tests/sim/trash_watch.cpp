@@ -23,7 +23,7 @@ void TrashWatch::on_displaced(SimNode& node, const std::string& path, const Seen
                               const std::string& trash, Instant now) {
   if (what.kind == FileKind::kDirectory) return;
   if (!trash.empty()) {
-    kept_[node.name()][trash] = {path, what, now};
+    kept_[node.name()][trash] = {path, what, now + passed_};
     return;
   }
   const Stands found = stands(node, what);
@@ -38,7 +38,7 @@ void TrashWatch::on_purged(SimNode& node, const std::string& trash, const SeenFi
                            bool passed, Instant now) {
   auto& kept = kept_[node.name()];
   auto at = kept.find(trash);
-  const bool old = at == kept.end() || now - at->second.since >= kKept - kSlack;
+  const bool old = at == kept.end() || now + passed_ - at->second.since >= kKept - kSlack;
   const std::string path = at == kept.end() ? trash : at->second.path;
   if (at != kept.end()) kept.erase(at);
   std::uint64_t bytes = what.bytes.size();

@@ -42,6 +42,7 @@ class TrashWatch {
   void on_restored(SimNode& node, const std::string& trash);
   // Its trash is another one now: the power failed, a backup was restored, .lansync was lost.
   void on_set_back(SimNode& node);
+  void pass(Duration by) { passed_ += by; }
   // All is at rest.
   void check(SimNode& node) const;
 
@@ -55,6 +56,7 @@ class TrashWatch {
 
   Report report_;
   Where where_;
+  Duration passed_{};                                        // beside the world's time
   std::map<std::string, std::map<std::string, Kept>> kept_;  // by node, by name in the trash
 };
 

@@ -47,6 +47,8 @@ class World {
   // nobody, or everybody.
   void unplug(const std::string& name) { set_plugged(name, false); }
   void plug(const std::string& name) { set_plugged(name, true); }
+  // Of a machine on both LANs: nothing passes between it and the others on one of them (0, 1).
+  void cut_lan(const std::string& name, int lan, bool off);
   // Every link is whole and fast again.
   void heal();
 
@@ -77,7 +79,10 @@ class World {
   // A full replica, if there is one: it shows the group's tree.
   static SimNode* reference(const std::vector<SimNode*>& all);
   void set_plugged(const std::string& name, bool plugged);
+  void cut(SimNode& from, SimNode& to, bool off);
   void make_current() { network_.make_current(); }
+  // By name of those that run: what they show of what all should show.
+  std::map<std::string, SeenTree> shared_trees();
   std::uint64_t payload_sent();
   void blame_the_silent();
   void check_quiet();

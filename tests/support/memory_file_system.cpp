@@ -21,9 +21,10 @@ std::size_t read_at(const Bytes& bytes, std::uint64_t offset, std::span<std::uin
   return count;
 }
 
-// What a rename or a chmod changes does not make it another file.
+// A directory's size and times follow what is in it.
 bool is_expected(const FileStat& now, const FileStat& expected) {
-  return now.same_file_bytes(expected);
+  if (expected.kind != FileKind::kDirectory) return now == expected;
+  return now.kind == expected.kind && now.inode == expected.inode && now.device == expected.device;
 }
 
 }  // namespace
@@ -128,9 +129,20 @@ Status MemoryFileSystem::check_expected(const std::string& path,
   return Error{ErrorCode::kChanged, "not what was expected: " + path};
 }
 
+bool MemoryFileSystem::is_below(const std::string& path, const std::string& prefix) const {
+  if (limits_.tells_case) return path.starts_with(prefix);
+  return fold_name(path).starts_with(fold_name(prefix));
+}
+
+// What the disk shows instead of what it was told.
+void MemoryFileSystem::apply_limits(FileStat& stat) const {
+  if (!limits_.keeps_modes) stat.mode = 0777;
+  stat.mtime_ns -= stat.mtime_ns % limits_.mtime_step_ns;
+}
+
 bool MemoryFileSystem::has_children(const std::string& path) const {
   auto at = files_.lower_bound(path + "/");
-  return at != files_.end() && at->first.starts_with(path + "/");
+  return at != files_.end() && is_below(at->first, path + "/");
 }
 
 Result<FileStat> MemoryFileSystem::put_at(const std::string& path, NodePtr node,
@@ -147,6 +159,7 @@ Result<FileStat> MemoryFileSystem::put_at(const std::string& path, NodePtr node,
   }
   place = std::move(node);
   place->stat.ctime_ns = next_time();
+  apply_limits(place->stat);
   return place->stat;
 }
 
@@ -176,6 +189,14 @@ void MemoryFileSystem::write_file(const std::string& path, ByteView bytes, std::
   node->stat.mode = mode;
   node->stat.size = bytes.size();
   node->stat.mtime_ns = node->stat.ctime_ns = next_time();
+  apply_limits(node->stat);
+}
+
+void MemoryFileSystem::rewrite_file(const std::string& path, ByteView bytes) {
+  Node& node = *files_.at(path);
+  node.bytes.assign(bytes.begin(), bytes.end());
+  node.stat.size = bytes.size();
+  node.stat.ctime_ns = next_time();
 }
 
 void MemoryFileSystem::remove(const std::string& path) {
@@ -260,7 +281,7 @@ Result<std::vector<DirectoryItem>> MemoryFileSystem::list(const std::string& pat
   }
   std::vector<DirectoryItem> items;
   const std::string prefix = path.empty() ? "" : path + "/";
-  for (auto at = files_.lower_bound(prefix); at != files_.end() && at->first.starts_with(prefix);
+  for (auto at = files_.lower_bound(prefix); at != files_.end() && is_below(at->first, prefix);
        ++at) {
     std::string name = at->first.substr(prefix.size());
     if (name.find('/') == std::string::npos) items.push_back({std::move(name), at->second->stat});
@@ -371,6 +392,7 @@ Status MemoryFileSystem::make_directory(const std::string& path, std::uint16_t m
   LS_TRY(check_parent(path));
   LS_TRY(check_expected(path, std::nullopt));
   files_[path] = make_node(FileKind::kDirectory, mode);
+  apply_limits(files_[path]->stat);
   return {};
 }
 
@@ -388,6 +410,7 @@ Result<FileStat> MemoryFileSystem::make_symlink(const std::string& target, const
                                                 const std::optional<FileStat>& expected,
                                                 const std::string& trash_name) {
   LS_TRY(check("make_symlink", path));
+  if (!limits_.makes_links) return Error{ErrorCode::kDenied, "no links here: " + path};
   NodePtr node = make_node(FileKind::kSymlink, 0777);
   node->target = target;
   node->stat.size = target.size();
@@ -403,7 +426,23 @@ Result<FileStat> MemoryFileSystem::set_metadata(const std::string& path, std::ui
   node.stat.mode = mode;
   if (mtime_ns) node.stat.mtime_ns = *mtime_ns;
   node.stat.ctime_ns = next_time();
+  apply_limits(node.stat);
   return node.stat;
+}
+
+Status MemoryFileSystem::rename_fold(const std::string& from, const std::string& to,
+                                     const FileStat& expected) {
+  LS_TRY(check("rename_fold", to));
+  LS_TRY(check_expected(from, expected));
+  std::vector<std::pair<std::string, NodePtr>> moved;
+  for (const auto& [name, node] : files_) {
+    if (fold_name(name) == fold_name(from) || is_below(name, from + "/"))
+      moved.emplace_back(name, node);
+  }
+  for (const auto& [name, node] : moved) files_.erase(name);
+  for (const auto& [name, node] : moved) files_[to + name.substr(from.size())] = node;
+  files_[to]->stat.ctime_ns = next_time();
+  return {};
 }
 
 Status MemoryFileSystem::restore_from_trash(const std::string& trash_name,
@@ -419,8 +458,31 @@ Status MemoryFileSystem::restore_from_trash(const std::string& trash_name,
 
 Status MemoryFileSystem::remove_trash(const std::string& trash_name) {
   LS_TRY(check("remove_trash", trash_name));
-  if (trash_.erase(trash_name) == 0) return not_found(trash_name);
+  trash_.erase(trash_name);
   return {};
+}
+
+Result<std::vector<DirectoryItem>> MemoryFileSystem::list_trash() {
+  LS_TRY(check("list_trash", ""));
+  std::vector<DirectoryItem> items;
+  for (const auto& [name, node] : trash_) items.push_back({name, node->stat});
+  return items;
+}
+
+Result<std::unique_ptr<ReadFile>> MemoryFileSystem::open_trash(const std::string& trash_name) {
+  LS_TRY(check("open_trash", trash_name));
+  auto node = find(trash_, trash_name);
+  if (!node) return node.error();
+  if ((*node)->stat.kind != FileKind::kFile)
+    return Error{ErrorCode::kChanged, "not a regular file: " + trash_name};
+  return std::unique_ptr<ReadFile>(std::make_unique<OpenRead>(*this, *node, trash_name));
+}
+
+Result<std::string> MemoryFileSystem::read_trash_link(const std::string& trash_name) {
+  LS_TRY(check("read_trash_link", trash_name));
+  auto node = find(trash_, trash_name);
+  if (!node) return node.error();
+  return (*node)->target;
 }
 
 Status MemoryFileSystem::sync_all() {

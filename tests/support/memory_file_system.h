@@ -26,6 +26,12 @@ class MemoryFileSystem : public FileSystem {
   // New files and changes get this time (ns since 1970), and one ns more each, so that no two edits
   // have the same.
   void set_time(std::int64_t ns) { time_ns_ = ns; }
+  // Before anything is there.
+  void set_limits(const DiskLimits& limits) {
+    limits_ = limits;
+    files_ = Names(NameLess{!limits.tells_case});
+  }
+  DiskLimits limits() const override { return limits_; }
   // Limits what files and temp files hold together; free_bytes() follows it.
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
   // Called before each operation with its name ("write", "create_temp", ...) and its subject; an
@@ -41,6 +47,12 @@ class MemoryFileSystem : public FileSystem {
   std::optional<Bytes> temp_contents(const std::string& name) const;
   std::optional<Bytes> trash_contents(const std::string& name) const;
   void put_temp(const std::string& name, ByteView bytes);
+  // A second name of the file, as a crash may leave it.
+  void link_into_trash(const std::string& path, const std::string& trash_name) {
+    trash_[trash_name] = files_.at(path);
+  }
+  // As a program does that restores the times of what it writes (touch -r): the ctime tells.
+  void rewrite_file(const std::string& path, ByteView bytes);
   std::vector<std::string> temp_names() const;
   std::vector<std::string> paths() const;  // of everything below the root, sorted
   std::uint64_t used_bytes() const;  // sparse: pages of zeros that were never written are free
@@ -74,8 +86,13 @@ class MemoryFileSystem : public FileSystem {
   Result<FileStat> set_metadata(const std::string& path, std::uint16_t mode,
                                 std::optional<std::int64_t> mtime_ns,
                                 const FileStat& expected) override;
+  Status rename_fold(const std::string& from, const std::string& to,
+                     const FileStat& expected) override;
   Status restore_from_trash(const std::string& trash_name, const std::string& path) override;
   Status remove_trash(const std::string& trash_name) override;
+  Result<std::vector<DirectoryItem>> list_trash() override;
+  Result<std::unique_ptr<ReadFile>> open_trash(const std::string& trash_name) override;
+  Result<std::string> read_trash_link(const std::string& trash_name) override;
   Status sync_all() override;
 
  protected:
@@ -87,7 +104,14 @@ class MemoryFileSystem : public FileSystem {
     std::uint64_t written = 0;  // bytes that take room
   };
   using NodePtr = std::shared_ptr<Node>;
-  using Names = std::map<std::string, NodePtr>;
+  // Of a disk that does not tell case, if so set.
+  struct NameLess {
+    bool fold = false;
+    bool operator()(const std::string& a, const std::string& b) const {
+      return fold ? fold_name(a) < fold_name(b) : a < b;
+    }
+  };
+  using Names = std::map<std::string, NodePtr, NameLess>;
 
   Names files_;  // by path; the root is not in it
   Names temp_;
@@ -108,6 +132,10 @@ class MemoryFileSystem : public FileSystem {
   Status write_at(Node& node, std::uint64_t offset, ByteView bytes);
   bool has_children(const std::string& path) const;
 
+  bool is_below(const std::string& path, const std::string& prefix) const;
+  void apply_limits(FileStat& stat) const;
+
+  DiskLimits limits_;
   std::int64_t time_ns_ = 1'700'000'000'000'000'000;
   std::uint64_t next_inode_ = 100;
   std::uint64_t capacity_ = 1ull << 40;

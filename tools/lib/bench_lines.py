@@ -33,7 +33,7 @@ def shaped(net, args, size_mib, suffix, loss=0, trip_ms=0):
     try:
         second.cli("pause")
         large_file(first.at("large.bin"), size_mib)
-        first.wait(seconds=300)
+        first.wait_indexed(seconds=300)
         net.rate("1gbit")
         net.loss(loss)
         net.delay(second.name, trip_ms / 2)
@@ -124,7 +124,7 @@ def bench_share(net, args, table):
     for source, target in ((first, second), (other_first, other_second)):
         target.cli("pause")
         os.link(os.path.join(net.root, "large.bin"), source.at("large.bin"))
-        source.wait(seconds=300)
+        source.wait_indexed(seconds=300)
     net.rate("1gbit")
     possible, got = LINE * CHUNK_SHARE, {}
     for node in (second, other_second):
@@ -139,7 +139,7 @@ def bench_share(net, args, table):
     until(lambda: second.exists("large.bin"), 300, "the file arrives unshaped")
     second.cli("pause")
     large_file(first.at("again.bin"), mib)
-    first.wait(seconds=300)
+    first.wait_indexed(seconds=300)
     net.rate("1gbit")
     flow = TcpFlow(net, "n1-f1", "n2-f1")
     time.sleep(1)
@@ -178,7 +178,7 @@ def bench_user(net, args, table):
         name = f"large-{turn}.bin"
         large_file(first.at(name), mib)
         os.chown(first.at(name), USER, USER)
-        first.wait(seconds=300)
+        first.wait_indexed(seconds=300)
         net.rate(shape)
         if shape:
             before, size = second.counter("payload_received"), mib << 20

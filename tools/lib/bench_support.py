@@ -178,7 +178,7 @@ def pull(net, args, fill, suffix):
     first, second = start_pair(net, args, suffix)
     second.cli("pause")
     fill(first)
-    first.wait(seconds=300)
+    first.wait_indexed(seconds=300)
     if first.counter("payload_sent") != 0:
         raise AssertionError("a paused node was sent content")
     pids = (first.process.pid, second.process.pid)

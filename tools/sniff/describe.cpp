@@ -1,6 +1,7 @@
 #include "sniff/describe.h"
 
 #include <algorithm>
+#include <array>
 #include <type_traits>
 
 #include "base/log.h"
@@ -57,11 +58,20 @@ void add_entry(Fields& out, const Entry& e) {
   if (e.is_file() || e.is_symlink()) out.push_back({"hash", hex(e.content)});
   if (e.is_file()) out.push_back({"md5", hex(e.md5)});
   if (e.is_symlink()) out.push_back({"target", e.target});
-  if (e.is_tombstone() && e.confirmed) out.push_back({"confirmed", true});
+  if (e.is_tombstone()) {
+    out.push_back({"mode", mode_text(e.mode)});
+    if (!e.content.is_zero()) out.push_back({"hash", hex(e.content)});
+    out.push_back({"was", kind_name(e.was)});
+    if (e.run != 0) out.push_back({"run", short_id_text(e.run)});
+  }
   List version;
   for (const VersionVector::Part& part : e.version.parts())
     version.push_back(List{short_id_text(part.id), part.count});
   out.push_back({"version", std::move(version)});
+  List edits;
+  for (const Edit& edit : {e.edits.content, e.edits.mode, e.edits.mtime})
+    edits.push_back(List{short_id_text(edit.id), edit.count});
+  if (!(e.edits == LastEdits{})) out.push_back({"edits", std::move(edits)});
   out.push_back({"author", short_id_text(e.author)});
   out.push_back({"host", e.author_name});
   out.push_back({"time", iso_time(e.edited)});
@@ -128,7 +138,15 @@ struct Describer {
   Fields operator()(const Bye& m) const {
     return {{"reason", m.reason}, {"successor", hex(m.successor)}};
   }
-  Fields operator()(const Ping& m) const { return {{"seq", m.seq}}; }
+  Fields operator()(const Ping& m) const {
+    if (!m.tells_progress()) return {{"seq", m.seq}};
+    static constexpr std::array kObstacles{"none", "paused", "held", "no-room", "error"};
+    return {{"seq", m.seq},
+            {"heard", m.heard},
+            {"files", m.files},
+            {"bytes", m.bytes},
+            {"obstacle", kObstacles[static_cast<std::size_t>(m.obstacle)]}};
+  }
   Fields operator()(const HubHeard& m) const {
     return {{"node", hex(m.node)}, {"ip", ip_to_string(m.address.ip)}, {"port", m.address.port}};
   }
@@ -173,14 +191,19 @@ struct Describer {
                              {"parts", item.parts}});
     return {{"items", std::move(items)}};
   }
-  Fields operator()(const Mark& m) const { return {{"token", m.token}, {"answer", m.answer}}; }
+  Fields operator()(const Mark& m) const {
+    return {{"token", m.token}, {"answer", m.answer}, {"all", m.all}};
+  }
   Fields operator()(const Holds& m) const {
     List hashes;
     for (const ContentId& hash : m.hashes) hashes.push_back(hex(hash));
     return {{"token", m.token}, {"answer", m.answer}, {"hashes", std::move(hashes)}};
   }
   Fields operator()(const IndexGet& m) const {
-    return {{"buckets", m.bucket_count}, {"digests", to_hex(m.digests)}, {"high", m.count_high}};
+    return {{"buckets", m.bucket_count},
+            {"digests", to_hex(m.digests)},
+            {"high", m.count_high},
+            {"away", m.away}};
   }
   Fields operator()(const Update& m) const {
     List buckets;
@@ -190,6 +213,8 @@ struct Describer {
             {"snapshot", m.snapshot},
             {"last", m.last},
             {"seen", m.count_seen},
+            {"away", m.away},
+            {"unsynced", m.unsynced},
             {"buckets", std::move(buckets)},
             {"entries", named_entries(m.entries)}};
   }
@@ -197,10 +222,6 @@ struct Describer {
     List items;
     for (const PushItem& item : m.items) {
       Fields fields = named_entry(item.name, item.entry.get());
-      if (item.base)
-        fields.push_back({"base", Fields{{"hash", hex(item.base->content)},
-                                         {"mode", mode_text(item.base->mode)},
-                                         {"mtime", iso_time({item.base->mtime_ns})}}});
       items.push_back(std::move(fields));
     }
     return {{"items", std::move(items)}};
@@ -320,7 +341,9 @@ struct Describer {
     return {{"name", m.name}, {"result", m.result}};
   }
   Fields operator()(const TrashGet& m) const {
-    return {{"token", m.token}, {"path", m.path}, {"all", m.all}};
+    Fields out{{"token", m.token}, {"path", m.path}, {"all", m.all}};
+    if (m.run != 0) out.push_back({"run", short_id_text(m.run)});
+    return out;
   }
   Fields operator()(const TrashRows& m) const {
     List rows;
@@ -335,7 +358,27 @@ struct Describer {
   Fields operator()(const RestoreTrash& m) const {
     List names;
     for (const std::string& name : m.names) names.push_back(name);
-    return {{"token", m.token}, {"node", hex(m.node)}, {"names", std::move(names)}};
+    return {{"token", m.token},
+            {"node", hex(m.node)},
+            {"names", std::move(names)},
+            {"missing", m.missing_only}};
+  }
+  Fields operator()(const RunsKnown& m) const {
+    List known;
+    for (std::uint64_t word : m.words) known.push_back(short_id_text(word));
+    return {{"known", std::move(known)}};
+  }
+  Fields operator()(const RunWord& m) const {
+    const RunRecord& r = m.record;
+    return {{"word", r.word == RunDecision::kConfirmed ? "confirmed" : "rejected"},
+            {"run", short_id_text(r.run)},
+            {"number", r.number},
+            {"digest", hex(r.digest)},
+            {"time", iso_time(r.time)},
+            {"key", hex(r.key)},
+            {"signature", hex(r.signature)},
+            {"offset", m.offset},
+            {"leaves", static_cast<std::uint64_t>(m.leaves.size() / kRunLeafBytes)}};
   }
 };
 

@@ -141,10 +141,52 @@ TEST_CASE("a command is answered over the socket, as a document or for people") 
 TEST_CASE("what the node refuses is exit 1 and its line on stderr") {
   TempFolder folder;
   RunningNode running(folder.path());
+  running.on_loop([&] { running.node.report.held.clear(); });
   Outcome outcome = run(folder.path(), "confirm", true);
   CHECK(outcome.code == kExitFailed);
-  CHECK(outcome.out.empty());
-  CHECK(outcome.error == "lansync: nothing is held: `lansync status` shows the state\n");
+  CHECK(Json::parse(outcome.out)["error"]["code"] == kExitFailed);
+  CHECK(outcome.error == "lansync: nothing is held\n");
+}
+
+TEST_CASE("confirm and reject say which hold, and a terminal is asked before") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  CommandLine confirm = command_in(folder.path(), "confirm");
+  CHECK(run(confirm).out == "2 deletes go out\n");
+  CHECK(running.on_loop([&] { return running.node.confirmed; }) == "deletes ");
+  confirm.words = {"0a0b"};
+  CHECK(run(confirm).code == kExitDone);
+  CHECK(running.on_loop([&] { return running.node.confirmed; }) == "deletes 0a0b");
+  running.on_loop([&] { running.node.confirmed = "nothing"; });
+  for (const char* said : {"n", "", "Yes!", "y"}) {
+    INFO(said);
+    Prng random(1);
+    std::ostringstream out;
+    std::ostringstream error;
+    CommandStreams streams{out, error, true, {}, [&](const std::string& question) {
+                             CHECK(question.find("[y/N]") != std::string::npos);
+                             return std::string(said);
+                           }};
+    const bool yes = std::string(said) == "y";
+    CHECK(run_command(confirm, random, streams) == (yes ? kExitDone : kExitFailed));
+    CHECK(out.str().find("15 deletes by bob") != std::string::npos);
+    CHECK(running.on_loop([&] { return running.node.confirmed; }) ==
+          (yes ? "deletes 0a0b" : "nothing"));
+  }
+  running.on_loop([&] {
+    HoldReport network;
+    network.kind = HoldKind::kNetwork;
+    network.says = "strangers";
+    running.node.report.held.push_back(network);
+  });
+  confirm.words.clear();
+  CHECK(run(confirm).code == kExitUsage);
+  CommandLine reject = command_in(folder.path(), "reject");
+  reject.words = {"0a0b0c0d"};
+  Outcome outcome = run(reject);
+  CHECK(outcome.code == kExitDone);
+  CHECK(outcome.out == "1 file is back\n1 live again and were left alone: left.txt\n");
+  CHECK(running.on_loop([&] { return running.node.rejected; }) == "0a0b0c0d");
 }
 
 TEST_CASE("without a node there every command is exit 3 and says how to start one") {
@@ -154,7 +196,7 @@ TEST_CASE("without a node there every command is exit 3 and says how to start on
     Outcome outcome = run(folder.path(), name, true);
     INFO(name);
     CHECK(outcome.code == kExitNoNode);
-    CHECK(outcome.out.empty());
+    CHECK(Json::parse(outcome.out)["error"]["code"] == kExitNoNode);
     CHECK(outcome.error.find("no node is running in " + folder.path()) != std::string::npos);
     CHECK(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1);
   }
@@ -350,7 +392,7 @@ TEST_CASE("wait at its timeout is exit 1 with the reason, and the node forgets i
   command.timeout = 100ms;
   Outcome outcome = run(command);
   CHECK(outcome.code == kExitFailed);
-  CHECK(outcome.out.empty());
+  CHECK(Json::parse(outcome.out)["error"]["code"] == kExitFailed);
   CHECK(outcome.error.find("not so after 100ms: 1 of 4 other nodes known") != std::string::npos);
   CHECK(running.eventually([&] { return running.node.cancelled == 1; }));
   CHECK(running.eventually([&] { return running.server()->connections() == 0; }));
@@ -454,7 +496,7 @@ TEST_CASE("rows come in parts, each when the one before was taken, as one docume
   command.json = true;
   outcome = run(command);
   CHECK(outcome.code == kExitFailed);
-  CHECK(outcome.out.empty());
+  CHECK(Json::parse(outcome.out)["error"]["code"] == kExitFailed);
   CHECK(outcome.error == "lansync: bob went away\n");
 }
 

@@ -33,6 +33,14 @@ inline StatusReport sample_status() {
   report.pending_files = 3;
   report.pending_bytes = 14;
   report.held_deletes = 15;
+  HoldReport hold;
+  hold.run = "0a0b0c0d";
+  hold.number = 15;
+  hold.names = {"x"};
+  hold.author = "bob";
+  hold.since = WallTime{1'000'000'000};
+  hold.says = "15 deletes by bob";
+  report.held = {hold};
   report.conflicts = 16;
   report.under_replicated = 17;
   PeerReport peer;
@@ -67,25 +75,34 @@ class FakeNode final : public NodeControl {
     done(DoctorFacts{});
     return 0;
   }
-  Result<ActionReport> confirm() override {
-    return Error{ErrorCode::kNotFound, "nothing is held: `lansync status` shows the state"};
+  std::vector<HoldReport> holds() override { return report.held; }
+  void note_shown() override { ++shown; }
+  Token confirm(HoldKind kind, const std::string& run, Callback<ActionReport> done) override {
+    confirmed = std::string(to_string(kind)) + " " + run;
+    done(ActionReport{"2 deletes go out", 2, {}});
+    return 0;
   }
-  Result<ActionReport> reject() override { return ActionReport{"2 files come back", 2}; }
-  Result<ActionReport> pause() override { return ActionReport{"paused", 0}; }
-  Result<ActionReport> resume() override { return ActionReport{"goes on", 0}; }
-  Result<ActionReport> rescan() override { return ActionReport{"looking", 0}; }
+  Token reject(const std::string& run, Callback<RejectReport> done) override {
+    rejected = run;
+    done(RejectReport{{run},
+                      {{"back.txt", RejectOutcome::kBack}, {"left.txt", RejectOutcome::kLeft}}});
+    return 0;
+  }
+  Result<ActionReport> pause() override { return ActionReport{"paused", 0, {}}; }
+  Result<ActionReport> resume() override { return ActionReport{"goes on", 0, {}}; }
+  Result<ActionReport> rescan() override { return ActionReport{"looking", 0, {}}; }
   Result<ActionReport> stop() override {
     ++stops;
     if (on_stop) on_stop();
-    return ActionReport{"stopping", 0};
+    return ActionReport{"stopping", 0, {}};
   }
   Token trash_restore(const TrashRestore& what, Callback<std::vector<TrashReport>> done) override {
     restored = what;
     done(std::vector<TrashReport>{{"x1", what.path, WallTime{0}, 5, "bob"}});
     return 0;
   }
-  Token wait(std::uint32_t peers, Callback<StatusReport> done) override {
-    wait_peers = peers;
+  Token wait(const WaitAsk& what, Callback<StatusReport> done) override {
+    wait_peers = what.peers;
     if (wait_at_once) {
       done(report);
       return 0;
@@ -95,7 +112,7 @@ class FakeNode final : public NodeControl {
   }
   Token get(const std::vector<std::string>& names, Callback<ActionReport> done) override {
     named = names;
-    done(ActionReport{"here", names.size()});
+    done(ActionReport{"here", names.size(), names});
     return 0;
   }
   Token drop(const std::vector<std::string>& names, Callback<ActionReport> done) override {
@@ -195,6 +212,9 @@ class FakeNode final : public NodeControl {
   std::vector<std::string> named;
   DownloadAsk downloading;
   int given_back = 0;
+  std::string confirmed;
+  std::string rejected = "none";
+  int shown = 0;
   int stops = 0;
   std::function<void()> on_stop;
 };

@@ -80,8 +80,7 @@ TEST_CASE("without arguments a node runs with the defaults of the contract") {
   CHECK(options.rescan == 10min);
   CHECK(options.uploads == UploadPolicy::kAsk);
   CHECK_FALSE(options.limit);
-  CHECK(options.max_deletes.files == 50);
-  CHECK(options.max_deletes.percent == 50);
+  CHECK(options.max_deletes == MaxDeletes{50, 50});
   CHECK_FALSE(options.max_file_size);
   CHECK(options.log_level == LogLevel::kInfo);
   CHECK(options.log_file.empty());
@@ -151,14 +150,22 @@ TEST_CASE("every option of the contract is taken, with or without the word run")
   CHECK(options.rescan == 1h);
   CHECK(options.uploads == UploadPolicy::kDeny);
   CHECK(options.limit == 20'000'000u);
-  CHECK(options.max_deletes.percent == 10);
-  CHECK(options.max_deletes.files == 0);
+  CHECK(options.max_deletes == MaxDeletes{std::nullopt, 10});
   CHECK(options.max_file_size == 1'000'000'000u);
   CHECK(options.log_level == LogLevel::kDebug);
   CHECK(options.log_file == "/nowhere/log");
   CHECK(options.keylog == "/k");
   CHECK(options.force_dir);
   CHECK(options.warnings.size() == 1);
+}
+
+TEST_CASE("--max-deletes 0 holds one delete, and 100% holds none") {
+  for (const char* none : {"0", "0%"}) {
+    INFO(none);
+    CHECK(run_options({"/folder", "--max-deletes", none}).max_deletes.exceeded_by(1, 1000));
+  }
+  const RunOptions all = run_options({"/folder", "--max-deletes", "100%"});
+  CHECK_FALSE(all.max_deletes.exceeded_by(1000, 1000));
 }
 
 TEST_CASE("wrong usage is exit 2 and one line that says what is wrong") {
@@ -302,8 +309,7 @@ TEST_CASE("the command line wins over the config file") {
   CHECK(options.peers == std::vector<std::string>{"bob"});
   CHECK(options.limit == 1000u);
   CHECK(options.log_file == folder.path() + "/.lansync/node.log");
-  CHECK(options.max_deletes.files == 7);
-  CHECK(options.max_deletes.percent == 0);
+  CHECK(options.max_deletes == MaxDeletes{7, std::nullopt});
   options = run_options(
       {folder.path(), "--group", "work", "--port", "6000", "--no-on-demand", "--interface", "lo"});
   CHECK(options.group == "work");

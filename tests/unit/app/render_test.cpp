@@ -57,6 +57,55 @@ TEST_CASE("who was turned away is shown with the reason") {
         std::string::npos);
 }
 
+TEST_CASE("who is behind, by what, and what keeps it there is said") {
+  PeerReport peer;
+  peer.name = "bob";
+  peer.state = PeerState::kConnected;
+  CHECK(behind_text(peer).empty());
+  CHECK(render_peers({peer}).find("nothing") != std::string::npos);
+  peer.behind = {2, 5'000'000, "it is paused there"};
+  CHECK(behind_text(peer) == "bob is behind by 2 files (5 MB): it is paused there");
+  CHECK(render_peers({peer}).find("2 files, 5 MB") != std::string::npos);
+  CHECK(render_peers({peer}).find("it is paused there") != std::string::npos);
+}
+
+TEST_CASE("what is to do has a total, a rate and the time left") {
+  StatusReport report;
+  CHECK(progress_line(report).empty());
+  report.state = NodeState::kSyncing;
+  report.left_files = 12'000;
+  report.left_bytes = 48'000'000;
+  report.total_files = 50'000;
+  report.files_per_second = 400.4;
+  report.bytes_per_second = 1.6e6;
+  report.seconds_left = 30;
+  CHECK(progress_line(report) ==
+        "12000 of 50000 files, 48 MB to go, 400 files/s, 1.6 MB/s, 30 s left");
+  CHECK(render_status(report).find("to go") != std::string::npos);
+  // What waits for a person gets no nearer.
+  report.state = NodeState::kHeld;
+  CHECK(progress_line(report).empty());
+}
+
+TEST_CASE("of very many transfers the large ones are shown, and the rest is counted") {
+  StatusReport report = sample_status();
+  report.transfers.assign(40, report.transfers[0]);
+  report.transfers[33].name = "film.mkv";
+  report.transfers[33].size = 50'000'000;
+  const std::string text = render_status(report);
+  CHECK(text.find("film.mkv") != std::string::npos);
+  CHECK(text.find("and 32 more transfers") != std::string::npos);
+}
+
+TEST_CASE("status names who was turned away") {
+  StatusReport report = sample_status();
+  report.peers[0].name = "cora";
+  report.peers[0].state = PeerState::kRefused;
+  report.peers[0].why = "it has another password for this group";
+  CHECK(render_status(report).find("cora at 192.168.1.7:27801 was turned away: it has another "
+                                   "password for this group") != std::string::npos);
+}
+
 TEST_CASE("a long line is wrapped at its spaces, and no word of it is lost") {
   auto lines = wrapped("state   held: a reason of many words that ends in what to do", 24, 8);
   REQUIRE(lines.size() == 4);

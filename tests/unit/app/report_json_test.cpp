@@ -17,16 +17,38 @@ TEST_CASE("status is the document of the contract, field by field and in its ord
             "\"folder\":{\"path\":\"/home/a/"
             "Shared\",\"files\":11,\"directories\":12,\"bytes\":13,\"absent_files\":18,\"absent_"
             "bytes\":19,\"on_demand\":true},"
-            "\"pending\":{\"files\":3,\"bytes\":14},\"held_deletes\":15,\"conflicts\":16,"
+            "\"pending\":{\"files\":3,\"bytes\":14},\"progress\":{\"files_left\":0,"
+            "\"bytes_left\":0,\"files\":0,\"bytes\":0,\"files_per_second\":0.0,\"rate\":0,"
+            "\"seconds_left\":null},\"held_deletes\":15,"
+            "\"held\":[{\"kind\":\"deletes\",\"run\":\"0a0b0c0d\",\"number\":15,"
+            "\"names\":[\"x\"],\"author\":\"bob\",\"since\":\"1970-01-01T00:00:01Z\","
+            "\"says\":\"15 deletes by bob\"}],\"conflicts\":16,"
             "\"under_replicated\":17,\"peers\":[{\"id\":\"bb" +
             zeros +
             "\",\"name\":\"bob\",\"role\":\"client\",\"address\":\"192.168.1.7\",\"port\":27801,"
-            "\"state\":\"connected\",\"rtt_ms\":2}],\"transfers\":[{\"name\":\"a.txt\","
+            "\"state\":\"connected\",\"rtt_ms\":2,\"protocol\":1,\"reason\":\"\","
+            "\"behind\":{\"files\":0,\"bytes\":0}}],\"transfers\":[{\"name\":\"a.txt\","
             "\"direction\":\"out\",\"peer\":\"bob\",\"carrier\":\"lane\",\"size\":100,\"done\":50,"
             "\"rate\":25}],\"counters\":{\"bytes_sent\":21,\"bytes_received\":22,"
             "\"payload_sent\":23,\"payload_received\":24,\"chunks_sent\":25,\"chunks_resent\":26,"
             "\"chunks_received\":27,\"beacons_sent\":28,\"beacons_received\":29,"
             "\"auth_failures\":30,\"rejected\":31}}");
+}
+
+TEST_CASE("a path is a name in every document, and a peer's reason is one") {
+  CHECK(to_json_document(ConflictReport{"a (conflict)", "a", "h", {}})["name"] == "a (conflict)");
+  CHECK(to_json_document(TrashReport{"x1", "d/a", {}, 5, "b"})["name"] == "d/a");
+  CHECK(to_json_document(TrashReport{"x1", "d/a", {}, 5, "b"})["kept_as"] == "x1");
+  CHECK(to_json_document(PlanReport{"push", "a", "w", 1})["name"] == "a");
+  CHECK(to_json_document(ActionReport{"done", 1, {"a"}})["files"][0]["name"] == "a");
+  PeerReport refused;
+  refused.state = PeerState::kRefused;
+  refused.why = "another password";
+  CHECK(to_json_document(refused)["reason"] == "another password");
+  CHECK(to_json_document(refused)["behind"].is_null());
+  StatusReport status;
+  status.peers = {refused};
+  CHECK(to_json_document(status)["peers"][0]["reason"] == "another password");
 }
 
 TEST_CASE("without a hub and a round trip there is null, and a role not taken is none") {
@@ -57,7 +79,15 @@ TEST_CASE("every document reads back as it was written") {
   check(node.conflicts());
   node.trash({}, [&](auto rows) { check(*rows); });
   check(node.plan());
-  check(ActionReport{"done", 3});
+  check(ActionReport{"done", 3, {"a", "b"}});
+  check(RejectReport{
+      {"11112222"},
+      {{"a", RejectOutcome::kBack}, {"b", RejectOutcome::kLeft}, {"c", RejectOutcome::kMissing}}});
+  for (int kind = 0; kind <= static_cast<int>(HoldKind::kName); ++kind) {
+    HoldReport hold;
+    hold.kind = static_cast<HoldKind>(kind);
+    check(hold);
+  }
   DoctorFacts facts{{{"eth7", "1.2.3.4/24", true, "", 1, 2, 3, "no route", 4}},
                     1,
                     2,

@@ -63,13 +63,43 @@ TEST_CASE("a frame never has more lines or columns than the terminal") {
 }
 
 TEST_CASE("a frame tells role and why, state, peers, transfers, conflicts and the last log lines") {
-  std::string frame = render_frame(sample_status(), {}, {"first", "last line"}, {100, 30}, false);
+  StatusReport report = sample_status();
+  report.transfers[0].size = 100'000'000;
+  report.transfers[0].done = 50'000'000;
+  std::string frame = render_frame(report, {}, {"first", "last line"}, {100, 30}, false);
   for (const char* part : {"server: nobody else was heard", "syncing", "bob", "50%", "a.txt",
                            "16 conflict copies", "15 deletes", "last line", "(OPEN)"})
     CHECK(frame.find(part) != std::string::npos);
   CHECK(frame.find('\x1b') == std::string::npos);
   CHECK(render_frame(sample_status(), {}, {}, {100, 30}, true).find("\x1b[33m") !=
         std::string::npos);
+}
+
+TEST_CASE("small files have no bars that flicker by: they are counted in one line") {
+  StatusReport report = sample_status();
+  report.left_files = 40'000;
+  report.total_files = 50'000;
+  report.left_bytes = 160'000'000;
+  report.files_per_second = 500;
+  report.seconds_left = 80;
+  const std::string frame = render_frame(report, {}, {}, {100, 30}, false);
+  CHECK(frame.find("a.txt") == std::string::npos);
+  CHECK(frame.find("to go   40000 of 50000 files, 160 MB to go, 500 files/s, 80 s left") !=
+        std::string::npos);
+}
+
+TEST_CASE("who was turned away and who is behind stand in the view") {
+  StatusReport report = sample_status();
+  report.peers[0].behind = {2, 3'000'000, ""};
+  PeerReport refused;
+  refused.name = "cora";
+  refused.state = PeerState::kRefused;
+  refused.why = "it has another password for this group";
+  report.peers.push_back(refused);
+  const std::string frame = render_frame(report, {}, {}, {120, 30}, false);
+  CHECK(frame.find("1 other node, 1 turned away") != std::string::npos);
+  CHECK(frame.find("behind by 2 files, 3 MB") != std::string::npos);
+  CHECK(frame.find("another password") != std::string::npos);
 }
 
 TEST_CASE("what is no terminal gets no view") {

@@ -434,6 +434,37 @@ TEST_CASE(
   CHECK(set->mtime_ns == far.mtime_ns);
 }
 
+TEST_CASE("bits of a mode that an entry does not carry are left as they are") {
+  Folder f;
+  REQUIRE(f.files->make_directory("d", 0755));
+  REQUIRE(::chmod(f.at("d").c_str(), 02775 | S_ISVTX) == 0);
+  REQUIRE(f.files->set_metadata("d", 0750, std::nullopt, f.stat("d")));
+  struct stat st {};
+  REQUIRE(::stat(f.at("d").c_str(), &st) == 0);
+  CHECK((st.st_mode & 07777) == (02750 | S_ISVTX));
+}
+
+TEST_CASE("whether somebody has a file open for writing is told by the kernel, not by events") {
+  Folder f;
+  write_file(f.at("a"), "a");
+  auto writes = [&] {
+    auto answer = f.files->has_writer("a");
+    REQUIRE(answer);
+    return *answer;
+  };
+  CHECK_FALSE(writes());
+  const int reader = ::open(f.at("a").c_str(), O_RDONLY | O_CLOEXEC);
+  CHECK_FALSE(writes());
+  const int writer = ::open(f.at("a").c_str(), O_WRONLY | O_CLOEXEC);
+  CHECK(writes());
+  ::close(writer);
+  ::close(reader);
+  CHECK_FALSE(writes());
+  REQUIRE(::truncate(f.at("a").c_str(), 0) == 0);
+  CHECK_FALSE(writes());
+  CHECK(f.files->has_writer("none").error().code == ErrorCode::kNotFound);
+}
+
 TEST_CASE("a directory with something in it is not removed") {
   Folder f;
   REQUIRE(f.files->make_directory("d", 0751));

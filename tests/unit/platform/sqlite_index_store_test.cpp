@@ -305,9 +305,14 @@ TEST_CASE("history is kept in order, by time and by number, and survives") {
   CHECK((*all)[1].peer == std::string("b\0\xff", 3));
   CHECK((*all)[2].arguments.size() == IndexStore::kHistoryField);
   CHECK(store->load_history(2 * kDay)->size() == 2);
+  // A clock that jumps by a year for a moment makes nothing old.
+  REQUIRE(store->add_history({{400 * kDay, true, "c", "x", "", ""}}));
+  REQUIRE(store->add_history({{4 * kDay, true, "c", "x", "", ""}}));
+  CHECK(store->load_history(0)->size() == 5);
   // Ninety days later the first is gone.
-  REQUIRE(store->add_history({{92 * kDay, true, "c", "x", "", ""}}));
-  CHECK(store->load_history(0)->size() == 3);
+  const std::vector<HistoryRow> later(100, {92 * kDay, true, "c", "x", "", ""});
+  REQUIRE(store->add_history(later));
+  CHECK(store->load_history(0)->size() == 104);
   // The index does not count it.
   REQUIRE(store->commit(rows(0, 3)));
   CHECK(store->load()->rows.size() == 3);

@@ -28,13 +28,13 @@ TEST_CASE("a key that was met is known after a restart, by its node") {
   const PublicKey other = key_of(random);
   std::map<std::string, std::string> meta{{"term", "7"}};
   MetKeys keys;
-  keys.meet(met, RunId{{1}});
-  keys.meet(met, RunId{{1}});
+  keys.meet(met, StartId{{1}});
+  keys.meet(met, StartId{{1}});
   store(meta, keys);
   MetKeys again;
   again.load(meta);
   CHECK(again.find(node_id_of(met)) == met);
-  CHECK(again.run_of(node_id_of(met)) == RunId{{1}});
+  CHECK(again.run_of(node_id_of(met)) == StartId{{1}});
   CHECK(again.run_of(node_id_of(other)).is_zero());
   CHECK_FALSE(again.met(node_id_of(other)));
   CHECK(again.take_changes().empty());
@@ -68,8 +68,8 @@ TEST_CASE("there is a bound: who was met longest ago makes room, who is met agai
     auto key = random.id<PublicKey>();
     if (!acceptable_key(key)) continue;
     if (i == 0) first = key;
-    keys.meet(key, RunId{{2}});
-    keys.meet(friendly, RunId{{3}});
+    keys.meet(key, StartId{{2}});
+    keys.meet(friendly, StartId{{3}});
     store(meta, keys);
   }
   CHECK(keys.size() == MetKeys::kMaxKeys);

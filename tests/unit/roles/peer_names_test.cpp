@@ -76,6 +76,15 @@ TEST_CASE("a name that several have, or nobody, is answered with the choices") {
   CHECK_FALSE(find_named({}, "x"));
 }
 
+TEST_CASE("nobody is told that the node itself might have been meant") {
+  std::map<NodeId, NamedPeer> peers{{node("1a2b"), {"mine"}}, {node("77aa"), {"other"}}};
+  const auto wrong = find_named(peers, "carol", node("1a2b"));
+  REQUIRE_FALSE(wrong);
+  CHECK(wrong.error().detail.find("known are: other") != std::string::npos);
+  CHECK(wrong.error().detail.find("mine") == std::string::npos);
+  CHECK(*find_named(peers, "mine", node("1a2b")) == node("1a2b"));
+}
+
 TEST_CASE("a thousand choices make one line") {
   std::map<NodeId, NamedPeer> peers;
   for (int i = 0; i < 1000; ++i) {

@@ -119,5 +119,28 @@ TEST_CASE("the name of any valid path, by any host, is a valid path that is reco
   }
 }
 
+TEST_CASE("a conflict copy's name tells file, host and time, with a content id in it or without") {
+  const WallTime edited = *parse_time("2026-11-21 12:30:05");
+  Prng random(12);
+  const ContentId id = random.id<ContentId>();
+  for (const std::string path : {"d/report.txt", "notes", "a/b/x (1).tar", "laptop 8"}) {
+    for (const std::string host : {"laptop", "my 2nd box", "box 1234abcd"}) {
+      for (auto step :
+           {ConflictNameStep::kPlain, ConflictNameStep::kShortId, ConflictNameStep::kFullId}) {
+        const std::string name = conflict_name(path, host, edited, id, step);
+        INFO(name);
+        const auto told = parse_conflict_name(name);
+        REQUIRE(told.has_value());
+        CHECK(told->of == path);
+        CHECK(told->host == host);
+        CHECK(told->edited == edited);
+      }
+    }
+  }
+  CHECK_FALSE(parse_conflict_name("d (conflict here)/report.txt").has_value());
+  CHECK_FALSE(parse_conflict_name("report (conflict laptop yesterday).txt").has_value());
+}
+
 }  // namespace
+
 }  // namespace lansync

@@ -103,7 +103,7 @@ TEST_CASE("each start states the runs before it, each with its predecessor") {
 
 TEST_CASE("what a copy or an old backup states lacks the run that went on without it") {
   EditCounter::Stored common = after({}, 1, 5);
-  const RunId went_on = started(common, 2).run();
+  const StartId went_on = started(common, 2).run();
   for (const Run& run : started(common, 3).runs()) CHECK(run.id != went_on);
   for (const Run& run : started(after(common, 2, 7), 4).runs())
     if (run.id == went_on) return;
@@ -137,6 +137,27 @@ TEST_CASE("what was shared is remembered, and texts that are not ours count for 
       started({"x", "y", "-", "1", "1-,-2,5-3,a-b,,9999999999999999999999-1", "z"}, 1);
   CHECK(broken.runs_text().size() < 100);
   CHECK(broken.next() == 1);
+}
+
+TEST_CASE("counts that cannot be what a node wrote down are not counted on from") {
+  auto readable = [](const char* reserved, const char* last) {
+    return EditCounter::readable({reserved, last, "0", "", "", ""});
+  };
+  CHECK(readable("", ""));
+  CHECK(readable("1000000", "7"));
+  CHECK(readable("2305843009213693952", "7"));
+  for (const char* broken : {"2305843009213693953", "18446744073709551615", "18446744073709551616",
+                             "-1", "x", "7x", " 7"}) {
+    INFO(broken);
+    CHECK_FALSE(readable(broken, "7"));
+    CHECK_FALSE(readable("1000000", broken));
+  }
+  CHECK_FALSE(readable("6", "7"));
+  // Whatever is there, the next counts are counts.
+  Prng random(3);
+  EditCounter counter;
+  counter.start({"18446744073709551615", "18446744073709551615", "9", "", "", ""}, random);
+  CHECK(counter.next() < std::uint64_t{1} << 61);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ Entry sample() {
   entry.content.bytes.fill(0xAB);
   entry.md5.bytes.fill(0xCD);
   entry.version = VersionVector({{7, 3}, {9, 1}});
+  entry.edits = {{7, 3}, {9, 1}, {7, 2}};
   entry.author = 7;
   entry.author_name = "desk";
   entry.edited.ns = 1795264205000000000;
@@ -24,17 +25,18 @@ Entry sample() {
 }
 
 bool same(const Entry& a, const Entry& b) {
-  return a.kind == b.kind && a.mode == b.mode && a.confirmed == b.confirmed && a.size == b.size &&
-         a.mtime_ns == b.mtime_ns && a.content == b.content && a.md5 == b.md5 &&
-         a.target == b.target && a.version == b.version && a.author == b.author &&
-         a.author_name == b.author_name && a.edited == b.edited;
+  return a.kind == b.kind && a.mode == b.mode && a.was == b.was && a.run == b.run &&
+         a.size == b.size && a.mtime_ns == b.mtime_ns && a.content == b.content && a.md5 == b.md5 &&
+         a.target == b.target && a.version == b.version && a.edits == b.edits &&
+         a.author == b.author && a.author_name == b.author_name && a.edited == b.edited;
 }
 
 TEST_CASE("an entry of any kind survives the way to bytes and back") {
   for (int kind = 1; kind <= 5; ++kind) {
     Entry entry = sample();
     entry.kind = static_cast<EntryKind>(kind);
-    entry.confirmed = kind == 4;
+    if (kind == 4) entry.was = EntryKind::kSymlink;
+    if (kind == 4) entry.run = 0x1234567890abcdef;
     entry.target = kind == 3 ? "../else/where" : "";
     EntryPtr back = decode_entry(encode_entry(entry));
     REQUIRE(back);
@@ -42,19 +44,21 @@ TEST_CASE("an entry of any kind survives the way to bytes and back") {
   }
 }
 
-TEST_CASE("the bytes of an entry are those of format 1") {
+TEST_CASE("the bytes of an entry are those of format 2") {
   Entry entry;
   entry.kind = EntryKind::kDirectory;
   entry.mode = 0755;
   entry.version = VersionVector({{2, 1}});
+  entry.edits.mode = {2, 1};
   entry.author = 2;
   entry.author_name = "b";
   entry.edited.ns = 16;
   const std::string bytes = encode_entry(entry);
   CHECK(to_hex(as_bytes(bytes)) ==
-        "01"
         "02"
-        "00"
+        "02"
+        "04"
+        "0000000000000000"
         "01ed"
         "0000000000000000"
         "0000000000000000"
@@ -64,6 +68,9 @@ TEST_CASE("the bytes of an entry are those of format 1") {
         "0001"
         "0000000000000002"
         "0000000000000001"
+        "00000000000000000000000000000000"
+        "00000000000000020000000000000001"
+        "00000000000000000000000000000000"
         "0000000000000002"
         "0000000162"
         "0000000000000010");
@@ -94,7 +101,7 @@ TEST_CASE("a vector that is unsorted, doubled, has a zero count or is too long i
   Entry entry;
   entry.version = VersionVector({{1, 1}, {2, 1}});
   std::string good = encode_entry(entry);
-  std::size_t at = good.size() - 8 - 4 - 8 - 32;  // of the first part
+  std::size_t at = good.size() - 8 - 4 - 8 - 48 - 32;  // of the first part
   auto changed = [&](std::size_t offset, char value) {
     std::string bytes = good;
     bytes[at + offset] = value;
@@ -132,12 +139,26 @@ TEST_CASE("what could not be read again is not encoded") {
   CHECK(decode_entry(encode_entry(highest)));
 }
 
+TEST_CASE(
+    "an edit that the vector does not have is refused, and written as one that is not known") {
+  Entry entry = sample();
+  entry.edits.content = {8, 1};
+  EntryPtr back = decode_entry(encode_entry(entry));
+  REQUIRE(back);
+  CHECK(back->edits.content == Edit{});
+  CHECK(back->edits.mode == Edit{9, 1});
+  std::string bytes = encode_entry(sample());
+  const std::size_t mtime_count = bytes.size() - 8 - (4 + 4) - 8 - 1;
+  bytes[mtime_count] = 4;
+  CHECK(!decode_entry(bytes));
+}
+
 TEST_CASE("random bytes never crash the decoder and hardly ever pass it") {
   Prng random(20261121);
   for (int i = 0; i < 20'000; ++i) {
     std::string bytes(random.below(200), '\0');
     for (char& c : bytes) c = static_cast<char>(random.below(256));
-    if (!bytes.empty()) bytes[0] = 1;
+    if (!bytes.empty()) bytes[0] = 2;
     CHECK(!decode_entry(bytes));
   }
 }
@@ -146,7 +167,8 @@ TEST_CASE("the digest depends on the path and everything that two nodes have to 
   const std::vector<std::function<void(Entry&)>> changes = {
       [](Entry& e) { e.kind = EntryKind::kSymlink; },
       [](Entry& e) { e.mode = 0600; },
-      [](Entry& e) { e.confirmed = true; },
+      [](Entry& e) { e.was = EntryKind::kDirectory; },
+      [](Entry& e) { e.run = 7; },
       [](Entry& e) { e.size = 1; },
       [](Entry& e) { e.mtime_ns = 1; },
       [](Entry& e) { e.content.bytes[31] ^= 1; },

@@ -83,6 +83,27 @@ TEST_CASE("not yet is no refusal: the source is asked again when it has more") {
   CHECK(rig.results[wanted.content] == bytes);
 }
 
+TEST_CASE("who said not yet and nothing since is asked again by and by") {
+  TransferRig rig;
+  const Bytes bytes = random_bytes(3'000'000, 3);
+  Sender& other = rig.sender(2);
+  other.provider.set_partials([](const ContentId&) { return nullptr; },
+                              [](const ContentId&) { return true; });
+  const WantedContent wanted = rig.sender(1).add("f", bytes);
+  rig.fetcher->want(wanted);
+  rig.fetcher->set_sources(wanted.content, {2});
+  REQUIRE(rig.settle());
+  // It has the whole by its own means, and tells nobody.
+  other.add("f", bytes);
+  REQUIRE(rig.settle());
+  CHECK(rig.results.empty());
+  REQUIRE(rig.fetcher->deadline() != kNever);
+  rig.clock.advance(10s);
+  rig.fetcher->tick(rig.clock.now());
+  REQUIRE(rig.settle());
+  CHECK((rig.results[wanted.content] == bytes));
+}
+
 TEST_CASE("asking may begin anywhere, and goes round the end") {
   TransferRig rig;
   const Bytes bytes = random_bytes(4'000'000, 4);

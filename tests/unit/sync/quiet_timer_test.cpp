@@ -243,4 +243,52 @@ TEST_CASE("any story of events ends with each path handed out in time") {
 }
 
 }  // namespace
+// Events tell of a write, not of who wrote: truncate(2) by path closes nothing that one could hear.
+TEST_CASE("a write without a close is asked about after settle, and due when nobody writes") {
+  QuietTimer timer({.settle = 2s, .settle_max = 60s, .ask_writers = true});
+  REQUIRE(timer.on_event("f", Event::kModify, kStart));
+  CHECK(timer.deadline() == kStart + 2s);
+  CHECK(timer.take_due(kStart + 2s).empty());
+  CHECK(timer.take_doubtful() == std::vector<std::string>{"f"});
+  CHECK(timer.take_doubtful().empty());
+  timer.on_writer("f", false, kStart + 2100ms);
+  CHECK(timer.take_due(kStart + 2100ms) == std::vector<QuietTimer::Due>{{"f", false}});
+  CHECK(timer.size() == 0);
+}
+
+TEST_CASE("while somebody writes it is asked again, and read after settle_max all the same") {
+  QuietTimer timer({.settle = 2s, .settle_max = 20s, .ask_writers = true});
+  REQUIRE(timer.on_event("f", Event::kModify, kStart));
+  int asked = 0;
+  std::vector<QuietTimer::Due> due;
+  Instant now = kStart;
+  while (due.empty()) {
+    REQUIRE(asked < 100);
+    now = timer.deadline();
+    due = timer.take_due(now);
+    for (const std::string& path : timer.take_doubtful()) {
+      ++asked;
+      timer.on_writer(path, true, now);
+    }
+  }
+  CHECK(now == kStart + 20s);
+  CHECK(asked == 9);
+}
+
+TEST_CASE(
+    "where it cannot be told who writes, the events stand, as does an event after the question") {
+  QuietTimer timer({.settle = 2s, .settle_max = 20s, .ask_writers = true});
+  REQUIRE(timer.on_event("f", Event::kModify, kStart));
+  CHECK(timer.take_due(kStart + 2s).empty());
+  timer.on_writer("f", std::nullopt, kStart + 2s);
+  CHECK(timer.deadline() == kStart + 20s);
+  REQUIRE(timer.on_event("g", Event::kModify, kStart));
+  CHECK(timer.take_due(kStart + 2s).empty());
+  CHECK(timer.take_doubtful().size() == 2);
+  REQUIRE(timer.on_event("g", Event::kModify, kStart + 3s));
+  timer.on_writer("g", false, kStart + 3s);
+  CHECK(timer.deadline() == kStart + 5s);
+  CHECK(timer.take_due(kStart + 4s).empty());
+}
+
 }  // namespace lansync

@@ -33,8 +33,9 @@ class ForgetfulStore final : public IndexStore {
 
 class ReplicaRig {
  public:
-  ReplicaRig()
-      : fetcher(fs, executor, clock),
+  explicit ReplicaRig(const DiskLimits& limits = {})
+      : fs(limited(limits)),
+        fetcher(fs, executor, clock),
         replica(options(), fs, store, executor, fetcher, random, clock, log) {
     fetcher.load_partials();
     fetcher.add_source(1);
@@ -111,6 +112,11 @@ class ReplicaRig {
   int violations = 0;
 
  private:
+  static MemoryFileSystem limited(const DiskLimits& limits) {
+    MemoryFileSystem fs;
+    fs.set_limits(limits);
+    return fs;
+  }
   static Replica::Options options() {
     Replica::Options options;
     options.node_name = "here";

@@ -8,7 +8,7 @@ namespace {
 
 struct Deleted {
   int files = 60;
-  bool confirmed = false;
+  RunId run = 5;
   bool agreed = false;  // the hub has heard of it
 };
 
@@ -21,7 +21,8 @@ std::uint64_t held_after_start(const Deleted& what) {
     file->version.raise(7, 1);
     auto gone = std::make_shared<Entry>();
     gone->kind = EntryKind::kTombstone;
-    gone->confirmed = what.confirmed;
+    gone->run = what.run;
+    gone->was = EntryKind::kFile;
     gone->version = file->version;
     gone->version.raise(7, 2);
     const std::string path = str("file", n);
@@ -47,7 +48,7 @@ std::uint64_t held_after_start(const Deleted& what) {
 TEST_CASE("deletes that a kill left unpushed are counted again, and held if they are many") {
   CHECK(held_after_start({}) == 60);
   CHECK(held_after_start({.files = 50}) == 0);
-  CHECK(held_after_start({.confirmed = true}) == 0);
+  CHECK(held_after_start({.run = 0}) == 0);  // renames
   CHECK(held_after_start({.agreed = true}) == 0);
 }
 

@@ -52,15 +52,18 @@ EntryPtr directory(VersionVector version) {
 EntryPtr tombstone(VersionVector version) {
   return of_kind(EntryKind::kTombstone, std::move(version));
 }
-MergeBase base_of(const EntryPtr& entry) { return {entry->content, entry->mode, entry->mtime_ns}; }
+EntryPtr with_edits(const EntryPtr& entry, const LastEdits& edits) {
+  auto changed = std::make_shared<Entry>(*entry);
+  changed->edits = edits;
+  return changed;
+}
 
 struct Hub {
   std::map<std::string, EntryPtr> tree;
   bool live_children = false;
-  Settlement push(const std::string& path, const EntryPtr& pushed,
-                  const std::optional<MergeBase>& base = std::nullopt) {
+  Settlement push(const std::string& path, const EntryPtr& pushed) {
     HubView view = look();
-    return settle({path, *pushed, base}, view.lookup(path), view);
+    return settle({path, *pushed}, view.lookup(path), view);
   }
   HubView look() {
     return {kNode, kNext, live_children, [this](const std::string& name) {
@@ -113,7 +116,7 @@ TEST_CASE("concurrent edits: the hub's keeps the name, the pushed one becomes th
   Hub hub;
   hub.tree["f.txt"] = file("mine", vector({{1, 1}, {2, 1}}));
   EntryPtr pushed = file("theirs", vector({{1, 2}}));
-  Settlement s = hub.push("f.txt", pushed, base_of(file("old", vector({{1, 1}}))));
+  Settlement s = hub.push("f.txt", pushed);
   CHECK(s.kind == SettlementKind::kConflict);
   CHECK(s.entry->content == hub.tree["f.txt"]->content);
   CHECK(s.entry->version == vector({{1, 2}, {2, 1}, {kHub, kNext}}));
@@ -192,44 +195,103 @@ TEST_CASE("concurrent versions of the same bytes merge their vectors, without a 
   CHECK(!s.copy);
 }
 
-TEST_CASE("what only one side changed since the base is no conflict") {
-  EntryPtr base = with_metadata(file("old", vector({{1, 1}})), 0644, 1);
+TEST_CASE("what only one side changed is no conflict") {
+  const Edit first{1, 1};
+  const Edit my{2, 1};
+  const Edit their{1, 2};
   Hub hub;
   VersionVector mine = vector({{1, 1}, {2, 1}});
   VersionVector theirs = vector({{1, 2}});
+  const auto edited = [](const std::string& bytes, const VersionVector& version, LastEdits edits,
+                         std::uint16_t mode, std::int64_t mtime_ns) {
+    return with_edits(with_metadata(file(bytes, version), mode, mtime_ns), edits);
+  };
   SECTION("they the content, the hub the mode") {
-    hub.tree["f"] = with_metadata(file("old", mine), 0600, 1);
-    Settlement s = hub.push("f", with_metadata(file("new", theirs), 0644, 2), base_of(base));
+    hub.tree["f"] = edited("old", mine, {first, my, first}, 0600, 1);
+    Settlement s = hub.push("f", edited("new", theirs, {their, first, their}, 0644, 2));
     CHECK(s.kind == SettlementKind::kAccept);
     CHECK(s.content_needed);
     CHECK(s.entry->content == file("new", {})->content);
     CHECK(s.entry->mode == 0600);
     CHECK(s.entry->mtime_ns == 2);
+    CHECK(s.entry->edits == LastEdits{their, my, their});
   }
   SECTION("they the mode, the hub the content") {
-    hub.tree["f"] = with_metadata(file("new", mine), 0644, 2);
-    Settlement s = hub.push("f", with_metadata(file("old", theirs), 0600, 1), base_of(base));
+    hub.tree["f"] = edited("new", mine, {my, first, my}, 0644, 2);
+    Settlement s = hub.push("f", edited("old", theirs, {first, their, first}, 0600, 1));
     CHECK(s.kind == SettlementKind::kHave);
     CHECK(s.changed);
     CHECK(s.entry->content == file("new", {})->content);
     CHECK(s.entry->mode == 0600);
     CHECK(s.entry->mtime_ns == 2);
+    CHECK(s.entry->edits == LastEdits{my, their, my});
   }
   SECTION("both the mode: the hub's") {
-    hub.tree["f"] = with_metadata(file("old", mine), 0600, 1);
-    Settlement s = hub.push("f", with_metadata(file("old", theirs), 0640, 3), base_of(base));
+    hub.tree["f"] = edited("old", mine, {first, my, first}, 0600, 1);
+    Settlement s = hub.push("f", edited("old", theirs, {first, their, their}, 0640, 3));
     CHECK(s.kind == SettlementKind::kHave);
     CHECK(s.entry->mode == 0600);
     CHECK(s.entry->mtime_ns == 3);
   }
   SECTION("both the content: a conflict") {
-    hub.tree["f"] = file("a", mine);
-    CHECK(hub.push("f", file("b", theirs), base_of(base)).kind == SettlementKind::kConflict);
+    hub.tree["f"] = edited("a", mine, {my, first, first}, 0644, 1);
+    CHECK(hub.push("f", edited("b", theirs, {their, first, first}, 0644, 1)).kind ==
+          SettlementKind::kConflict);
   }
-  SECTION("without a base all of it is changed") {
+  SECTION("of which nothing is known is changed") {
     hub.tree["f"] = file("old", mine);
     CHECK(hub.push("f", file("b", theirs)).kind == SettlementKind::kConflict);
   }
+  SECTION("two hubs decided differently on the same two: a conflict") {
+    hub.tree["f"] = edited("a", vector({{1, 2}, {2, 1}, {8, 1}}), {my, first, first}, 0644, 1);
+    EntryPtr other = edited("b", vector({{1, 2}, {2, 1}, {9, 1}}), {their, first, first}, 0644, 1);
+    CHECK(hub.push("f", other).kind == SettlementKind::kConflict);
+  }
+  SECTION("a link that took the file's place has no mode to give, nor takes one") {
+    auto link = std::make_shared<Entry>(*of_kind(EntryKind::kSymlink, theirs, "t"));
+    link->mode = 0777;
+    hub.tree["f"] = edited("old", mine, {first, my, first}, 0600, 1);
+    Settlement s = hub.push("f", with_edits(link, {their, their, their}));
+    CHECK(s.kind == SettlementKind::kAccept);
+    CHECK(s.entry->is_symlink());
+    CHECK(s.entry->mode == 0777);
+  }
+}
+
+TEST_CASE("a revert to earlier bytes is an edit like any other") {
+  // Both knew "x" and then "y"; one went back to "x", the other changed the mode of "y".
+  Hub hub;
+  hub.tree["f"] = with_edits(file("x", vector({{1, 2}, {2, 1}})), {{2, 1}, {1, 1}, {1, 1}});
+  auto chmod = with_metadata(file("y", vector({{1, 3}})), 0600, 5);
+  Settlement s = hub.push("f", with_edits(chmod, {{1, 2}, {1, 3}, {1, 1}}));
+  CHECK(s.kind == SettlementKind::kHave);
+  CHECK(s.entry->content == file("x", {})->content);
+  CHECK(s.entry->mode == 0600);
+}
+
+TEST_CASE("a directory in the place of a file whose bytes its author had seen leaves no copy") {
+  Hub hub;
+  const Edit first{1, 1};
+  auto chmod = with_metadata(file("x", vector({{1, 1}, {2, 1}})), 0600, 5);
+  hub.tree["f"] = with_edits(chmod, {first, {2, 1}, first});
+  EntryPtr made = with_edits(directory(vector({{1, 2}})), {{1, 2}, {1, 2}, {1, 2}});
+  CHECK(hub.push("f", made).kind == SettlementKind::kAccept);
+  hub.tree["f"] = with_edits(chmod, {{2, 1}, {2, 1}, first});
+  CHECK(hub.push("f", made).kind == SettlementKind::kConflict);
+}
+
+TEST_CASE("an edit's part is what it changed, and the rest keeps the edits that it had") {
+  Entry before = *file("x", vector({{1, 1}}));
+  note_edits(before, nullptr, VersionVector());
+  CHECK(before.edits == LastEdits{{1, 1}, {1, 1}, {1, 1}});
+  Entry touched = before;
+  touched.version = vector({{1, 1}, {2, 7}});
+  touched.mtime_ns = 99;
+  note_edits(touched, &before, before.version);
+  CHECK(touched.edits == LastEdits{{1, 1}, {1, 1}, {2, 7}});
+  Entry link = *of_kind(EntryKind::kSymlink, vector({{1, 1}, {2, 8}}), "t");
+  note_edits(link, &before, before.version);
+  CHECK(link.edits == LastEdits{{2, 8}, {2, 8}, {2, 8}});
 }
 
 TEST_CASE("an edit beats a delete, whoever made it, and covers both") {
@@ -246,14 +308,16 @@ TEST_CASE("an edit beats a delete, whoever made it, and covers both") {
   CHECK(back.entry->version == vector({{1, 2}, {2, 1}, {kHub, kNext}}));
 }
 
-TEST_CASE("two deletes are one, confirmed if either was") {
+TEST_CASE("two deletes are one, in the run of the hub's") {
   Hub hub;
-  hub.tree["f"] = tombstone(vector({{1, 1}}));
-  auto confirmed = std::make_shared<Entry>(*tombstone(vector({{2, 1}})));
-  confirmed->confirmed = true;
-  Settlement s = hub.push("f", confirmed);
+  auto ours = std::make_shared<Entry>(*tombstone(vector({{1, 1}})));
+  ours->run = 7;
+  hub.tree["f"] = ours;
+  auto theirs = std::make_shared<Entry>(*tombstone(vector({{2, 1}})));
+  theirs->run = 8;
+  Settlement s = hub.push("f", theirs);
   CHECK(s.kind == SettlementKind::kHave);
-  CHECK(s.entry->confirmed);
+  CHECK(s.entry->run == 7);
   CHECK(s.entry->version == vector({{1, 1}, {2, 1}}));
 }
 
@@ -386,19 +450,6 @@ TEST_CASE("a decision of the hub does not cover an edit of its own that it has n
   CHECK(s.entry->version.compare(unsettled->version) == Order::kConcurrent);
 }
 
-TEST_CASE("a base is sent only if both versions descend from it") {
-  EntryPtr synced = file("x", vector({{1, 1}}));
-  CHECK(merge_base_of(synced, file("y", vector({{1, 1}, {2, 1}}))) == base_of(synced));
-  CHECK(!merge_base_of(synced, file("y", vector({{2, 1}}))));
-  CHECK(!merge_base_of(synced, nullptr));
-  EntryPtr remote = file("y", vector({{1, 1}, {2, 1}}));
-  CHECK(merge_base_of(file("z", vector({{1, 2}})), synced, remote) == base_of(synced));
-  // Made where the entry's content was absent: it replaces nothing.
-  CHECK(!merge_base_of(file("z", vector({{3, 1}})), synced, remote));
-  CHECK(!merge_base_of(nullptr, synced));
-  CHECK(!merge_base_of(tombstone(vector({{1, 1}})), synced));
-}
-
 TEST_CASE("what is accepted gets its directories back, and a file in their place makes room") {
   Hub hub;
   hub.tree["a"] = directory(vector({{1, 1}}));
@@ -435,16 +486,24 @@ TEST_CASE("whatever is pushed, the outcome covers what was known and keeps the l
     all.push_back(of_kind(EntryKind::kSymlink, v, "t"));
     all.push_back(of_kind(EntryKind::kSetting, v));
   }
-  EntryPtr base_entry = file("x", vector({{1, 1}}));
-  for (const EntryPtr& mine : all) {
-    for (const EntryPtr& theirs : all) {
+  EntryPtr first = file("x", vector({{1, 1}}));
+  const auto known = [&](const EntryPtr& entry) {
+    auto changed = std::make_shared<Entry>(*entry);
+    const bool later = entry->version.compare(first->version) == Order::kNewer;
+    Entry before = *first;
+    note_edits(before, nullptr, VersionVector());
+    note_edits(*changed, later ? &before : nullptr, later ? first->version : VersionVector());
+    return EntryPtr(changed);
+  };
+  for (const EntryPtr& my_form : all) {
+    for (const EntryPtr& their_form : all) {
       for (int variant = 0; variant < 4; ++variant) {
+        const EntryPtr mine = (variant & 2) != 0 ? known(my_form) : my_form;
+        const EntryPtr theirs = (variant & 2) != 0 ? known(their_form) : their_form;
         Hub hub;
         hub.live_children = (variant & 1) != 0 && mine->is_directory();
         hub.tree["f.txt"] = mine;
-        std::optional<MergeBase> base;
-        if ((variant & 2) != 0) base = base_of(base_entry);
-        Settlement s = hub.push("f.txt", theirs, base);
+        Settlement s = hub.push("f.txt", theirs);
         REQUIRE(s.kind != SettlementKind::kRefuse);
         CHECK(s.entry->version.covers(mine->version));
         CHECK(s.entry->version.covers(theirs->version));
@@ -454,16 +513,16 @@ TEST_CASE("whatever is pushed, the outcome covers what was known and keeps the l
         CHECK(s.content_needed == fetches);
         if (hub.live_children) CHECK(s.entry->is_directory());
         // Bytes that the other side did not know are somewhere.
-        auto kept = [&](const EntryPtr& e) {
+        auto kept = [&](const EntryPtr& e, const EntryPtr& other) {
           bool unknown_bytes =
-              (e->is_file() || e->is_symlink()) && !(base && e->content == base->content);
+              (e->is_file() || e->is_symlink()) && !has_seen(other->version, e->edits.content);
           return !unknown_bytes || same_content(*s.entry, *e) ||
                  (s.copy && same_content(*s.copy, *e));
         };
         bool setting = mine->kind == EntryKind::kSetting || theirs->kind == EntryKind::kSetting;
         Order order = theirs->version.compare(mine->version);
-        if (order != Order::kNewer && !setting) CHECK(kept(mine));
-        if (order != Order::kOlder && !setting) CHECK(kept(theirs));
+        if (order != Order::kNewer && !setting) CHECK(kept(mine, theirs));
+        if (order != Order::kOlder && !setting) CHECK(kept(theirs, mine));
       }
     }
   }

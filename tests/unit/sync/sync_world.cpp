@@ -74,7 +74,9 @@ std::string SyncWorld::random_path() {
 void SyncWorld::put(Node& node, const std::string& path, Entry entry) {
   EntryPtr before = find(node.local, path);
   entry.version = before ? before->version : VersionVector();
+  const VersionVector grown_from = entry.version;
   entry.version.raise(node.id, ++node.count);
+  note_edits(entry, live(before) ? before.get() : nullptr, grown_from);
   entry.author = node.id;
   entry.author_name = node.name;
   wall_ += 1'000'000'000;
@@ -229,11 +231,10 @@ void SyncWorld::commit_copy(const std::string& path, const EntryPtr& copy) {
   commit(path, copy);
 }
 
-void SyncWorld::push(Node& node, const Operation& op) {
+void SyncWorld::push(Node& /*node*/, const Operation& op) {
   EntryPtr before = find(nodes[hub].remote, op.path);
-  auto base = merge_base_of(op.entry, find(node.synced, op.path), find(node.remote, op.path));
   HubView view = hub_view(op.path);
-  Settlement settled = settle({op.path, *op.entry, base}, before, view);
+  Settlement settled = settle({op.path, *op.entry}, before, view);
   if (settled.kind == SettlementKind::kRefuse) return fail(str("refused: ", settled.reason));
   if (before && !settled.entry->version.covers(before->version))
     fail(str("the hub forgot an edit of ", op.path));

@@ -32,10 +32,22 @@ EntryPtr random_entry(Prng& random) {
   }
   if (entry->is_file() || entry->is_symlink()) entry->content = random.id<ContentId>();
   if (entry->is_symlink()) entry->target = random_text(random, 100);
-  if (entry->is_tombstone()) entry->confirmed = random.chance(1, 2);
+  if (entry->is_tombstone()) {
+    entry->was = static_cast<EntryKind>(1 + random.below(4));
+    entry->mode = static_cast<std::uint16_t>(random.below(01000));
+    if (random.chance(1, 2)) entry->content = random.id<ContentId>();
+    if (random.chance(1, 2)) entry->run = random.next();
+  }
   std::vector<VersionVector::Part> parts(1 + random.below(6));
   for (auto& part : parts) part = {random.next(), 1 + (random_number(random) >> 3)};
   entry->version = VersionVector(std::move(parts));
+  const auto any_edit = [&]() -> Edit {
+    const auto& all = entry->version.parts();
+    const VersionVector::Part& part = all[random.below(all.size())];
+    return {part.id, 1 + random.below(part.count)};
+  };
+  if (random.chance(1, 2)) entry->edits = {any_edit(), any_edit(), any_edit()};
+  if (random.chance(1, 4)) entry->edits.mtime = entry->edits.mode = entry->edits.content;
   entry->author = random.next();
   entry->author_name = random_text(random, kMaxNodeName);
   entry->edited.ns = static_cast<std::int64_t>(random.next());
@@ -60,7 +72,7 @@ Hello random_hello(Prng& random) {
   m.disk_log2 = static_cast<std::uint8_t>(random.below(64));
   m.term = random.next();
   m.sync_term = random.next();
-  m.seq = random_number(random) >> 2;
+  m.seq = random_number(random) >> 3;
   m.members = static_cast<std::uint32_t>(random.below(2000));
   m.port = static_cast<std::uint16_t>(random.next());
   m.hub = random.id<NodeId>();
@@ -69,7 +81,7 @@ Hello random_hello(Prng& random) {
   m.hub_live = random.chance(1, 2);
   if (random.chance(1, 2)) m.beacon_key = random.id<BeaconKey>();
   m.runs.resize(random.below(4));
-  for (Run& run : m.runs) run = {random_number(random), random.id<RunId>(), random.id<RunId>()};
+  for (Run& run : m.runs) run = {random_number(random), random.id<StartId>(), random.id<StartId>()};
   m.full = random.chance(1, 4);
   m.unanswered = random.chance(1, 4);
   return m;
@@ -81,8 +93,6 @@ Push random_push(Prng& random) {
   for (PushItem& item : m.items) {
     item.name = random_text(random, 60);
     item.entry = random_entry(random);
-    if (random.chance(1, 2))
-      item.base = PushBase{random.id<ContentId>(), 0644, static_cast<std::int64_t>(random.next())};
   }
   return m;
 }
@@ -197,7 +207,7 @@ Message random_question(Prng& random) {
 Message random_message(Prng& random) {
   auto u32 = [&] { return static_cast<std::uint32_t>(random_number(random)); };
   if (random.chance(1, 3)) return random_question(random);
-  switch (random.below(23)) {
+  switch (random.below(25)) {
     case 0:
       return random_hello(random);
     case 1:
@@ -212,8 +222,15 @@ Message random_message(Prng& random) {
     case 3:
       if (random.chance(1, 2)) return Clone{random.chance(1, 2)};
       return Bye{random_text(random, 20), random.id<NodeId>()};
-    case 4:
-      return Ping{random_number(random)};
+    case 4: {
+      Ping m{random_number(random)};
+      if (random.chance(1, 2)) return m;
+      m.heard = random_number(random);
+      m.files = random_number(random);
+      m.bytes = random_number(random);
+      m.obstacle = static_cast<Obstacle>(random.below(kLastObstacle + 1));
+      return m;
+    }
     case 5: {
       IndexGet m;
       m.bucket_count = 1u << random.below(6);
@@ -221,16 +238,19 @@ Message random_message(Prng& random) {
       random.fill(m.digests);
       m.count_high = random_number(random);
       m.round = u32();
+      m.away = random_number(random);
       return m;
     }
     case 6: {
       Update m;
       m.term = random_number(random);
-      m.seq = random_number(random);
+      m.seq = random_number(random) >> 3;
       m.snapshot = random.chance(1, 2);
       m.last = random.chance(1, 2);
       m.count_seen = random_number(random);
       m.round = u32();
+      m.away = random_number(random);
+      m.unsynced = random_number(random);
       for (std::uint64_t i = random.below(5); i > 0; --i)
         m.buckets.push_back(static_cast<std::uint32_t>(random.below(kMaxDigestBuckets)));
       m.entries = random_entries(random);
@@ -245,7 +265,7 @@ Message random_message(Prng& random) {
     case 11:
       return HubHeard{random.id<NodeId>(), {u32(), 27801}};
     case 12:
-      return Mark{random_number(random), random.chance(1, 2)};
+      return Mark{random_number(random), random.chance(1, 2), random.chance(1, 2)};
     case 18: {
       Holds m{random_number(random), random.chance(1, 2), {}};
       for (std::uint64_t i = random.below(5); i > 0; --i)
@@ -293,7 +313,8 @@ Message random_message(Prng& random) {
       return m;
     }
     case 19:
-      return TrashGet{random_number(random), random.chance(1, 2) ? "a/b" : "", random.chance(1, 2)};
+      return TrashGet{random_number(random), random.chance(1, 2) ? "a/b" : "", random.chance(1, 2),
+                      random.chance(1, 2) ? random.next() : 0};
     case 20: {
       TrashRows m{random_number(random), {}, random_text(random, 20), random.chance(1, 2)};
       m.rows.resize(random.below(4));
@@ -303,7 +324,23 @@ Message random_message(Prng& random) {
       return m;
     }
     case 21:
-      return RestoreTrash{random_number(random), random.id<NodeId>(), {"x/1", "y/2"}};
+      return RestoreTrash{
+          random_number(random), random.id<NodeId>(), {"x/1", "y/2"}, random.chance(1, 2)};
+    case 23:
+      return RunsKnown{{random.next(), 0, random.next()}};
+    case 24: {
+      RunWord m;
+      m.record = {static_cast<RunDecision>(1 + random.below(2)),
+                  random.next(),
+                  1000,
+                  random.id<ContentId>(),
+                  WallTime{static_cast<std::int64_t>(random.next())},
+                  random.id<PublicKey>(),
+                  random.id<Signature>()};
+      m.offset = random.below(900);
+      m.leaves.resize(random.below(100) * kRunLeafBytes, 7);
+      return m;
+    }
     case 10: {
       Download m;
       m.items.resize(random.below(4));
@@ -363,8 +400,9 @@ TEST_CASE("a message's bytes are those of docs/protocol.md") {
   update.term = 1;
   update.seq = 9;
   CHECK(to_hex(encode_message(update)) ==
-        "89a474797065a6757064617465a47465726d01a373657109a8736e617073686f74c2a46c617374c2"
-        "a47365656e00a5726f756e6400a76275636b65747390a7656e747269657391"
+        "8ba474797065a6757064617465a47465726d01a373657109a8736e617073686f74c2a46c617374c2"
+        "a47365656e00a5726f756e6400a46177617900a8756e73796e63656400a76275636b65747390a7656e74726965"
+        "7391"
         "8ba46e616d65a161a46b696e6401a473697a6505a56d74696d65ffa46d6f6465cd01a4a468617368c420" +
             std::string(64, 'a') + "a36d6435c410" + std::string(32, 'b') +
             "a776657273696f6e91920702a6617574686f7207a4686f7374a168a474696d6501");
@@ -402,8 +440,10 @@ TEST_CASE("a hello comes back with every field, and an entry too") {
     CHECK(e.content == entry->content);
     CHECK(e.md5 == entry->md5);
     CHECK(e.target == entry->target);
-    CHECK(e.confirmed == entry->confirmed);
+    CHECK(e.was == entry->was);
+    CHECK(e.run == entry->run);
     CHECK(e.version == entry->version);
+    CHECK(e.edits == entry->edits);
     CHECK(e.author == entry->author);
     CHECK(e.author_name == entry->author_name);
     CHECK(e.edited == entry->edited);
@@ -466,7 +506,7 @@ TEST_CASE("a name that is no path below the folder is refused in every message t
     INFO(name);
     Update update = one_entry(name);
     CHECK_FALSE(decode_message(encode_message(update)));
-    CHECK_FALSE(decode_message(encode_message(Push{{{name, update.entries[0].entry, {}}}})));
+    CHECK_FALSE(decode_message(encode_message(Push{{{name, update.entries[0].entry}}})));
     CHECK_FALSE(decode_message(encode_message(Verdict{VerdictKind::kAccept, {{name, {}, ""}}})));
     CHECK_FALSE(decode_message(encode_message(Done{{}, update.entries})));
     if (name.empty()) continue;  // a hint may be missing
@@ -518,8 +558,7 @@ TEST_CASE("the bound on an entry's bytes is one") {
   Prng random(11);
   std::size_t empty = encode_message(Push{}).size();
   for (int i = 0; i < 500; ++i) {
-    PushItem item{random_text(random, 200), random_entry(random),
-                  PushBase{random.id<ContentId>(), 0777, static_cast<std::int64_t>(random.next())}};
+    PushItem item{random_text(random, 200), random_entry(random)};
     std::size_t bytes = encode_message(Push{{item}}).size() - empty;
     CHECK(bytes <= entry_bytes_bound(item.name, *item.entry));
   }
@@ -601,7 +640,7 @@ TEST_CASE(
   entry->version.raise(1, 1);
   std::vector<Message> messages;
   messages.push_back(one_entry("a", entry));
-  messages.push_back(Push{{{"a", entry, std::nullopt}}});
+  messages.push_back(Push{{{"a", entry}}});
   for (VerdictKind kind :
        {VerdictKind::kAccept, VerdictKind::kHave, VerdictKind::kConflict, VerdictKind::kRefuse}) {
     messages.push_back(Verdict{kind, {{"a", entry, {}}}});
@@ -641,7 +680,7 @@ TEST_CASE("a kind of entry that nobody could carry out is refused") {
   entry->kind = EntryKind::kTombstone;
   entry->mode = 0;
   entry->version.raise(1, 1);
-  RawValue raw = raw_of(Message(Push{{{"a", entry, std::nullopt}}}));
+  RawValue raw = raw_of(Message(Push{{{"a", entry}}}));
   CHECK(decode_message(bytes_of(raw)));
   for (std::uint64_t kind : {0, 5, 6, 255}) {
     raw.at("items").list[0].at("kind") = RawValue::of(kind);

@@ -1,0 +1,266 @@
+#include "app/why_command.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <ostream>
+#include <set>
+#include <vector>
+
+#include "app/control_client.h"
+#include "app/render.h"
+#include "app/units.h"
+#include "base/log.h"
+#include "platform/posix.h"
+#include "sync/ignore_rules.h"
+
+namespace lansync {
+namespace {
+
+constexpr Duration kAnswerTimeout = 30s;
+constexpr std::size_t kMostHolders = 200;
+
+// One path, as far as it could be found out.
+struct Why {
+  std::string name;
+  std::string state;
+  std::string here;
+  std::vector<std::string> holders;
+  std::string waits_for;
+  std::string advice;
+  int order = 9;  // worst first
+};
+
+std::string text_of(const Json& row, const char* key) {
+  auto at = row.is_object() ? row.find(key) : row.end();
+  return row.is_object() && at != row.end() && at->is_string() ? at->get<std::string>() : "";
+}
+
+std::string on_disk(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return "not here";
+  if (S_ISDIR(info.st_mode)) return "a directory";
+  if (S_ISLNK(info.st_mode)) return "a symbolic link";
+  if (!S_ISREG(info.st_mode)) return "a socket, pipe or device";
+  const WallTime time{std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
+  return str(format_size(static_cast<std::uint64_t>(info.st_size)), ", changed ", to_iso8601(time));
+}
+
+// What the node would do now, in words of what it waits for.
+void take_plan_row(const Json& row, Why& out) {
+  const std::string action = text_of(row, "action");
+  out.state = action;
+  out.waits_for = text_of(row, "why");
+  if (action == "held") {
+    out.order = 1;
+    out.advice =
+        "`lansync status` says what is held; `lansync confirm` or `lansync reject` decides";
+  } else if (action == "conflict") {
+    out.order = 2;
+    out.advice = "nothing: both versions are kept, `lansync conflicts` lists them";
+  } else if (action == "fetch") {
+    out.order = 3;
+    out.advice = "nothing: it comes by itself from who holds it";
+  } else {
+    out.order = action == "push" || action == "delete-there" ? 4 : 5;
+    out.advice = "nothing: it goes on by itself";
+  }
+}
+
+struct Answers {
+  StatusReport status;
+  Json plan = Json::array();
+  Json findings = Json::array();
+  int failed = kExitDone;
+  std::string error;
+};
+
+Answers ask(const std::string& dir) {
+  Answers out;
+  for (const char* question : {"status", "plan", "doctor"}) {
+    ControlAnswer answer = ask_node(dir, question, Json::object(), kAnswerTimeout);
+    if (answer.exit_code != kExitDone) {
+      out.failed = answer.exit_code;
+      out.error = answer.error;
+      return out;
+    }
+    const std::string_view name = question;
+    if (name == "status") out.status = from_json_text<StatusReport>(answer.result);
+    if (name == "plan" && answer.result.is_array()) out.plan = answer.result;
+    if (name == "doctor" && answer.result.is_object() && answer.result.contains("findings"))
+      out.findings = answer.result["findings"];
+  }
+  return out;
+}
+
+// "NAME: what is wrong with it", as doctor says it of paths.
+std::string problem_of(const Answers& answers, const std::string& name) {
+  const std::string start = printable(name) + ": ";
+  for (const Json& finding : answers.findings) {
+    const std::string what = text_of(finding, "what");
+    if (what.starts_with(start)) return what.substr(start.size());
+  }
+  return {};
+}
+
+std::vector<std::string> holders_of(const std::string& dir, const std::string& name) {
+  std::vector<std::string> found;
+  (void)ask_node(dir, "search", Json{{"name", name}, {"regex", false}}, kAnswerTimeout, false,
+                 [&](const Json& part) {
+                   auto rows = part.find("rows");
+                   if (rows == part.end() || !rows->is_array()) return;
+                   for (const Json& row : *rows)
+                     if (text_of(row, "name") == name && found.size() < kMostHolders)
+                       found.push_back(text_of(row, "node"));
+                 });
+  return found;
+}
+
+Why why_of(const CommandLine& command, const Answers& answers, const std::string& name) {
+  Why out;
+  out.name = name;
+  const std::string full = command.dir + "/" + name;
+  out.here = on_disk(full);
+  struct stat info {};
+  const bool directory = ::lstat(full.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  const auto rules =
+      read_small_file(command.dir + "/.lansyncignore", IgnoreRules::kMaxFileBytes + 1);
+  out.waits_for = ignoring_rule(rules ? *rules : std::string(), name, directory);
+  if (!out.waits_for.empty()) {
+    out.state = "ignored";
+    out.order = 6;
+    out.advice = "a line `!NAME` at the end of .lansyncignore brings it back";
+    return out;
+  }
+  out.holders = holders_of(command.dir, name);
+  if (std::string problem = problem_of(answers, name); !problem.empty()) {
+    out.state = "not synced";
+    out.waits_for = problem;
+    out.order = 0;
+    out.advice = "mend that; `lansync rescan` looks again at once";
+    return out;
+  }
+  for (const Json& row : answers.plan) {
+    if (text_of(row, "name") != name) continue;
+    take_plan_row(row, out);
+    return out;
+  }
+  if (out.here == "not here" && out.holders.empty()) {
+    out.state = "unknown";
+    out.waits_for = "no node of the group that is connected has a file of that name";
+    out.advice = "`lansync search` finds a name in any directory, `lansync trash` what was deleted";
+  } else if (out.here == "not here") {
+    out.state = "absent";
+    out.waits_for = "a person who asks for it";
+    out.advice = "`lansync get` fetches it";
+  } else {
+    out.state = to_string(answers.status.state);
+    out.waits_for = answers.status.reason;
+  }
+  return out;
+}
+
+std::vector<Why> why_all(const Answers& answers) {
+  std::vector<Why> rows;
+  std::set<std::string> named;
+  for (const Json& row : answers.plan) {
+    Why& why = rows.emplace_back();
+    why.name = text_of(row, "name");
+    take_plan_row(row, why);
+    if (std::string problem = problem_of(answers, why.name); !problem.empty()) {
+      why.state = "not synced";
+      why.waits_for = problem;
+      why.advice = "mend that; `lansync rescan` looks again at once";
+      why.order = 0;
+    }
+    named.insert(printable(why.name));
+  }
+  // What is left out has no place in a plan: doctor names it, "path: why".
+  for (const Json& finding : answers.findings) {
+    const std::string what = text_of(finding, "what");
+    const std::size_t colon = what.find(": ");
+    const bool of_a_path =
+        text_of(finding, "advice").starts_with("`lansync why ") && colon != std::string::npos;
+    if (!of_a_path || named.contains(what.substr(0, colon))) continue;
+    Why& why = rows.emplace_back();
+    why.name = what.substr(0, colon);
+    why.state = "not synced";
+    why.waits_for = what.substr(colon + 2);
+    why.advice = "mend that; `lansync rescan` looks again at once";
+    why.order = 0;
+  }
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Why& a, const Why& b) { return a.order < b.order; });
+  return rows;
+}
+
+Json to_json(const Why& why) {
+  return {{"name", why.name},       {"state", why.state},         {"here", why.here},
+          {"holders", why.holders}, {"waits_for", why.waits_for}, {"advice", why.advice}};
+}
+
+std::string to_text(const Why& why) {
+  std::string held;
+  for (const std::string& holder : why.holders)
+    held += (held.empty() ? "" : ", ") + printable(holder, 64);
+  std::vector<std::vector<std::string>> rows{{"name", printable(why.name)}, {"state", why.state}};
+  if (!why.here.empty()) rows.push_back({"here", why.here});
+  if (!held.empty()) rows.push_back({"on", held});
+  if (!why.waits_for.empty()) rows.push_back({"because", printable(why.waits_for, 1000)});
+  if (!why.advice.empty()) rows.push_back({"do", printable(why.advice, 300)});
+  return table(rows);
+}
+
+}  // namespace
+
+std::string ignoring_rule(const std::string& rules, const std::string& path, bool is_directory) {
+  if (!IgnoreRules::parse(rules).ignored(path, is_directory)) return {};
+  const bool built_in = IgnoreRules().ignored(path, is_directory);
+  std::string line;
+  std::size_t number = 0;
+  std::size_t found = 0;
+  for (std::size_t from = 0; from < rules.size();) {
+    const std::size_t end = std::min(rules.find('\n', from), rules.size());
+    const std::string one = rules.substr(from, end - from);
+    from = end + 1;
+    ++number;
+    if (!built_in && IgnoreRules::parse(one).ignored(path, is_directory)) {
+      line = one;
+      found = number;
+    }
+  }
+  if (found > 0)
+    return str("line ", found, " of .lansyncignore leaves it out: ", printable(line, 200));
+  return "a built-in rule leaves it out: temporary files of editors and desktops (.*.sw[a-p] 4913 "
+         "~$* .#* .~lock.*# .goutputstream-*)";
+}
+
+std::optional<int> run_why_command(const CommandLine& command, const CommandStreams& streams) {
+  if (command.command != "why") return std::nullopt;
+  const Answers answers = ask(command.dir);
+  if (answers.failed != kExitDone) {
+    streams.error << "lansync: " << answers.error << '\n';
+    return answers.failed;
+  }
+  std::vector<Why> rows;
+  if (command.names.empty()) {
+    rows = why_all(answers);
+  } else {
+    rows.push_back(why_of(command, answers, command.names.front()));
+  }
+  if (command.json) {
+    Json document = Json::array();
+    for (const Why& why : rows) document.push_back(to_json(why));
+    streams.out << json_line(document) << '\n';
+  } else {
+    if (command.names.empty()) streams.out << state_line(answers.status) << '\n';
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      streams.out << (i == 0 && !command.names.empty() ? "" : "\n") << to_text(rows[i]);
+  }
+  streams.out.flush();
+  if (streams.out) return kExitDone;
+  streams.error << "lansync: cannot write the answer\n";
+  return kExitFailed;
+}
+
+}  // namespace lansync

@@ -1,0 +1,89 @@
+#include "roles/conflict_copies.h"
+
+#include <memory>
+#include <utility>
+
+#include "sync/conflict_name.h"
+#include "sync/settlement.h"
+
+namespace lansync {
+namespace {
+
+// An author's third and later losing version of a path within that takes the place of the one
+// before (DESIGN, Conflicts).
+constexpr std::int64_t kFoldWithinNs = 3600LL * 1'000'000'000;
+
+}  // namespace
+
+void visit_copies(const Index& index, const std::string& path,
+                  const std::function<void(const std::string&, const EntryPtr&)>& visit) {
+  const std::size_t slash = path.rfind('/');
+  const std::size_t dot = path.rfind('.');
+  const bool extension = dot != std::string::npos && (slash == std::string::npos || dot > slash);
+  const std::string prefix = (extension ? path.substr(0, dot) : path) + " (conflict ";
+  const auto& paths = index.paths();
+  for (auto at = paths.lower_bound(prefix); at != paths.end() && at->first.starts_with(prefix);
+       ++at) {
+    const auto told = parse_conflict_name(at->first);
+    if (told && told->of == path && at->second.remote) visit(at->first, at->second.remote);
+  }
+}
+
+// All times are the author's own.
+std::optional<Fold> fold_of(const Index& index, const std::string& copy) {
+  const PathRecord* made = index.find(copy);
+  const auto told = parse_conflict_name(copy);
+  if (!told || !made || !made->remote) return std::nullopt;
+  const Entry& last = *made->remote;
+  Fold fold;
+  fold.first = true;
+  int earlier = 0;
+  visit_copies(index, told->of, [&](const std::string& path, const EntryPtr& there) {
+    if (path == copy || there->author != last.author) return;
+    if (there->edited.ns > last.edited.ns || there->edited.ns < last.edited.ns - kFoldWithinNs)
+      return;
+    if (there->is_tombstone()) {
+      fold.first = false;
+      return;
+    }
+    ++earlier;
+    if (fold.entry && fold.entry->edited.ns > there->edited.ns) return;
+    fold.previous = path;
+    fold.entry = there;
+  });
+  if (earlier < 2) return std::nullopt;
+  return fold;
+}
+
+EntryPtr tombstone_of(Replica& replica, const Fold& fold) {
+  const PathRecord* record = replica.index().find(fold.previous);
+  const VersionVector& version = fold.entry->version;
+  if (!record || !record->local || record->local->version != version) return nullptr;
+  if (version.parts().size() != 1) return nullptr;
+  auto next = VersionVector::next(version, settling_id(short_id(replica.node())),
+                                  replica.edit_count() + 1, kMaxVectorFromOutside);
+  if (!next) return nullptr;
+  replica.use_counts(1);
+  auto gone = std::make_shared<Entry>();
+  gone->kind = EntryKind::kTombstone;
+  gone->was = fold.entry->kind;
+  gone->mode = fold.entry->mode;
+  gone->content = fold.entry->content;
+  gone->author = fold.entry->author;
+  gone->author_name = fold.entry->author_name;
+  gone->edited = fold.entry->edited;
+  gone->version = std::move(*next);
+  return gone;
+}
+
+void say_folded(Replica& replica, const std::string& path, const std::string& author) {
+  replica.note_problem(
+      path, str("is saved again and again on two nodes, and each time one of them loses: of the "
+                "conflict copies of ",
+                author,
+                "'s versions only the last is kept from now on. If it need not be the same on "
+                "both, put the line /",
+                path, " into .lansyncignore"));
+}
+
+}  // namespace lansync

@@ -1,0 +1,48 @@
+#include "roles/member_progress.h"
+
+#include <algorithm>
+
+namespace lansync {
+
+void MemberProgress::begin_reign() {
+  members_.clear();
+  best_ = 0;
+}
+
+void MemberProgress::on_ping(SessionId session, const Ping& ping, bool keeps) {
+  Member& member = members_[session];
+  member.told = Told{ping.heard, ping.files, ping.bytes, ping.obstacle};
+  if (ping.seq == 0) return;
+  member.reached = std::max(member.reached.value_or(0), ping.seq - 1);
+  if (keeps) best_ = std::max(best_, *member.reached);
+}
+
+void MemberProgress::on_down(SessionId session) { members_.erase(session); }
+
+bool MemberProgress::has(SessionId session, std::uint64_t seq) const {
+  auto at = members_.find(session);
+  return at != members_.end() && at->second.reached && *at->second.reached >= seq;
+}
+
+std::optional<MemberProgress::Told> MemberProgress::told(SessionId session) const {
+  auto at = members_.find(session);
+  return at == members_.end() ? std::nullopt : at->second.told;
+}
+
+std::string to_words(Obstacle obstacle) {
+  switch (obstacle) {
+    case Obstacle::kNone:
+      return "";
+    case Obstacle::kPaused:
+      return "it is paused there (`lansync resume` there goes on)";
+    case Obstacle::kHeld:
+      return "it waits for a person's word there (`lansync status` there says what is held)";
+    case Obstacle::kNoRoom:
+      return "there is no room on its disk";
+    case Obstacle::kError:
+      return "it stands still there (`lansync status` there says why)";
+  }
+  return "";
+}
+
+}  // namespace lansync

@@ -1,0 +1,247 @@
+// The node's part that knows how far the others are, and how far it is itself: for people, and for
+// `wait`.
+#include <algorithm>
+
+#include "roles/node.h"
+
+namespace lansync {
+namespace {
+
+constexpr Duration kSampleInterval = 500ms;
+// What is left is counted over the whole index: of a million paths each ten seconds.
+constexpr Duration kSampleCost = 10us;
+
+std::string counted_files(std::uint64_t files) {
+  return str(files, files == 1 ? " file" : " files");
+}
+
+std::string size_text(std::uint64_t bytes) {
+  if (bytes < 1000) return str(bytes, " B");
+  static constexpr const char* kUnits[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+  std::size_t unit = 0;
+  std::uint64_t value = bytes / 1000;
+  while (value >= 1000 && unit + 1 < std::size(kUnits)) {
+    value /= 1000;
+    ++unit;
+  }
+  return str(value, ' ', kUnits[unit]);
+}
+
+}  // namespace
+
+// ---- what this node has still to do
+// ----------------------------------------------------------------------
+
+Ping Node::make_ping(bool to_hub) const {
+  Ping ping;
+  // Of the hub alone is it known what its sequence means.
+  if (!to_hub || !client_->joined()) return ping;
+  if (synced_at_) ping.seq = *synced_at_ + 1;
+  ping.heard = std::min(client_->seq(), kMaxSeq);
+  if (!in_sync()) {
+    // What it has to send itself is not what it lacks.
+    const PeerBehind own = behind_of(client_->hub());
+    const std::uint64_t noticed = replica_->unexamined();
+    ping.files = people_.left.files - std::min(people_.left.files, own.files + noticed);
+    if (ping.files > 0) ping.bytes = people_.left.bytes - std::min(people_.left.bytes, own.bytes);
+  }
+  if (!replica_->root_error().empty()) {
+    ping.obstacle = Obstacle::kError;
+  } else if (replica_->paused()) {
+    ping.obstacle = Obstacle::kPaused;
+  } else if (!holds_->list(*guard_, now_).empty()) {
+    ping.obstacle = Obstacle::kHeld;
+  } else if (!fetcher_->pause_reason().empty() || replica_->short_of_room(now_)) {
+    ping.obstacle = Obstacle::kNoRoom;
+  }
+  return ping;
+}
+
+void Node::sample_progress(Instant now) {
+  if (now < people_.next_sample) return;
+  people_.next_sample =
+      now + std::max<Duration>(kSampleInterval, kSampleCost * replica_->index().paths().size());
+  people_.unfinished.settle(replica_->index(), now);
+  people_.left = in_sync() ? Replica::Pending{} : replica_->pending();
+  std::uint64_t done = 0;
+  for (const TransferProgress& transfer : fetcher_->progress()) done += transfer.done;
+  people_.left.bytes -= std::min(people_.left.bytes, done);
+  Replica::Pending left = people_.left;
+  if (left.files == 0 && hub_->acting()) {
+    for (const auto& [id, peer] : sessions_) {
+      const PeerBehind behind = behind_of(id);
+      if (behind.files > left.files) left = {behind.files, behind.bytes};
+    }
+  }
+  people_.progress.sample(left.files, left.bytes, now);
+}
+
+// One row for a file and a peer, however many ranges of it are on their way.
+void Node::add_transfers(StatusReport& report) {
+  const std::map<NodeId, std::string> names = shown_names(named_peers());
+  std::map<Bars::Key, TransferReport> rows;
+  std::vector<Bars::Key> order;
+  auto add = [&](const std::vector<TransferProgress>& transfers) {
+    for (const TransferProgress& transfer : transfers) {
+      TransferReport line;
+      line.name = transfer.name;
+      line.sending = !transfer.incoming;
+      auto at = sessions_.find(transfer.peer);
+      if (at != sessions_.end() && at->second.hello) {
+        auto named = names.find(at->second.info.node);
+        line.peer = named == names.end() ? at->second.hello->name : named->second;
+      }
+      line.carrier = via_name(transfer.via);
+      line.size = transfer.size;
+      const Bars::Key key{line.sending, line.sending ? line.peer : "", line.name, line.size};
+      auto [row, fresh] = rows.try_emplace(key, std::move(line));
+      if (fresh) order.push_back(key);
+      row->second.done += transfer.done;
+      row->second.rate += static_cast<std::uint64_t>(transfer.rate);
+    }
+  };
+  add(fetcher_->progress());
+  add(provider_->progress());
+  for (const Bars::Key& key : order) {
+    TransferReport& row = rows.at(key);
+    row.done = people_.bars.shown(key, std::min(row.done, row.size), now_);
+    report.transfers.push_back(std::move(row));
+  }
+}
+
+void Node::add_progress(StatusReport& report) const {
+  std::uint64_t done = 0;
+  for (const TransferReport& transfer : report.transfers)
+    if (!transfer.sending) done += transfer.done;
+  report.left_files = report.pending_files;
+  report.left_bytes = report.pending_bytes - std::min(report.pending_bytes, done);
+  if (report.left_files == 0) {
+    for (const PeerReport& peer : report.peers) {
+      if (peer.behind.files <= report.left_files) continue;
+      report.left_files = peer.behind.files;
+      report.left_bytes = peer.behind.bytes;
+    }
+  }
+  if (report.state != NodeState::kSyncing) return;  // what is held or paused gets no nearer
+  const Progress::Report progress = people_.progress.report(report.left_files, report.left_bytes);
+  report.total_files = progress.files;
+  report.total_bytes = progress.bytes;
+  report.files_per_second = progress.files_per_second;
+  report.bytes_per_second = progress.bytes_per_second;
+  report.seconds_left = progress.seconds_left;
+}
+
+// ---- the others
+// ------------------------------------------------------------------------------------------
+
+PeerBehind Node::behind_of(SessionId id) const {
+  PeerBehind behind;
+  if (!hub_->acting()) {
+    if (id == 0 || id != client_->hub()) return behind;
+    for (const std::string& path : replica_->to_push()) {
+      const PathRecord* record = replica_->index().find(path);
+      if (!record || !record->local) continue;
+      ++behind.files;
+      behind.bytes += record->local->size;
+    }
+    return behind;
+  }
+  auto told = people_.members.told(id);
+  // What `wait` goes by: the two are never at odds.
+  if (!told || people_.members.has(id, hub_->seq())) return behind;
+  behind.files = told->files;
+  behind.bytes = told->bytes;
+  behind.why = to_words(told->obstacle);
+  if (told->heard < hub_->seq()) {
+    const Hub::Amount since = hub_->published_since(told->heard, id);
+    behind.files += since.files;
+    behind.bytes += since.bytes;
+  }
+  return behind;
+}
+
+// A hub's own folder may be in sync while another machine still fetches: then that is what goes on.
+// `moves`: nothing that a person would have to end keeps the first of those named.
+std::string Node::behind_reason(bool& moves) const {
+  moves = false;
+  std::string text;
+  std::size_t others = 0;
+  if (!hub_->acting()) return text;
+  for (const auto& [id, peer] : sessions_) {
+    if (!peer.hello || silent(id)) continue;
+    const PeerBehind behind = behind_of(id);
+    if (behind.files == 0) continue;
+    if (!text.empty()) {
+      ++others;
+      moves = moves || behind.why.empty();
+      continue;
+    }
+    moves = behind.why.empty();
+    text = str(printable(name_of(peer.info.node), 64), " is behind by ",
+               counted_files(behind.files), " (", size_text(behind.bytes), ')');
+    if (!behind.why.empty()) text += ": " + behind.why;
+  }
+  if (others > 0) text += str("; and ", others, others == 1 ? " other node" : " other nodes");
+  return text;
+}
+
+// Whether one full replica besides this hub (all: every connected node) has what it published up to
+// `seq`. nullopt: none is connected.
+std::optional<bool> Node::members_have(std::uint64_t seq, bool all, SessionId but) const {
+  std::optional<bool> answer;
+  for (const auto& [id, peer] : sessions_) {
+    // One whose cable is out is connected to nobody, whatever the session's time limit says.
+    if (!peer.hello || id == but || silent(id) || (!all && !peer.hello->full_replica)) continue;
+    const bool has = people_.members.has(id, seq);
+    answer = all ? answer.value_or(true) && has : answer.value_or(false) || has;
+  }
+  return answer;
+}
+
+// Members whose `wait --all` waits for the others.
+void Node::answer_marks(Instant now) {
+  std::erase_if(people_.marks, [&](const PeopleView::AllMark& mark) {
+    if (!hub_->acting() || mark.term != election_->term() || now >= mark.until) return true;
+    if (!sessions_.contains(mark.session)) return true;
+    if (!members_have(mark.seq, true, mark.session).value_or(true)) return false;
+    outbox_->send(mark.session, Mark{mark.token, true, true});
+    return true;
+  });
+}
+
+// ---- what is here alone, and what is not here
+// -------------------------------------------------------------
+
+void Node::note_hub_gone() {
+  if (!client_->following() && people_.hub_name.empty()) return;
+  std::map<std::string, std::uint64_t> done;
+  for (const TransferProgress& transfer : fetcher_->progress()) done[transfer.name] = transfer.done;
+  people_.unfinished.on_hub_gone(replica_->index(), done, config_.max_file_size, people_.hub_name,
+                                 now_);
+  people_.hub_name.clear();
+}
+
+// Files of this disk that no other node is known to have. On a hub those of this reign; before it
+// they were on the hub of that time, if there was one.
+std::uint64_t Node::only_here() const {
+  std::uint64_t files = replica_->unexamined();
+  if (!hub_->acting()) {
+    for (const std::string& path : replica_->to_push()) {
+      const PathRecord* record = replica_->index().find(path);
+      if (!record || !record->live() || !record->local->is_file()) continue;
+      const EntryPtr& theirs = record->remote ? record->remote : record->synced;
+      if (!theirs || !same_content(*theirs, *record->local)) ++files;
+    }
+    return files;
+  }
+  if (!contacts_.shared_ago(replica_->observed_ns())) return replica_->index().totals().files;
+  return files + hub_->own_since(people_.members.best());
+}
+
+std::string Node::only_here_text() const {
+  const std::uint64_t files = only_here();
+  if (files == 0) return {};
+  return str(counted_files(files), files == 1 ? " is" : " are", " on no other machine yet");
+}
+
+}  // namespace lansync

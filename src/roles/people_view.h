@@ -1,0 +1,41 @@
+// What a node keeps for people alone: nothing is decided by it, but for how long `wait` waits.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "roles/bars.h"
+#include "roles/member_progress.h"
+#include "roles/progress.h"
+#include "roles/refusals.h"
+#include "roles/unfinished.h"
+#include "sync/replica.h"
+
+namespace lansync {
+
+struct PeopleView {
+  // A member waits until all have what this hub had (Mark).
+  struct AllMark {
+    SessionId session = 0;
+    std::uint64_t token = 0;
+    std::uint64_t seq = 0;
+    std::uint64_t term = 0;
+    Instant until{};
+  };
+  static constexpr Duration kMarkLife = 10min;
+  static constexpr std::size_t kMaxMarks = 1024;
+
+  PeopleView(const std::string& group, bool open, int protocol) : refusals(group, open, protocol) {}
+
+  Refusals refusals;
+  MemberProgress members;
+  Progress progress;
+  Bars bars;
+  Unfinished unfinished;
+  std::string hub_name;   // of the hub that is followed, or was last
+  Replica::Pending left;  // as of the last sample
+  Instant next_sample{};
+  std::vector<AllMark> marks;
+};
+
+}  // namespace lansync

@@ -1,0 +1,35 @@
+// What the disk under a folder cannot hold (FAT, exFAT, NTFS, casefolding ext4, a share): found by
+// a probe at start, handed in as a value.
+//
+// Invariant: what this disk cannot hold is not its to say. What it shows instead is nobody's edit,
+// and two names that it takes for one never cost the other its bytes. Used by the replica.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/entry.h"
+
+namespace lansync {
+
+struct DiskLimits {
+  bool keeps_modes = true;
+  bool makes_links = true;
+  bool tells_case = true;          // Readme and README are two files
+  std::int64_t mtime_step_ns = 1;  // times are cut to a multiple of it
+  bool operator==(const DiskLimits&) const = default;
+};
+
+// Equal for names that a disk which does not tell case takes for one.
+std::string fold_name(std::string_view path);
+
+// `seen` was read from the disk; `known` is what it was there before, or what the group has of it
+// (null: nothing).
+void keep_what_disk_cannot(const DiskLimits& limits, Entry& seen, const Entry* known);
+
+// One line each, for people; empty: the disk holds everything.
+std::vector<std::string> describe(const DiskLimits& limits);
+
+}  // namespace lansync

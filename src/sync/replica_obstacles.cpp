@@ -1,0 +1,78 @@
+// The paths that this disk cannot hold as the group has them: when they are planned, and what is
+// said of them.
+#include "base/rel_path.h"
+#include "sync/replica.h"
+
+namespace lansync {
+
+// True: it is not planned now, and nothing is fetched for it.
+bool Replica::stopped_by_obstacle(const std::string& path, Instant now) {
+  const PathRecord* record = index_.find(path);
+  if (obstacles_.empty() || !record || !record->remote) return false;
+  const VersionVector& version = record->remote->version;
+  const bool makes = !record->live() && !record->remote->is_tombstone();
+  if (auto above = makes ? obstacles_.standing_above(path) : std::nullopt) {
+    obstacles_.on_behind(path, version, *above);
+    note_problem(path, str("is not synced here, because ", printable(*above, 300), " is not"));
+  }
+  if (!obstacles_.blocks(path, version, now)) return false;
+  drop_interest(path);
+  awaiting_room_.erase(path);
+  return true;
+}
+
+// A hub that cannot have it gives it back to whoever pushes it.
+void Replica::give_back(const std::string& path) {
+  if (!obstacles_.stands(path) || !events_) return;
+  auto problem = problems_.find(path);
+  events_->on_fetch_failed(
+      path, problem == problems_.end() ? "it cannot stand there" : std::string(problem->second));
+}
+
+void Replica::meet_obstacle(const DiskChange& change, const Error& error) {
+  const std::string& path = change.path;
+  const bool in_the_way = error.code == ErrorCode::kExists || error.code == ErrorCode::kChanged;
+  if (!obstacles_.on_failed(path, change.entry->version, in_the_way, clock_.now())) return;
+  auto known = problems_.find(path);
+  constexpr std::string_view kInTheWay = "; the group has another version, which is not taken here";
+  if (known == problems_.end()) {
+    note_problem(path, str("the group's version is not taken here: ", error.detail));
+  } else if (!known->second.ends_with(kInTheWay)) {
+    note_problem(path, str(known->second, kInTheWay));
+  }
+}
+
+bool Replica::group_has_a_leaf_above(const std::string& path) const {
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    const PathRecord* record = index_.find(std::string(parent));
+    const EntryPtr remote = record ? record->remote : nullptr;
+    if (remote && (remote->is_file() || remote->is_symlink())) return true;
+  }
+  return false;
+}
+
+void Replica::clear_obstacle(const std::string& path) {
+  if (obstacles_.empty()) return;
+  if (obstacles_.contains(path)) problems_.erase(path);
+  for (std::string& freed : obstacles_.clear(path)) {
+    problems_.erase(freed);
+    plan_.insert(std::move(freed));
+  }
+}
+
+// Something is other than it was where an obstacle is: it is tried again.
+void Replica::look_at_obstacle(const std::string& path, const std::optional<FileStat>& stat) {
+  if (obstacles_.on_seen(path, stat)) plan_.insert(path);
+}
+
+void Replica::look_at_obstacles_above(const std::string& path) {
+  if (obstacles_.empty()) return;
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    std::string above(parent);
+    if (!obstacles_.contains(above)) continue;
+    obstacles_.on_event_below(above);
+    plan_.insert(std::move(above));
+  }
+}
+
+}  // namespace lansync

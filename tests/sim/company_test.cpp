@@ -1,0 +1,196 @@
+// What a node says of the others: who is behind, what is on no other machine, what was not
+// finished.
+#include <cstdio>
+#include <cstdlib>
+
+#include "sim/world.h"
+#include "support/catch.h"
+
+using namespace lansync;
+using namespace lansync::sim;
+
+namespace {
+
+constexpr std::size_t kSize = 8'000'000;
+
+std::string film() {
+  std::string text(kSize, '\0');
+  Prng random(5);
+  for (char& c : text) c = static_cast<char>('a' + random.below(26));
+  return text;
+}
+
+// A hub and its members on lines on which the film takes four seconds.
+struct Company {
+  explicit Company(std::uint64_t seed, const std::vector<std::string>& members) : world(seed) {
+    if (std::getenv("LANSYNC_SIM_TRACE") != nullptr) {
+      world.trace().set_sink([](const std::string& line) { std::puts(line.c_str()); });
+    }
+    NodeOptions first;
+    first.role = ManualRole::kServer;
+    hub = &world.add("hub", first);
+    for (const std::string& name : members) all.push_back(&world.add(name));
+    world.start_all();
+    settle();
+    LinkFaults faults;
+    faults.bytes_per_second = 2'000'000;
+    world.network().set_all(faults);
+  }
+  void settle(Duration limit = 120s) {
+    const bool fine = world.converge(limit);
+    INFO(world.verdict());
+    INFO(world.difference());
+    REQUIRE(fine);
+  }
+  PeerReport row(SimNode& at, const std::string& name) {
+    for (const PeerReport& peer : at.node().status().peers)
+      if (peer.name == name) return peer;
+    return {};
+  }
+  World world;
+  SimNode* hub = nullptr;
+  std::vector<SimNode*> all;
+};
+
+struct Waiting {
+  Waiting(SimNode& node, bool all) {
+    (void)node.node().wait(WaitAsk{0, all}, [this](const Result<StatusReport>&) { done = true; });
+  }
+  bool done = false;
+};
+
+bool holds(const std::string& text, const std::string& part) {
+  INFO(text);
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("`wait` on the hub lasts until another node has it, and meanwhile says who is behind") {
+  Company company(900, {"b"});
+  company.hub->write("film", film());
+  Waiting wait(*company.hub, false);
+  REQUIRE(company.world.run_until([&] { return company.row(*company.hub, "b").behind.files == 1; },
+                                  5s));
+  company.world.run_for(1s);
+  CHECK_FALSE(wait.done);
+  const StatusReport report = company.hub->node().status();
+  CHECK(report.state == NodeState::kSyncing);
+  CHECK(holds(report.reason, "b is behind by 1 file"));
+  CHECK(company.row(*company.hub, "b").behind.bytes > 0);
+  CHECK(company.row(*company.hub, "b").behind.bytes <= kSize);
+  CHECK(report.left_files == 1);
+  CHECK(company.world.run_until([&] { return wait.done; }, 60s));
+  CHECK(company.all[0]->has("film"));
+  company.settle();
+  CHECK(company.hub->node().status().state == NodeState::kInSync);
+  CHECK(company.row(*company.hub, "b").behind.files == 0);
+}
+
+TEST_CASE("`wait --all` lasts until every member has it, on the hub and on a member") {
+  Company company(901, {"b", "c"});
+  company.all[1]->pause();
+  company.world.run_for(1s);
+  company.hub->write("f", "text");
+  Waiting one(*company.hub, false);
+  Waiting all(*company.hub, true);
+  REQUIRE(company.world.run_until([&] { return company.all[0]->has("f"); }, 10s));
+  Waiting member(*company.all[0], true);
+  company.world.run_for(20s);
+  CHECK(one.done);
+  CHECK_FALSE(all.done);
+  CHECK_FALSE(member.done);
+  // Named, with what ends it; and the hub does not pretend that something goes on.
+  const PeerReport row = company.row(*company.hub, "c");
+  CHECK(row.behind.files == 1);
+  CHECK(holds(row.behind.why, "paused"));
+  CHECK(company.hub->node().status().state == NodeState::kInSync);
+  CHECK(holds(company.hub->node().status().reason, "c is behind by 1 file"));
+  company.all[1]->resume();
+  CHECK(company.world.run_until([&] { return all.done && member.done; }, 10s));
+  company.settle();
+}
+
+TEST_CASE("who pushed it all itself keeps no `wait` of the hub waiting") {
+  Company company(902, {"b"});
+  for (int i = 0; i < 20; ++i) company.all[0]->write(str("f", i), str("text ", i));
+  company.settle();
+  Waiting wait(*company.hub, true);
+  CHECK(company.world.run_until([&] { return wait.done; }, 5s));
+}
+
+TEST_CASE("without another node `wait` on the hub is about its own folder") {
+  Company company(903, {"b"});
+  company.all[0]->kill();
+  company.world.run_for(10s);
+  company.hub->write("f", "text");
+  Waiting wait(*company.hub, true);
+  CHECK(company.world.run_until([&] { return wait.done; }, 10s));
+}
+
+TEST_CASE(
+    "a hub that stops while a member fetches says what is nowhere else; the member, what it "
+    "misses") {
+  for (const bool killed : {false, true}) {
+    Company company(904, {"b", "c"});
+    INFO((killed ? "killed" : "stopped"));
+    company.hub->write("film", film());
+    REQUIRE(company.world.run_until(
+        [&] {
+          const auto rows = company.all[0]->node().status().transfers;
+          return !rows.empty() && rows.front().done > kSize / 5;
+        },
+        20s));
+    const Result<ActionReport> said = company.hub->node().stop();
+    CHECK(holds(said->message, "1 file is on no other machine yet"));
+    CHECK(said->count == 1);
+    if (killed) company.hub->kill();
+    company.world.run_for(12s);
+    for (SimNode* member : company.all) {
+      const StatusReport report = member->node().status();
+      INFO(member->name());
+      CHECK(holds(report.reason, "film is here by "));
+      CHECK(holds(report.reason, "hub, which held it, is gone"));
+    }
+    company.hub->start();
+    company.settle();
+    for (SimNode* member : company.all) {
+      CHECK(member->has("film"));
+      CHECK_FALSE(holds(member->node().status().reason, "is gone"));
+    }
+  }
+}
+
+TEST_CASE("a bar does not go back when the hub is killed in between and comes again") {
+  Company company(905, {"b"});
+  company.hub->write("film", film());
+  std::uint64_t most = 0;
+  bool fell = false;
+  auto look = [&] {
+    for (const TransferReport& row : company.all[0]->node().status().transfers) {
+      fell = fell || row.done < most;
+      most = std::max(most, row.done);
+    }
+    return most > kSize / 5;
+  };
+  REQUIRE(company.world.run_until(look, 20s));
+  company.hub->kill();
+  company.world.run_until([&] { return look() && false; }, 5s);
+  company.hub->start();
+  company.world.run_until([&] { return look() && company.all[0]->has("film"); }, 60s);
+  CHECK_FALSE(fell);
+  company.settle();
+}
+
+TEST_CASE("a machine whose cable is out is not in sync, and waits for nothing to come true") {
+  Company company(906, {"b"});
+  company.world.unplug("hub");
+  company.world.run_for(5s);
+  CHECK(company.hub->node().status().state == NodeState::kSeeking);
+  Waiting wait(*company.hub, false);
+  company.world.run_for(5s);
+  CHECK_FALSE(wait.done);
+  company.world.plug("hub");
+  CHECK(company.world.run_until([&] { return wait.done; }, 20s));
+  company.settle();
+}

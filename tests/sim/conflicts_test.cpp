@@ -1,0 +1,157 @@
+// Conflicts in which bytes once went astray, or copies were made without end.
+#include <string>
+#include <vector>
+
+#include "sim/world.h"
+#include "support/catch.h"
+
+using namespace lansync;
+using namespace lansync::sim;
+
+namespace {
+
+std::vector<std::string> copies_in(SimNode& node) {
+  std::vector<std::string> out;
+  for (const auto& [path, seen] : node.disk().tree())
+    if (path.find(" (conflict ") != std::string::npos) out.push_back(path);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a file that gives way to a directory is copied before it goes, on the hub as well") {
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    INFO("seed " << seed);
+    World world(seed);
+    SimNode& a = world.add("a");
+    SimNode& b = world.add("b");
+    SimNode& c = world.add("c");
+    a.write("d/x", "x");
+    a.start();
+    REQUIRE(world.run_until([&] { return is_hub(a.role()); }, 10s));
+    world.start_all();
+    REQUIRE(world.converge(60s));
+    world.partition({"b"}, {"a", "c"});
+    world.run_for(5s);
+    c.erase("d");
+    c.write("d", "a file now");
+    b.write("d/r", "made meanwhile");
+    world.run_for(10s);
+    world.heal();
+    const bool fine = world.converge(120s);
+    INFO(world.verdict());
+    CHECK(fine);
+    CHECK(a.text("d/r") == "made meanwhile");
+    CHECK(copies_in(a).size() == 1);
+  }
+}
+
+TEST_CASE("an edit on an on-demand hub alone, and one of whoever comes back: both are kept") {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    INFO("seed " << seed);
+    NodeOptions some;
+    some.on_demand = true;
+    World world(seed);
+    SimNode& a = world.add("a");
+    SimNode& b = world.add("b", some);
+    a.write("f", "theirs");
+    world.start_all();
+    REQUIRE(world.converge(60s));
+    a.stop();
+    REQUIRE(world.run_until([&] { return !a.running() && is_hub(b.role()); }, 20s));
+    b.write("f", "made where it is absent");
+    world.run_for(10s);
+    if (seed % 2 == 0) {
+      b.kill();
+      b.start();
+      world.run_for(10s);
+    }
+    a.write("f", "theirs, edited while it was off");
+    a.start();
+    const bool fine = world.converge(120s);
+    INFO(world.verdict());
+    CHECK(fine);
+    CHECK(a.text("f") == "theirs, edited while it was off");
+    REQUIRE(copies_in(a).size() == 1);
+    CHECK(a.text(copies_in(a).front()) == "made where it is absent");
+  }
+}
+
+TEST_CASE("what is made where one's own earlier version is absent is kept beside it") {
+  for (const bool moved : {false, true}) {
+    INFO((moved ? "moved there" : "written there"));
+    NodeOptions some;
+    some.on_demand = true;
+    World world(7);
+    SimNode& a = world.add("a");
+    SimNode& b = world.add("b", some);
+    world.start_all();
+    REQUIRE(world.converge(60s));
+    b.write("f", "the first");
+    if (moved) b.write("g", "the second, moved");
+    REQUIRE(world.converge(60s));
+    bool dropped = false;
+    b.drop("f", [&](const std::string& why) { dropped = why.empty(); });
+    REQUIRE(world.run_until([&] { return dropped; }, 30s));
+    REQUIRE_FALSE(b.has("f"));
+    if (moved) {
+      REQUIRE(b.rename("g", "f"));
+    } else {
+      REQUIRE(b.write("f", "the second"));
+    }
+    const bool fine = world.converge(60s);
+    INFO(world.verdict());
+    CHECK(fine);
+    CHECK(a.text("f") == "the first");
+    REQUIRE(copies_in(a).size() == 1);
+    CHECK(a.text(copies_in(a).front()).starts_with("the second"));
+  }
+}
+
+TEST_CASE("two programs that save one file again and again leave two copies of each at most") {
+  World world(3);
+  SimNode& a = world.add("a");
+  SimNode& b = world.add("b");
+  a.write("f", "begin");
+  world.start_all();
+  REQUIRE(world.converge(60s));
+  for (int i = 0; i < 24; ++i) {
+    a.save("f", "a saves " + std::to_string(i));
+    b.save("f", "b saves " + std::to_string(i));
+    world.run_for(5s);
+  }
+  REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+  const std::vector<std::string> copies = copies_in(a);
+  CHECK(copies.size() >= 2);
+  CHECK(copies.size() <= 4);
+  CHECK(copies == copies_in(b));
+  // All that lost is somewhere yet.
+  std::size_t trashed = 0;
+  for (const auto& [name, bytes] : a.disk().trash_files())
+    trashed += name.find(" (conflict ") != std::string::npos ? 1 : 0;
+  CHECK(trashed + copies.size() >= 20);
+}
+
+TEST_CASE("one edit that two machines found, with the folder copied between, has one copy") {
+  World world(4);
+  NodeOptions first;
+  first.role = ManualRole::kServer;
+  SimNode& a = world.add("a", first);
+  SimNode& b = world.add("b");
+  SimNode& c = world.add("c");
+  a.write("f", "begin");
+  world.start_all();
+  REQUIRE(world.converge(60s));
+  world.partition({"b"}, {"a", "c"});
+  world.partition({"c"}, {"a", "b"});
+  world.run_for(5s);
+  a.write("f", "by a");
+  b.write("f", "the same");
+  world.run_for(3s);
+  c.write("f", "the same");
+  world.run_for(5s);
+  world.heal();
+  REQUIRE(world.run_until([&] { return world.converged(); }, 120s));
+  CHECK(a.text("f") == "by a");
+  CHECK(copies_in(a).size() == 1);
+}
