@@ -254,7 +254,7 @@ def test_branches_of_a_repository():
     """`git checkout` between two branches of 200 files each, back and forth: nothing is held, no file is lost."""
     with Lan() as net:
         a, b = nodes = group(net)
-        filled(nodes, 100, 10)
+        filled(nodes, 300, 10)
         for branch in ("main", "topic", "main", "topic"):
             for n in range(200):
                 other = "topic" if branch == "main" else "main"
