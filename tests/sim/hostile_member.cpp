@@ -30,6 +30,7 @@ HostileMember::HostileMember(World& world, std::uint32_t number, std::uint64_t s
   options.port = kPort;
   options.signer = signer;
   options.boot = random_.id<BootId>();
+  run_ = Run{1, random_.id<StartId>(), {}};
   options.group = "sim";
   std::array<std::uint8_t, 32> scalar{};  // as SimNode's: the password
   scalar.fill(0x11);
@@ -146,7 +147,7 @@ void HostileMember::on_session_up(const SessionInfo& session) {
   for (SimNode* one : world_.nodes()) {
     if (one->ip() != session.address.ip) continue;
     // The first one of a session states the runs: of this key there is one.
-    hello_.runs = {Run{1, random_.id<StartId>(), {}}};
+    hello_.runs = {run_};
     say_hello(*one, !session.outgoing);
     hello_.runs.clear();
   }

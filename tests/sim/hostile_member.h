@@ -106,6 +106,7 @@ class HostileMember final : private SessionEvents, private Log {
   Prng random_;
   NodeId node_;
   Hello hello_;
+  Run run_;  // a key has one in each start: another one would be a clone's
   std::unique_ptr<EnetEndpoint> endpoint_;
   std::map<std::uint32_t, Line> lines_;  // by the other's address
   std::uint64_t times_dropped_ = 0;
