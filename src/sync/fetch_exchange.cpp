@@ -17,8 +17,8 @@ constexpr std::size_t kRangesPerRequest = 64;
 // How long the blocks of a transfer that is over may still be on their way. They were delivered
 // before its end was sent, so that a moment is enough; the rest is for a machine that stood still.
 constexpr Duration kEarlyEndPatience = 5s;
-// Who said "not yet" says when more has come; but its own fetch may end without a word (it found the
-// content on its disk, or wants it no more). Seed 423 waited for ever.
+// Who said "not yet" says when more has come; but its own fetch may end without a word (it found
+// the content on its disk, or wants it no more). Seed 423 waited for ever.
 constexpr Duration kNotYetPatience = 10s;
 
 std::uint64_t chunks_in(std::uint64_t bytes) { return (bytes + kContentChunk - 1) / kContentChunk; }
