@@ -15,9 +15,10 @@ namespace {
 
 constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
 // The last ones are beyond what counts as a term at all.
-constexpr std::uint64_t kFarTerms[] = {0xEFFFFFFF,       0xFFFFFFFF, (std::uint64_t{1} << 48) - 2, 1ULL << 48,
-                                       (1ULL << 48) + 1, 1ULL << 62, 1ULL << 63,       kAll - 1001,
-                                       kAll - 1,         kAll};
+constexpr std::uint64_t kFarTerms[] = {0xEFFFFFFF, 0xFFFFFFFF,       (std::uint64_t{1} << 48) - 2,
+                                       1ULL << 48, (1ULL << 48) + 1, 1ULL << 62,
+                                       1ULL << 63, kAll - 1001,      kAll - 1,
+                                       kAll};
 
 NodeId id_of(SimNode& node) { return node.node().replica().node(); }
 
@@ -35,6 +36,7 @@ struct Reign {
     REQUIRE(fine);
     REQUIRE(is_hub(hub().role()));
     mallory = std::make_unique<HostileMember>(world, 100, seed);
+    mallory->keep_run();
   }
 
   SimNode& hub() { return world.node("a"); }

@@ -30,7 +30,6 @@ HostileMember::HostileMember(World& world, std::uint32_t number, std::uint64_t s
   options.port = kPort;
   options.signer = signer;
   options.boot = random_.id<BootId>();
-  run_ = Run{1, random_.id<StartId>(), {}};
   options.group = "sim";
   std::array<std::uint8_t, 32> scalar{};  // as SimNode's: the password
   scalar.fill(0x11);
@@ -55,6 +54,8 @@ void HostileMember::dial(SimNode& to) {
   endpoint_->dial({to.ip(), kPort});
   wake(world_.now());
 }
+
+void HostileMember::keep_run() { kept_run_ = Run{1, random_.id<StartId>(), {}}; }
 
 void HostileMember::hang_up(SimNode& to) {
   const SessionId id = session_with(to);
@@ -147,7 +148,7 @@ void HostileMember::on_session_up(const SessionInfo& session) {
   for (SimNode* one : world_.nodes()) {
     if (one->ip() != session.address.ip) continue;
     // The first one of a session states the runs: of this key there is one.
-    hello_.runs = {run_};
+    hello_.runs = {kept_run_ ? *kept_run_ : Run{1, random_.id<StartId>(), {}}};
     say_hello(*one, !session.outgoing);
     hello_.runs.clear();
   }
