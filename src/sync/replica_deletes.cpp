@@ -403,6 +403,7 @@ bool Replica::keep_deleted(const std::string& path) {
   const PathRecord* record = index_.find(path);
   if (!record || !record->live() || !record->remote) return false;
   incoming_counted_.erase(path);
+  apply_incoming(incoming_guard_.on_restored(path));
   Entry entry = *record->local;
   FileStat stat = record->stat;
   entry.version = VersionVector::merged(entry.version, record->remote->version);

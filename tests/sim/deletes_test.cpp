@@ -554,6 +554,29 @@ TEST_CASE("a large file that is deleted while it is on its way to the hub stays 
   }
 }
 
+TEST_CASE("deletes that went out because their author became hub are not held, but count") {
+  Group group(218);
+  SimNode& a = group.add("a");
+  SimNode& b = group.add("b");
+  fill(a, 100);
+  group.world.start_all();
+  group.settle();
+  SimNode& hub = hub_of({&a, &b});
+  SimNode& author = &hub == &a ? b : a;
+  hub.kill();
+  erase(author, 0, 45);
+  REQUIRE(group.until([&] { return author.role() == Role::kServer && author.in_sync(); }));
+  erase(author, 45, 60);
+  REQUIRE(group.until([&] { return held(author) > 0; }));
+  group.world.run_for(5s);
+  CHECK(held(author) == 15);
+  hub.start();
+  REQUIRE(group.until([&] { return count_of(hub, 100) == 55; }));
+  CHECK(reject(group, author).missing == 0);
+  group.settle();
+  CHECK(count_of(hub, 100) == 100);
+}
+
 TEST_CASE("held deletes of what becomes ignored are held no more, and nobody deletes anything") {
   Group group(219);
   SimNode& a = group.add("a");
