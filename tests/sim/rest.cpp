@@ -20,8 +20,8 @@
 
 // AddressSanitizer brings its own operators, and knows what is live. To replace some of them would
 // lose its check that new goes with delete, and raise a false one where the library uses the
-// nothrow form (std::stable_sort's buffer).
-#include <sanitizer/allocator_interface.h>
+// nothrow form (std::stable_sort's buffer). gcc installs no <sanitizer/allocator_interface.h>.
+extern "C" std::size_t __sanitizer_get_current_allocated_bytes();
 
 namespace lansync::sim {
 std::uint64_t live_heap_bytes() { return __sanitizer_get_current_allocated_bytes(); }
