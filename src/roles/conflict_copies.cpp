@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sync/conflict_name.h"
+#include "sync/copies_of.h"
 #include "sync/settlement.h"
 
 namespace lansync {
@@ -14,20 +15,6 @@ namespace {
 constexpr std::int64_t kFoldWithinNs = 3600LL * 1'000'000'000;
 
 }  // namespace
-
-void visit_copies(const Index& index, const std::string& path,
-                  const std::function<void(const std::string&, const EntryPtr&)>& visit) {
-  const std::size_t slash = path.rfind('/');
-  const std::size_t dot = path.rfind('.');
-  const bool extension = dot != std::string::npos && (slash == std::string::npos || dot > slash);
-  const std::string prefix = (extension ? path.substr(0, dot) : path) + " (conflict ";
-  const auto& paths = index.paths();
-  for (auto at = paths.lower_bound(prefix); at != paths.end() && at->first.starts_with(prefix);
-       ++at) {
-    const auto told = parse_conflict_name(at->first);
-    if (told && told->of == path && at->second.remote) visit(at->first, at->second.remote);
-  }
-}
 
 // All times are the author's own.
 std::optional<Fold> fold_of(const Index& index, const std::string& copy) {

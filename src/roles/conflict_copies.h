@@ -7,7 +7,6 @@
 // Hub.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -15,10 +14,6 @@
 #include "sync/replica.h"
 
 namespace lansync {
-
-// Calls `visit` with each conflict copy of `path` that the group has or had, with its entry.
-void visit_copies(const Index& index, const std::string& path,
-                  const std::function<void(const std::string&, const EntryPtr&)>& visit);
 
 struct Fold {
   std::string previous;

@@ -6,6 +6,7 @@
 #include "base/rel_path.h"
 #include "roles/batching.h"
 #include "roles/conflict_copies.h"
+#include "sync/copies_of.h"
 #include "sync/tree_digest.h"
 
 namespace lansync {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/rel_path.h"
+#include "sync/copies_of.h"
 #include "sync/index_view.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
@@ -259,6 +260,7 @@ void Replica::judge_deletes(const std::vector<Operation>& operations, Instant no
     if (confirmed_runs_.covers(run_label(gone), path, gone.version)) continue;
     const PathRecord* record = index_.find(path);
     if (!record || !record->live()) continue;
+    if (has_later_copy(index_, path, *record->local)) continue;
     if (!incoming_counted_.try_emplace(path, now).second) continue;
     incoming_guard_.on_delete(
         {path, *record->local, run_label(gone), index_.totals().files, true, now, clock_.wall()});

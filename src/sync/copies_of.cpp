@@ -1,0 +1,32 @@
+#include "sync/copies_of.h"
+
+#include "sync/conflict_name.h"
+
+namespace lansync {
+
+void visit_copies(const Index& index, const std::string& path,
+                  const std::function<void(const std::string&, const EntryPtr&)>& visit) {
+  const std::size_t slash = path.rfind('/');
+  const std::size_t dot = path.rfind('.');
+  const bool extension = dot != std::string::npos && (slash == std::string::npos || dot > slash);
+  const std::string prefix = (extension ? path.substr(0, dot) : path) + " (conflict ";
+  const auto& paths = index.paths();
+  for (auto at = paths.lower_bound(prefix); at != paths.end() && at->first.starts_with(prefix);
+       ++at) {
+    const auto told = parse_conflict_name(at->first);
+    if (told && told->of == path && at->second.remote) visit(at->first, at->second.remote);
+  }
+}
+
+bool has_later_copy(const Index& index, const std::string& path, const Entry& is) {
+  const auto told = parse_conflict_name(path);
+  if (!told) return false;
+  bool found = false;
+  visit_copies(index, told->of, [&](const std::string& other, const EntryPtr& there) {
+    found = found || (other != path && !there->is_tombstone() && there->author == is.author &&
+                      there->edited.ns >= is.edited.ns);
+  });
+  return found;
+}
+
+}  // namespace lansync
