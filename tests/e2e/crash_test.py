@@ -1,6 +1,7 @@
 """kill -9 at the worst moments: no part of a file under its real name, nothing sent twice, nothing lost."""
 import os
 import random
+import re
 import sqlite3
 import time
 
@@ -163,9 +164,10 @@ def test_killed_during_delete():
 
 
 def trash_of(node):
-    """(what lies in the node's trash, what the node lists of it), by name."""
+    """(what lies in the node's trash, what the node lists of it), by name, without the folder of its time."""
     top = node.at(".lansync/trash")
-    there = {os.path.relpath(os.path.join(at, name), top) for at, _, names in os.walk(top) for name in names}
+    there = {re.sub(r"^\d{4}-\d\d-\d\d_[^/]*/", "", os.path.relpath(os.path.join(at, name), top))
+             for at, _, names in os.walk(top) for name in names}
     rows = node.cli("trash", "--json").json
     return there, {row["name"] for row in rows if row["node"] == node.name}
 

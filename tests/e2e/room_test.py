@@ -138,7 +138,8 @@ def test_disk_fills_midway():
                 if name.startswith("many/"):
                     check_equal(b.read(name), a.read(name), name)
             check(temp_bytes(b) < 4 * MB, f"{temp_bytes(b)} bytes in tmp")
-            check(free(b) >= 64 * MB // 100 - 64 * 1024, f"{free(b)} bytes free: the reserve was used")
+            # Content leaves the reserve alone; index.db and its journal grow into it, by some ten pages a file.
+            check(free(b) >= 64 * MB // 100 - 160 * 1024, f"{free(b)} bytes free: the reserve was used")
             os.remove(b.at("ballast.bin"))
             started = time.monotonic()
             eventually(lambda: b.read("grows.bin") == a.read("grows.bin") and b.exists("many/39.bin"), 15, "the rest")
