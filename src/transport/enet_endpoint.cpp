@@ -190,7 +190,7 @@ void EnetEndpoint::pump_all() {
   for (auto& [id, link] : links_) {
     if (link->peer->state != ENET_PEER_STATE_CONNECTED) continue;
     keep_open(link->peer);
-    link->queue.pump(link->peer);
+    link->queue.pump(link->peer, now_);
   }
 }
 

@@ -20,10 +20,6 @@ namespace {
 // lets 16 packets of 256 bytes through, so strangers cannot use this room.
 constexpr std::size_t kMaxWaitingData = 16 * 1024 * 1024;
 
-// Reliable bytes in flight to one peer. ENet's own maximum of 64 KiB caps a session at 64 KiB per
-// acknowledged round trip: 62 MB/s at 1 ms. Only the sender looks at it.
-constexpr enet_uint32 kWindowBytes = 512 * 1024;
-
 constexpr int kSocketBufferBytes = 4 * 1024 * 1024;
 constexpr enet_uint32 kConnectRoundTripMs = 100;
 
@@ -67,7 +63,6 @@ void tune_peer(ENetPeer* peer) {
 }
 
 void keep_open(ENetPeer* peer) {
-  peer->windowSize = kWindowBytes;
   peer->packetThrottle = ENET_PEER_PACKET_THROTTLE_SCALE;
   peer->packetThrottleLimit = ENET_PEER_PACKET_THROTTLE_SCALE;
   // Written here on both sides instead of sent with enet_peer_throttle_configure: the filter has

@@ -1,7 +1,7 @@
 // How ENet 1.3.17 is set up so that it is fast on a LAN and bounded under attack. Every number
 // here answers one of the findings E1-E14 of research/reliability.md.
 //
-// Invariant: after keep_open() a peer's window and throttle are ours, whatever its other side set.
+// Invariant: after keep_open() and pump() a peer's window and throttle are ours, whatever its other side set.
 // Driven by EnetEndpoint only.
 #pragma once
 
@@ -32,9 +32,9 @@ void tune_host(_ENetHost* host, std::size_t max_peers);
 // Once, when the peer connects.
 void tune_peer(_ENetPeer* peer);
 
-// Before each service: a peer can lower our window and throttle with BANDWIDTH_LIMIT and
-// THROTTLE_CONFIGURE, and ENet lowers the throttle itself when one slow pass multiplies a LAN's
-// round trip; both also slow reliable data.
+// Before each service, as SendQueue::pump sets the window: a peer can lower our window and throttle
+// with BANDWIDTH_LIMIT and THROTTLE_CONFIGURE, and ENet lowers the throttle itself when one slow
+// pass multiplies a LAN's round trip; both also slow reliable data.
 void keep_open(_ENetPeer* peer);
 
 // The first retry of CONNECT and VERIFY_CONNECT after 100 ms, where ENet would wait 500: a dial

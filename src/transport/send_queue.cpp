@@ -46,12 +46,18 @@ void SendQueue::push(Channel channel, std::unique_ptr<PacketPool::Node> node) {
   waiting_[static_cast<std::size_t>(channel)].push_back(std::move(node));
 }
 
-bool SendQueue::enet_full() const {
-  return in_enet_packets_ >= kEnetPackets || in_enet_bytes_ >= kEnetBytes ||
+bool SendQueue::enet_full() {
+  limited_ = in_enet_bytes_ >= window_.bytes();
+  return limited_ || in_enet_packets_ >= kEnetPackets || in_enet_bytes_ >= kEnetBytes ||
          span_bytes_ >= kMaxSpanBytes;
 }
 
-bool SendQueue::pump(ENetPeer* peer) {
+bool SendQueue::pump(ENetPeer* peer, Instant now) {
+  const std::chrono::milliseconds patience(peer->roundTripTime + 4 * peer->roundTripTimeVariance);
+  limited_ = false;
+  window_.on_losses(peer->packetsLost, in_enet_packets_, patience, now);
+  // What ENet sends again goes by this too.
+  peer->windowSize = static_cast<enet_uint32>(window_.bytes());
   for (std::uint8_t channel = 0; channel < kChannelCount; ++channel) {
     while (!waiting_[channel].empty()) {
       if (enet_full()) return true;
@@ -99,6 +105,7 @@ void SendQueue::released(std::uint64_t number, std::size_t size) {
   entry.released = true;
   --in_enet_packets_;
   in_enet_bytes_ -= size;
+  window_.on_acknowledged(size, limited_);
   while (!handed_.empty() && handed_.front().released) {
     span_bytes_ -= handed_.front().size;
     handed_.pop_front();

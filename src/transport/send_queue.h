@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "transport/send_window.h"
 #include "transport/session.h"
 
 struct _ENetPacket;
@@ -65,7 +66,7 @@ class SendQueue {
   void push(Channel channel, std::unique_ptr<PacketPool::Node> node);
   // Hands over to ENet what it may hold now. False if ENet refused a packet (the peer is not
   // connected any more); that packet and all behind it stay here.
-  bool pump(_ENetPeer* peer);
+  bool pump(_ENetPeer* peer, Instant now);
   // Forgets what ENet has not got yet.
   void drop_backlog();
 
@@ -82,9 +83,11 @@ class SendQueue {
     bool released;
   };
   bool hand_over(_ENetPeer* peer, std::uint8_t channel);
-  bool enet_full() const;
+  bool enet_full();
 
   PacketPool* pool_;
+  SendWindow window_;
+  bool limited_ = false;  // by the window, when it was last asked
   std::array<std::deque<std::unique_ptr<PacketPool::Node>>, kChannelCount> waiting_;
   std::size_t waiting_packets_ = 0;
   std::size_t waiting_bytes_ = 0;

@@ -1,4 +1,5 @@
 // Machines that sleep for hours, lose their cable, roam and flap: where time is long.
+#include "base/log.h"
 #include "sim/world.h"
 #include "support/catch.h"
 
@@ -191,4 +192,27 @@ TEST_CASE("a laptop that roams between two networks carries the files of both") 
   world.plug("e");
   world.heal();
   require_converged(world);
+}
+
+TEST_CASE("a slow line with a short queue fills a folder in about the time that its bytes take") {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    INFO("seed " << seed);
+    World world(seed);
+    SimNode& a = world.add("a");
+    SimNode& b = world.add("b");
+    LinkFaults slow;
+    slow.bytes_per_second = 250'000;  // and 200 ms of it wait at most
+    slow.loss = 10'000;               // 1 %
+    slow.delay = 5ms;
+    world.network().set_all(slow);
+    for (int n = 0; n < 200; ++n)
+      a.write(str("photos/", n),
+              std::string(2000 + static_cast<std::size_t>(n) * 97, 'p') + std::to_string(n));
+    a.start();
+    REQUIRE(world.run_until([&] { return a.in_sync(); }, 30s));
+    b.start();
+    // 2.3 MB take 9.4 s.
+    CHECK(world.run_until([&] { return world.converged(); }, 30s));
+    CHECK(world.network().counters().bytes < 5'000'000);
+  }
 }
