@@ -292,5 +292,43 @@ def test_read_only_target():
         settled([a, b])
 
 
+def test_exfat_by_fuse():
+    """On exFAT by FUSE, where each name has an inode of its own: names that change case, and twins, cost nobody a file"""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        image = os.path.join(net.root, "exfat.img")
+        with open(image, "wb") as file:
+            file.truncate(64 << 20)
+        subprocess.run(["mkfs.exfat", image], check=True, capture_output=True)
+        os.makedirs(b.path)
+        subprocess.run(["mount.exfat-fuse", image, b.path], check=True, capture_output=True)
+        try:
+            a.start(*FAST)
+            a.wait_indexed()
+            b.start(*FAST)
+            a.write("Readme", "read me")
+            a.write("dir/x", "x")
+            a.write("Dog", "upper")
+            settled([a, b])
+            os.rename(a.at("Readme"), a.at("README"))
+            os.rename(a.at("dir"), a.at("DIR"))
+            a.write("dog", "lower")
+            wanted = {"README": b"read me", "DIR/x": b"x", "Dog": b"upper", "dog": b"lower"}
+            eventually(lambda: {"README", "DIR"} <= set(os.listdir(b.path)), 10, "the new names on exFAT")
+            eventually(lambda: "dog" in b.status()["reason"], 10, lambda: f"the twin is not named: {b.status()['reason']!r}")
+            for word in ("rescan", "rescan"):
+                b.cli(word)
+                b.wait()
+                check_equal({name: a.read(name) for name in wanted}, wanted, "where names differ by case")
+                check_equal({name: b.read(name) for name in ("README", "DIR/x", "Dog")},
+                            {name: wanted[name] for name in ("README", "DIR/x", "Dog")}, "on exFAT")
+            check_equal([name for name in a.files() if "conflict" in name], [], "copies that nobody needs")
+            a.remove("Dog")
+            eventually(lambda: b.read("dog") == b"lower" and "dog" in os.listdir(b.path), 20, "the twin, once there is room for it")
+        finally:
+            b.kill()
+            subprocess.run(["umount", "-l", b.path], capture_output=True)
+
+
 if __name__ == "__main__":
     main(__name__)
