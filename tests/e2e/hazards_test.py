@@ -8,6 +8,7 @@ import time
 
 import netns
 from cases import check, check_equal, eventually, main
+from exfat import exfat_device
 from lan import FAST, Lan, group, program, settled
 
 
@@ -20,6 +21,18 @@ def mounted(where, *arguments):
         yield where
     finally:
         subprocess.run(["umount", "-l", where], capture_output=True)
+
+
+@contextlib.contextmanager
+def mounted_exfat(device, node):
+    """The node's folder is on that device; the node is killed before that ends."""
+    subprocess.run(["mount.exfat-fuse", device, node.path], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        if node.running:
+            node.kill()
+        subprocess.run(["umount", node.path], capture_output=True)
 
 
 def refusal(node, folder, *options, **environment):
@@ -296,20 +309,16 @@ def test_exfat_by_fuse():
     """On exFAT by FUSE, where each name has an inode of its own: names that change case, and twins, cost nobody a file"""
     with Lan() as net:
         a, b = net.node("a"), net.node("b")
-        image = os.path.join(net.root, "exfat.img")
-        with open(image, "wb") as file:
-            file.truncate(64 << 20)
-        subprocess.run(["mkfs.exfat", image], check=True, capture_output=True)
         os.makedirs(b.path)
-        subprocess.run(["mount.exfat-fuse", image, b.path], check=True, capture_output=True)
-        try:
+        with exfat_device(os.path.join(net.root, "exfat.img")) as device, mounted_exfat(device, b):
             a.start(*FAST)
-            a.wait_indexed()
+            a.wait(peers=0)
             b.start(*FAST)
             a.write("Readme", "read me")
             a.write("dir/x", "x")
             a.write("Dog", "upper")
-            settled([a, b])
+            eventually(lambda: b.read("Dog") == b"upper" and b.read("dir/x") == b"x" and b.exists("Readme"), 10, "the files")
+            b.wait()
             os.rename(a.at("Readme"), a.at("README"))
             os.rename(a.at("dir"), a.at("DIR"))
             a.write("dog", "lower")
@@ -325,9 +334,6 @@ def test_exfat_by_fuse():
             check_equal([name for name in a.files() if "conflict" in name], [], "copies that nobody needs")
             a.remove("Dog")
             eventually(lambda: b.read("dog") == b"lower" and "dog" in os.listdir(b.path), 20, "the twin, once there is room for it")
-        finally:
-            b.kill()
-            subprocess.run(["umount", "-l", b.path], capture_output=True)
 
 
 if __name__ == "__main__":

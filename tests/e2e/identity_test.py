@@ -7,6 +7,7 @@ import time
 
 import tree
 from cases import check, check_equal, eventually, main
+from exfat import exfat_device
 from lan import FAST, Lan, group, settled
 
 
@@ -284,10 +285,12 @@ def a_file_system(net, kind):
     os.makedirs(place)
     image = os.path.join(base, "image")
     lower = os.path.join(base, "lower")
-    ways = {"ext4": ["mount", "-o", "loop", image, place], "exfat": ["mount.exfat-fuse", image, place],
+    ways = {"ext4": ["mount", "-o", "loop", image, place], "exfat": ["mount.exfat-fuse", None, place],
             "tmpfs": ["mount", "--bind", lower, place],
             "overlay": ["mount", "-t", "overlay", "overlay", "-o",
                         f"lowerdir={lower}/low,upperdir={lower}/up,workdir={lower}/work", place]}
+
+    devices = contextlib.ExitStack()
 
     def mount():
         return subprocess.run(ways[kind], capture_output=True).returncode == 0
@@ -296,13 +299,15 @@ def a_file_system(net, kind):
         subprocess.run(["umount", place], check=True)
 
     try:
-        if kind in ("ext4", "exfat"):
-            with open(image, "wb") as file:
-                file.truncate(64 << 20)
-            if not shutil.which(f"mkfs.{kind}"):
+        if kind == "exfat":
+            if not shutil.which("mkfs.exfat"):
                 yield None
                 return
-            subprocess.run([f"mkfs.{kind}", image], check=True, capture_output=True)
+            ways[kind][1] = devices.enter_context(exfat_device(image))
+        elif kind == "ext4":
+            with open(image, "wb") as file:
+                file.truncate(64 << 20)
+            subprocess.run(["mkfs.ext4", image], check=True, capture_output=True)
         else:
             os.makedirs(lower)
             if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", lower]).returncode != 0:
@@ -314,6 +319,7 @@ def a_file_system(net, kind):
     finally:
         for path in (place, lower):
             subprocess.run(["umount", "-l", path], capture_output=True)
+        devices.close()
 
 
 def test_same_id_after_remount():
