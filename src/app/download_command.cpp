@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <ostream>
 #include <vector>
 
@@ -81,10 +82,34 @@ Status fill(int from, int to, const std::string& source, const std::string& targ
   return ::fsync(to) == 0 ? Status() : failed("written", target);
 }
 
+// Before anything is fetched: whether `target` can be written, and is nothing that a rename over it
+// would take away (a device: /dev/null was replaced once; a pipe; a link; the node's own files).
+Status check_output(const std::string& target) {
+  const std::size_t slash = target.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : target.substr(0, slash + 1);
+  const std::unique_ptr<char, void (*)(void*)> place(::realpath(parent.c_str(), nullptr), ::free);
+  if (!place) return failed("written", target);
+  if (str(place.get(), "/").find("/.lansync/") != std::string::npos)
+    return Error{ErrorCode::kRefused,
+                 str(printable(target, 300), " is a node's own place: choose another")};
+  struct stat st {};
+  if (::lstat(target.c_str(), &st) != 0)
+    return errno == ENOENT ? Status() : failed("written", target);
+  if (S_ISREG(st.st_mode)) return {};
+  return Error{
+      ErrorCode::kRefused,
+      str(printable(target, 300), S_ISDIR(st.st_mode) ? " is a directory" : " is no plain file",
+          ": it would be replaced; choose another name")};
+}
+
 Status write_output(const CommandLine& command, const DownloadReport& report,
                     const std::function<void()>& opened) {
   const std::string source = str(command.dir, "/", report.file);
   const std::string target = target_of(command.output, report.name);
+  if (Status fine = check_output(target); !fine) {
+    opened();
+    return fine;
+  }
   UniqueFd from(::open(source.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   const int why = errno;
   opened();
@@ -117,6 +142,13 @@ std::string text_of(const DownloadReport& report, const std::string& where) {
 
 std::optional<int> run_download_command(const CommandLine& command, const CommandStreams& streams) {
   if (command.command != "download") return std::nullopt;
+  if (!command.output.empty()) {
+    const Status fine = check_output(target_of(command.output, command.names.front()));
+    if (!fine) {
+      streams.error << "lansync: " << fine.error().detail << '\n';
+      return kExitFailed;
+    }
+  }
   Json arguments{{"name", command.names.front()},
                  {"peer", command.peer},
                  {"carrier", to_string(command.carrier)},

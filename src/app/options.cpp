@@ -222,7 +222,9 @@ const std::vector<Command>& commands() {
 }
 
 // Commands of CONTRACT that this version has not: never taken for a folder to create.
-constexpr std::string_view kReserved[] = {"put", "copies", "where", "help", "sniff", "sim"};
+constexpr std::string_view kReserved[] = {"put",     "copies",      "where",  "help",    "sniff",
+                                          "sim",     "invite",      "join",   "folders", "shell",
+                                          "service", "maintenance", "retire", "unpin"};
 
 // Other names of commands (CONTRACT).
 constexpr std::pair<std::string_view, std::string_view> kAliases[] = {{"IndexGet", "index"},
@@ -310,8 +312,9 @@ std::size_t first_word(const std::vector<std::string>& arguments) {
 // Why `word` is probably not meant as a folder; "" if it may be one.
 std::string not_a_folder(const std::string& word, const Environment& environment) {
   if (std::find(std::begin(kReserved), std::end(kReserved), word) != std::end(kReserved))
-    return str("unknown command '", word, "': see `lansync --help` (a folder of that name: ./",
-               word, ")");
+    return str("unknown command '", word,
+               "' (not in this version): see `lansync --help` (a folder of that name: ./", word,
+               ")");
   if (word.find('/') != std::string::npos || word.size() < 4) return "";
   if (is_directory(absolute_path(word, environment.current_directory))) return "";
   // A slip of the hand must not create a folder and start a node on it.

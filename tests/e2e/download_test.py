@@ -1,11 +1,12 @@
 """download: one file, now, from a named node or from whoever holds it, into the folder or elsewhere."""
 import hashlib
 import os
+import stat
 import threading
 import time
 
 from cases import check, check_equal, eventually, main
-from lan import FAST, Lan
+from lan import FAST, Lan, group
 from tree import payload
 
 FIELDS = ["carrier", "md5", "mtime", "name", "peer", "seconds", "size"]
@@ -77,6 +78,27 @@ def test_elsewhere():
         check("md5" in told and "carrier" in told and "seconds" in told, told)
         for node in nodes:
             eventually(lambda: not tmp_of(node), 10, lambda: f"nothing left behind: {tmp_of(node)}")
+
+
+def test_output_takes_nothing_away():
+    """--output onto a pipe, a link, a node's own place, or where nothing can be: refused, and nothing is fetched or lost"""
+    with Lan() as net:
+        a, b = group(net, "ab")
+        a.write("f", "content")
+        in_sync(a, b)
+        pipe, link = os.path.join(net.root, "pipe"), os.path.join(net.root, "link")
+        os.mkfifo(pipe)
+        os.symlink("elsewhere", link)
+        own = b.at(".lansync/index.db")
+        before = open(own, "rb").read(16)
+        for out in (pipe, link, own, b.at(".lansync/tmp/x"), os.path.join(net.root, "no/such/place")):
+            outcome = b.cli("download", "f", "--output", out)
+            check_equal(outcome.code, 1, f"exit code for {out}")
+            check_equal(outcome.stderr.count("\n"), 1, f"lines about {out}: {outcome.stderr!r}")
+        check(stat.S_ISFIFO(os.lstat(pipe).st_mode) and os.path.islink(link), "they are there yet")
+        check_equal(open(own, "rb").read(16), before, "the index")
+        check_equal(os.listdir(b.at(".lansync/tmp")), [], "tmp")
+        check_equal(b.counter("payload_received") - 7, 0, "content fetched again")
 
 
 def test_into_the_folder():
