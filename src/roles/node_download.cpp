@@ -6,7 +6,6 @@ namespace lansync {
 namespace {
 
 // Downloads come in rows; a session costs a ping each half second.
-constexpr Duration kKept = 10s;
 
 }  // namespace
 

@@ -17,7 +17,7 @@ std::map<NodeId, NamedPeer> Node::named_peers() const {
   std::map<NodeId, NamedPeer> names;
   for (const auto& [node, item] : lost_) names[node] = {item.first.name, false};
   for (const auto& [node, neighbour] : discovery_->neighbours()) {
-    if (!guard_->is_stranger(node)) names[node] = {neighbour.beacon.name, true};
+    if (!guard_->is_stranger(node)) names[node] = {neighbour.beacon.name, false};
   }
   if (client_->hub() != 0) {
     for (const auto& [node, row] : roster_) names[node] = {row.name, true};

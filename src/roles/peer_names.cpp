@@ -42,7 +42,8 @@ std::map<NodeId, std::string> shown_names(const std::map<NodeId, NamedPeer>& pee
   }
   std::map<NodeId, std::string> shown;
   for (const auto& [node, peer] : peers) {
-    const std::vector<NodeId>& same = by_name[peer.name];
+    std::vector<NodeId> same = by_name[peer.name];
+    if (peer.live) std::erase_if(same, [&](const NodeId& one) { return !peers.at(one).live; });
     std::size_t others = live[peer.name] - (peer.live ? 1 : 0);
     // Of two that are gone neither has the better claim.
     bool plain = others == 0 && (peer.live || same.size() == 1);
@@ -74,7 +75,10 @@ Result<NodeId> find_named(const std::map<NodeId, NamedPeer>& peers, const std::s
     if (digits && to_hex(node).starts_with(wanted)) by_id.push_back(node);
     if (node != self) names.push_back(name);
   }
-  const std::vector<NodeId>& found = by_name.empty() ? by_id : by_name;
+  std::vector<NodeId>& found = by_name.empty() ? by_id : by_name;
+  const auto is_live = [&](const NodeId& node) { return peers.at(node).live; };
+  if (std::any_of(found.begin(), found.end(), is_live))
+    std::erase_if(found, [&](const NodeId& node) { return !is_live(node); });
   if (found.size() == 1) return NodeId(found.front());
   if (found.empty()) {
     return Error{

@@ -14,7 +14,9 @@ namespace lansync {
 
 struct NamedPeer {
   std::string name;
-  bool live = true;  // in a session, or heard: who is gone takes nobody's name
+  // In a session, or a member of the hub's list. Who is gone, or was only heard (a beacon says what
+  // its sender likes), takes nobody's name and makes none ambiguous.
+  bool live = true;
 };
 
 std::map<NodeId, std::string> shown_names(const std::map<NodeId, NamedPeer>& peers);

@@ -42,6 +42,18 @@ TEST_CASE("who is gone takes nobody's name away") {
   CHECK(shown[node("1a2b")] == "pc~1a2b");
 }
 
+TEST_CASE("beacons of whoever likes make no member's name longer or ambiguous") {
+  const std::map<NodeId, NamedPeer> peers = {
+      {node("1a2b"), {"pc"}},  {node("1a2b5"), {"pc", false}}, {node("9c00"), {"pc"}},
+      {node("5555"), {"box"}}, {node("6666"), {"box", false}}, {node("55557"), {"x", false}}};
+  auto shown = shown_names(peers);
+  CHECK(shown[node("1a2b")] == "pc~1a2b");
+  CHECK(shown[node("5555")] == "box");
+  CHECK(find_named(peers, "box").value() == node("5555"));
+  CHECK(find_named(peers, "pc~1a2b").value() == node("1a2b"));
+  CHECK(find_named(peers, "5555").value() == node("5555"));
+}
+
 TEST_CASE("a name that looks like another's suffix is still one node's") {
   std::map<NodeId, NamedPeer> peers{
       {node("1a2b"), {"pc"}}, {node("9c00"), {"pc"}}, {node("33"), {"pc~1a2b"}}};
