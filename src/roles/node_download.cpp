@@ -3,12 +3,6 @@
 #include "roles/node.h"
 
 namespace lansync {
-namespace {
-
-// Downloads come in rows; a session costs a ping each half second.
-
-}  // namespace
-
 NodeControl::Token Node::download(const DownloadAsk& what, Callback<DownloadReport> done) {
   const Token token = next_token_++;
   downloads_->start(token, what, now_, std::move(done));
