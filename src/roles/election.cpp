@@ -280,7 +280,7 @@ void Election::on_network(bool connected, bool was_away, const std::set<NodeId>&
   for (auto& [node, peer] : peers_) {
     if (peer.in_session || peer.refused) continue;
     // What failed, failed in another network.
-    peer.failures = 0;
+    peer.failures = peer.unanswered = 0;
     peer.dialled_once = false;
     peer.dial_after = peer.out_until = now;
   }

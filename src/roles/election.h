@@ -240,10 +240,11 @@ class Election {
     bool dialled_once = false;
     Instant dial_after{};  // backoff
     int failures = 0;
-    int unanswered = 0;     // dials since the last session; unlike `failures` nothing forgives them
-    Instant out_until{};    // out of the order of candidates
-    Instant mute_until{};   // given up as hub because it gives no verdicts
-    Instant forgiven_at{};  // when another boot id last made us forget its failures
+    int unanswered = 0;  // dials since the last session; unlike `failures` nothing forgives them
+    Instant unanswered_since{};
+    Instant out_until{};     // out of the order of candidates
+    Instant mute_until{};    // given up as hub because it gives no verdicts
+    Instant forgiven_at{};   // when another boot id last made us forget its failures
     Instant hub_evidence{};  // last beacon that said it is a hub
     int hub_beacons = 0;     // separate ones, with no session between
     Instant told{};          // last TellHubHeard about it
@@ -275,6 +276,7 @@ class Election {
   bool trusted(const Peer& peer) const { return peer.tagged || peer.known; }
   bool dial(const NodeId& node, Peer& peer, Instant now);
   void dial_static(Instant now);
+  static void note_unanswered(Peer& peer);
   void expire_dials(Instant now);
   std::vector<Address> ways_to(const Peer& peer) const;
   bool dial_next_way(const NodeId& node, Peer& peer, Instant now);

@@ -263,6 +263,10 @@ std::vector<SilentNode> Election::silent(Instant now) const {
     if (peer.in_session || peer.refused || peer.unanswered == 0 || peer.heard == Instant{})
       continue;
     if (now - peer.heard >= kHeardLife || peer.busy) continue;
+    // Nothing was heard since it did not answer: it may be gone, or asleep, or our cable was out.
+    if (peer.heard < peer.unanswered_since) continue;
+    // Clients do not talk to each other unless they fetch; that their hub has it is enough.
+    if (phase_ == Phase::kFollowing && !is_hub(peer.facts.role)) continue;
     found.push_back({name_of(node), peer.facts.address, peer.hears_us, is_hub(peer.facts.role),
                      peer.half_answered});
   }
@@ -304,6 +308,10 @@ void Election::dial_static(Instant now) {
   }
 }
 
+void Election::note_unanswered(Peer& peer) {
+  if (peer.unanswered++ == 0) peer.unanswered_since = peer.last_dial;
+}
+
 void Election::expire_dials(Instant now) {
   for (auto& [node, peer] : peers_) {
     if (!peer.dialling) continue;
@@ -311,7 +319,7 @@ void Election::expire_dials(Instant now) {
     if (now - peer.last_dial < kDialTimeout) continue;
     peer.dialling = false;
     peer.failures++;
-    peer.unanswered++;
+    note_unanswered(peer);
     peer.dial_after = now + backoff(DialFailure::kNoAnswer, peer.failures, trusted(peer));
   }
 }
@@ -332,7 +340,7 @@ void Election::on_dial_failed(const NodeId& node, const Address& address, DialFa
     peer.half_answered = failure == DialFailure::kNoHandshake || peer.busy;
     if (!peer.busy) {
       peer.failures++;
-      peer.unanswered++;
+      note_unanswered(peer);
     }
     peer.dial_after = now + backoff(failure, peer.failures, trusted(peer));
     if (failure == DialFailure::kWrongPassword || failure == DialFailure::kProtocol ||

@@ -106,6 +106,22 @@ TEST_CASE("one attempt goes by every way to a member, the next a moment after th
   f.election.on_dial_failed(node_id(60), kRadio, DialFailure::kNoAnswer, f.now);
   REQUIRE(f.election.silent(f.now).size() == 1);
   CHECK(f.election.silent(f.now)[0].is_hub);
+  // In another network nothing has failed yet.
+  f.election.on_network(true, false, {}, f.now);
+  CHECK(f.election.silent(f.now).empty());
+}
+
+TEST_CASE("who is not heard any more, and does not answer, is not called silent") {
+  Fixture f;
+  f.beacon(hub_facts(60));
+  f.run(100ms);
+  f.election.on_dial_failed(node_id(60), kWired, DialFailure::kNoAnswer, f.now);
+  f.election.on_dial_failed(node_id(60), kRadio, DialFailure::kNoAnswer, f.now);
+  REQUIRE(f.election.silent(f.now).size() == 1);
+  // Its cable is out: dials fail on, beacons do not come. A session in between is over.
+  f.election.on_network(true, false, {}, f.now);
+  f.run(3s);
+  CHECK(f.election.silent(f.now).empty());
 }
 
 TEST_CASE("a way that fails at once gives the turn to the next at once") {
