@@ -1,6 +1,7 @@
 #include "roles/undo.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 
 #include "base/rel_path.h"
@@ -10,6 +11,8 @@ namespace lansync {
 namespace {
 
 constexpr std::size_t kRowBytes = 128;  // beside its names
+// Between what is put into the trash and the index's word that it is gone: a batch of changes.
+constexpr std::int64_t kSameDelete = 60LL * 1'000'000'000;
 
 std::int64_t second_of(std::int64_t ns) { return ns / 1'000'000'000; }
 
@@ -85,9 +88,10 @@ std::vector<FoundTrash> Undo::own_rows(const std::string& path) const {
   return rows;
 }
 
-// What this run deleted, and nothing older of the same name.
+// What this run deleted, and nothing older of the same name. Which bytes that were is its author's
+// word, and one who forged it named others or none: then it is what went when the name did.
 std::vector<FoundTrash> Undo::own_rows_of_run(RunId run) const {
-  std::map<std::string, FoundTrash> newest;
+  std::map<std::string, std::pair<bool, FoundTrash>> best;
   for (const auto& [name, item] : replica_.index().trash().items()) {
     const PathRecord* record = replica_.index().find(item.path);
     if (!record) continue;
@@ -96,14 +100,19 @@ std::vector<FoundTrash> Undo::own_rows_of_run(RunId run) const {
     const bool empty_file = gone->was == EntryKind::kFile && gone->content.is_zero();
     const bool same = empty_file ? item.size == 0 : item.content == gone->content;
     // A link has no content id in a trash.
-    if (!same && !(gone->was == EntryKind::kSymlink && item.content.is_zero())) continue;
-    const FoundTrash row{name, item.path, item.time_ns, item.size, links_.self()};
-    auto [at, fresh] = newest.try_emplace(item.path, row);
-    if (!fresh && at->second.time_ns < row.time_ns) at->second = row;
+    const bool as_said = same || (gone->was == EntryKind::kSymlink && item.content.is_zero());
+    const bool with_it = item.reason == TrashReason::kDeleted && record->since_ns != 0 &&
+                         std::abs(item.put_at_ns - record->since_ns) <= kSameDelete;
+    if (!as_said && !with_it) continue;
+    const std::pair row{as_said,
+                        FoundTrash{name, item.path, item.time_ns, item.size, links_.self()}};
+    auto [at, fresh] = best.try_emplace(item.path, row);
+    auto& [said, kept] = at->second;
+    if (!fresh && (said != as_said ? as_said : kept.time_ns < row.second.time_ns)) at->second = row;
   }
   std::vector<FoundTrash> rows;
-  for (auto& [path, row] : newest) {
-    if (rows.size() < kMaxRows) rows.push_back(std::move(row));
+  for (auto& [path, row] : best) {
+    if (rows.size() < kMaxRows) rows.push_back(std::move(row.second));
   }
   return rows;
 }

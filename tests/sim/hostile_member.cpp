@@ -16,10 +16,12 @@ constexpr Duration kStep = 5ms;
 }  // namespace
 
 HostileMember::HostileMember(World& world, std::uint32_t number, std::uint64_t seed)
-    : world_(world), ip_(kFirstIp + number), random_(seed) {
+    : world_(world),
+      ip_(kFirstIp + number),
+      random_(seed),
+      signer_(SigningKey::generate(random_)),
+      node_(node_id_of(signer_.public_key())) {
   world_.network().make_current();
-  const SigningKey signer = SigningKey::generate(random_);
-  node_ = node_id_of(signer.public_key());
   hello_.name = "mallory";
   hello_.program = "sim";
   hello_.role = Role::kClient;
@@ -28,7 +30,7 @@ HostileMember::HostileMember(World& world, std::uint32_t number, std::uint64_t s
   EndpointOptions options;
   options.bind_ip = ip_;
   options.port = kPort;
-  options.signer = signer;
+  options.signer = signer_;
   options.boot = random_.id<BootId>();
   options.group = "sim";
   std::array<std::uint8_t, 32> scalar{};  // as SimNode's: the password
@@ -54,6 +56,8 @@ void HostileMember::dial(SimNode& to) {
   endpoint_->dial({to.ip(), kPort});
   wake(world_.now());
 }
+
+void HostileMember::keep_run() { kept_run_ = Run{1, random_.id<StartId>(), {}}; }
 
 void HostileMember::hang_up(SimNode& to) {
   const SessionId id = session_with(to);
@@ -146,7 +150,7 @@ void HostileMember::on_session_up(const SessionInfo& session) {
   for (SimNode* one : world_.nodes()) {
     if (one->ip() != session.address.ip) continue;
     // The first one of a session states the runs: of this key there is one.
-    hello_.runs = {Run{1, random_.id<StartId>(), {}}};
+    hello_.runs = {kept_run_ ? *kept_run_ : Run{1, random_.id<StartId>(), {}}};
     say_hello(*one, !session.outgoing);
     hello_.runs.clear();
   }

@@ -25,6 +25,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -46,9 +47,13 @@ class HostileMember final : private SessionEvents, private Log {
   HostileMember& operator=(const HostileMember&) = delete;
 
   const NodeId& node() const { return node_; }
+  const SigningKey& signer() const { return signer_; }
   // What it says about itself from the next dial (or say_hello) on.
   Hello& hello() { return hello_; }
 
+  // From now on each session states the same run. Else each states one of its own, and from the
+  // second on it is taken for a clone's.
+  void keep_run();
   void dial(SimNode& to);
   void hang_up(SimNode& to);
   bool connected(SimNode& to) const { return session_with(to) != 0; }
@@ -104,8 +109,10 @@ class HostileMember final : private SessionEvents, private Log {
   World& world_;
   std::uint32_t ip_;
   Prng random_;
+  SigningKey signer_;
   NodeId node_;
   Hello hello_;
+  std::optional<Run> kept_run_;
   std::unique_ptr<EnetEndpoint> endpoint_;
   std::map<std::uint32_t, Line> lines_;  // by the other's address
   std::uint64_t times_dropped_ = 0;
