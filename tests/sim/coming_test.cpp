@@ -74,6 +74,24 @@ struct Company {
 
 }  // namespace
 
+TEST_CASE("what one member pushes is on the third a little after the hub") {
+  for (std::uint64_t seed : {1, 2}) {
+    Company company(seed, {"b", "c"});
+    const std::string text = film(seed);
+    company.all[0]->write("film", text);
+    auto there = company.arrivals("film", *company.all[0]);
+    INFO("hub " << there["hub"].count() << " c " << there["c"].count());
+    CHECK(there["hub"] > 10s);
+    CHECK(there["c"] - there["hub"] < 2s);
+    company.settle();
+    CHECK(company.all[1]->text("film") == text);
+    // Once to the hub, once to the third.
+    std::uint64_t sent = company.hub->payload_sent();
+    for (SimNode* node : company.all) sent += node->payload_sent();
+    CHECK(sent < 2 * kSize + kSize / 10);
+  }
+}
+
 TEST_CASE("a hub that dies while others fetch along leaves nothing wrong, and what came is used") {
   for (std::uint64_t seed : {3, 4, 5}) {
     Company company(seed, {"b", "c", "d"});
