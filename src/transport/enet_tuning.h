@@ -1,8 +1,8 @@
 // How ENet 1.3.17 is set up so that it is fast on a LAN and bounded under attack. Every number
 // here answers one of the findings E1-E14 of research/reliability.md.
 //
-// Invariant: after keep_open() and pump() a peer's window and throttle are ours, whatever its other side set.
-// Driven by EnetEndpoint only.
+// Invariant: after keep_open() and pump() a peer's window and throttle are ours, whatever its other
+// side set. Driven by EnetEndpoint only.
 #pragma once
 
 #include <cstddef>

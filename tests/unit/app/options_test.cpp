@@ -221,7 +221,8 @@ TEST_CASE("index, hash and search take their words, and say which are missing") 
 }
 
 TEST_CASE("a command that does not exist is never taken for a folder") {
-  for (const char* word : {"put", "copies", "where", "invite", "join", "folders", "retire"}) check_refused({word}, "unknown command");
+  for (const char* word : {"put", "copies", "where", "invite", "join", "folders", "retire"})
+    check_refused({word}, "unknown command");
   check_refused({"statsu"}, "lansync status");
   check_refused({"confrm"}, "lansync confirm");
   check_refused({"--port", "4000", "peer"}, "lansync peers");
