@@ -324,6 +324,8 @@ void Node::check_waits(Instant now) {
       wait.fallback_at = now + 100ms;
     }
     if (!wait.noticed || known_nodes() < wait.what.peers || !in_sync()) continue;
+    // What waits for a person's word is not on the hub, or not done here.
+    if (replica_->held_deletes() != 0) continue;
     if ((!network_.lan && reached().empty()) || !kept_out().what.empty()) continue;
     if (hub_->acting()) {
       if (!wait.seq || wait.term != election_->term()) {

@@ -70,6 +70,8 @@ Status Replica::may_drop(const std::string& path) const {
   if (!record || !record->live() || !record->local->is_file()) {
     return Error{ErrorCode::kNotFound, "no such file is on this disk"};
   }
+  if (path == IgnoreRules::kFileName)
+    return Error{ErrorCode::kRefused, "the rules of the folder are obeyed here too, and stay"};
   bool agreed = remote_known_ && record->remote && record->synced &&
                 record->local->version == record->remote->version &&
                 record->synced->version == record->remote->version &&
@@ -194,6 +196,8 @@ void Replica::note_absent(const std::string& path, const EntryPtr& entry) {
   index_.set_local(path, nullptr, FileStat{});
   index_.set_synced(path, entry);
   settled_.push_back(path);
+  // Who does not have the folder's rules cannot obey them.
+  if (path == IgnoreRules::kFileName) ask_for(path);
 }
 
 Replica::Absent Replica::absent() const {

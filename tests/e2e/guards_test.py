@@ -24,6 +24,7 @@ def test_mass_delete_held_and_confirmed():
         for node in others:
             check_equal(len(node.files()), 200, f"files on {node.name}")
         check("confirm" in author.status()["reason"], f"the reason names confirm: {author.status()['reason']!r}")
+        check_equal(author.cli("wait", "--timeout", "500ms").code, 1, "exit code of wait while deletes are held")
         author.write("other.txt", "goes on")
         eventually(lambda: all(node.exists("other.txt") for node in others), 10, "other changes go on meanwhile")
         check_equal(author.cli("confirm").code, 0, "exit code of confirm")

@@ -241,3 +241,19 @@ TEST_CASE("a node that dies while it drops files deletes none of them elsewhere"
     for (const char* name : {"a", "b", "c", "g/f"}) CHECK(group.full.has(name));
   }
 }
+
+TEST_CASE("the folder's rules are fetched by an on-demand node unasked, obeyed there, and stay") {
+  Group group(40);
+  group.full.write(".lansyncignore", "*.log\n");
+  group.full.write("f", "content");
+  group.meet();
+  CHECK(group.some.text(".lansyncignore") == "*.log\n");
+  CHECK_FALSE(group.some.has("f"));
+  group.some.write("x.log", "noise");
+  group.settle();
+  CHECK_FALSE(group.full.has("x.log"));
+  CHECK(group.ask(group.some, &SimNode::drop, ".lansyncignore").find("rules") != std::string::npos);
+  group.full.save(".lansyncignore", "*.tmp\n");
+  group.settle();
+  CHECK(group.some.text(".lansyncignore") == "*.tmp\n");
+}
