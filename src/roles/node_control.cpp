@@ -111,8 +111,14 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
     } else if (client_->following() && !client_->joined()) {
       reason = "comparing with the hub";
     } else if (!replica_->problems().empty()) {
-      const auto& [path, problem] = *replica_->problems().begin();
-      reason = str(printable(path), ": ", problem);
+      // What stands in the way for good holds up nothing but itself: what is waited for comes
+      // first.
+      const auto& problems = replica_->problems();
+      auto first = std::find_if(problems.begin(), problems.end(), [&](const auto& one) {
+        return !replica_->obstacles().stands(one.first);
+      });
+      if (first == problems.end()) first = problems.begin();
+      reason = str(printable(first->first), ": ", first->second);
     } else if (!client_->refused().empty()) {
       const auto& [path, why] = *client_->refused().begin();
       reason = str(printable(path), ": the hub did not take it: ", printable(why));

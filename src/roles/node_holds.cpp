@@ -60,6 +60,7 @@ void Node::note_shown() { holds_->note_shown(); }
 std::string Node::held_reason(const std::vector<HoldReport>& held) const {
   std::string reason;
   std::uint64_t deletes = 0;
+  std::size_t number = 0;
   std::string runs;
   for (const HoldReport& one : held) {
     if (one.kind != HoldKind::kDeletes) {
@@ -67,11 +68,14 @@ std::string Node::held_reason(const std::vector<HoldReport>& held) const {
       continue;
     }
     deletes += one.number;
+    ++number;
     runs += str(runs.empty() ? "" : ", ", one.says, " (run ", one.run, ')');
   }
   if (deletes == 0) return reason;
-  return str(reason, reason.empty() ? "" : "; ", deletes,
-             deletes == 1 ? " delete is" : " deletes are", " held: ", runs,
+  const char* are = deletes == 1 ? " is held" : " are held";
+  if (!reason.empty()) reason += "; ";
+  reason += number == 1 ? str(runs, are) : str(deletes, " deletes", are, ": ", runs);
+  return str(reason,
              ": `lansync confirm deletes` lets them go, `lansync reject` brings the files back");
 }
 

@@ -339,6 +339,7 @@ class Replica final : public ContentLocator {
   std::vector<Operation> preview() const;
   // Problems by path: unreadable, refused names, busy files. Ordered, at most kMaxProblems.
   const std::map<std::string, std::string>& problems() const { return problems_; }
+  const Obstacles& obstacles() const { return obstacles_; }
   void note_problem(const std::string& path, const std::string& reason);
   void clear_problem(const std::string& path);
   // Restores what is in the trash under that name; the file comes back as a local edit. What stands

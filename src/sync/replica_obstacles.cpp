@@ -34,7 +34,7 @@ void Replica::meet_obstacle(const DiskChange& change, const Error& error) {
   const bool in_the_way = error.code == ErrorCode::kExists || error.code == ErrorCode::kChanged;
   if (!obstacles_.on_failed(path, change.entry->version, in_the_way, clock_.now())) return;
   auto known = problems_.find(path);
-  constexpr std::string_view kInTheWay = "; the group has another version, which is not taken here";
+  constexpr std::string_view kInTheWay = "; so the group's version of it is not here";
   if (known == problems_.end()) {
     note_problem(path, str("the group's version is not taken here: ", error.detail));
   } else if (!known->second.ends_with(kInTheWay)) {
