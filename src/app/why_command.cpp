@@ -46,8 +46,27 @@ std::string on_disk(const std::string& path) {
   return str(format_size(static_cast<std::uint64_t>(info.st_size)), ", changed ", to_iso8601(time));
 }
 
+// What ends a problem of one path, by what is said of it.
+std::string advice_for(const std::string& problem) {
+  const auto says = [&](std::string_view word) { return problem.find(word) != std::string::npos; };
+  if (says("--max-file-size")) return "leave it, or start with a larger --max-file-size";
+  if (says("socket, pipe or device"))
+    return "leave it, or name it in .lansyncignore, which all nodes then obey";
+  if (says("no room") || says("no space")) return "free space: it goes on by itself";
+  if (says("name")) return "rename it, here or where it was made";
+  return "mend that; `lansync rescan` looks again at once";
+}
+
+// Why nothing moves at all, whatever the path; "" if it does.
+std::string advice_for(const StatusReport& status) {
+  if (status.state == NodeState::kPaused) return "`lansync resume`";
+  if (status.state == NodeState::kError || status.state == NodeState::kSeeking)
+    return "what `lansync status` says";
+  return {};
+}
+
 // What the node would do now, in words of what it waits for.
-void take_plan_row(const Json& row, Why& out) {
+void take_plan_row(const Json& row, const StatusReport& status, Why& out) {
   const std::string action = text_of(row, "action");
   out.state = action;
   out.waits_for = text_of(row, "why");
@@ -65,6 +84,10 @@ void take_plan_row(const Json& row, Why& out) {
     out.order = action == "push" || action == "delete-there" ? 4 : 5;
     out.advice = "nothing: it goes on by itself";
   }
+  const std::string stands_still = advice_for(status);
+  if (stands_still.empty() || action == "held" || action == "conflict") return;
+  out.advice = stands_still;
+  if (out.waits_for.empty()) out.waits_for = status.reason;
 }
 
 struct Answers {
@@ -137,12 +160,12 @@ Why why_of(const CommandLine& command, const Answers& answers, const std::string
     out.state = "not synced";
     out.waits_for = problem;
     out.order = 0;
-    out.advice = "mend that; `lansync rescan` looks again at once";
+    out.advice = advice_for(problem);
     return out;
   }
   for (const Json& row : answers.plan) {
     if (text_of(row, "name") != name) continue;
-    take_plan_row(row, out);
+    take_plan_row(row, answers.status, out);
     return out;
   }
   if (out.here == "not here" && out.holders.empty()) {
@@ -154,8 +177,12 @@ Why why_of(const CommandLine& command, const Answers& answers, const std::string
     out.waits_for = "a person who asks for it";
     out.advice = "`lansync get` fetches it";
   } else {
-    out.state = to_string(answers.status.state);
-    out.waits_for = answers.status.reason;
+    // Nothing is to be done with it. What the node says of another path is no reason of this one.
+    const NodeState state = answers.status.state;
+    const bool moves = state == NodeState::kSyncing || state == NodeState::kHeld;
+    out.state = to_string(moves ? NodeState::kInSync : state);
+    out.advice = advice_for(answers.status);
+    if (!out.advice.empty()) out.waits_for = answers.status.reason;
   }
   return out;
 }
@@ -166,11 +193,11 @@ std::vector<Why> why_all(const Answers& answers) {
   for (const Json& row : answers.plan) {
     Why& why = rows.emplace_back();
     why.name = text_of(row, "name");
-    take_plan_row(row, why);
+    take_plan_row(row, answers.status, why);
     if (std::string problem = problem_of(answers, why.name); !problem.empty()) {
       why.state = "not synced";
       why.waits_for = problem;
-      why.advice = "mend that; `lansync rescan` looks again at once";
+      why.advice = advice_for(problem);
       why.order = 0;
     }
     named.insert(printable(why.name));
@@ -186,7 +213,7 @@ std::vector<Why> why_all(const Answers& answers) {
     why.name = what.substr(0, colon);
     why.state = "not synced";
     why.waits_for = what.substr(colon + 2);
-    why.advice = "mend that; `lansync rescan` looks again at once";
+    why.advice = advice_for(why.waits_for);
     why.order = 0;
   }
   std::stable_sort(rows.begin(), rows.end(),
