@@ -275,6 +275,9 @@ def test_default_folder():
             check_equal(os.stat(folder).st_mode & 0o777, 0o700, "mode of the folder")
             check_equal(os.stat(folder + "/.lansync").st_mode & 0o777, 0o700, "mode of .lansync")
             check_equal(os.stat(socket_path).st_mode & 0o777, 0o600, "mode of the socket")
+            # The socket is there a moment before signals are attended to.
+            status = [program(), "-C", folder, "status"]
+            eventually(lambda: subprocess.run(status, capture_output=True, env=a.environment()).returncode == 0, 10, "an answer")
         finally:
             process.terminate()
             check_equal(process.wait(5), 0, "exit code")
