@@ -6,6 +6,7 @@
 #include "base/rel_path.h"
 #include "roles/batching.h"
 #include "roles/conflict_copies.h"
+#include "sync/conflict_name.h"
 #include "sync/copies_of.h"
 #include "sync/tree_digest.h"
 
@@ -203,7 +204,13 @@ void Hub::on_push(SessionId session, const Push& message, bool may_rename) {
       break;
     }
   }
-  for (const PushItem& item : message.items) offer({session, item});
+  // Whoever moves a conflict copy to the name that it is a copy of says both at once, and if it
+  // loses there again it is not kept by the copy that goes.
+  for (const bool copies : {true, false}) {
+    for (const PushItem& item : message.items) {
+      if (parse_conflict_name(item.name).has_value() == copies) offer({session, item});
+    }
+  }
 }
 
 void Hub::offer(Offer offer) {
@@ -313,13 +320,20 @@ void Hub::refuse(const Offer& offer, const std::string& reason) {
 // nothing, and the same push settles the same way again.
 void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
   const std::string& path = offer.item.name;
-  bool copy_busy = settled.copy && candidates_.contains(settled.copy_path);
+  // Also where that candidate has these very bytes: it goes if its pusher does, and then they are
+  // nowhere. (Simulator's seed 93: a node that came back under a new key lost its conflict to the
+  // hub, whose copy of it was still to come from the node's last session.)
+  const bool copy_busy = candidates_.contains(settled.copy_path);
+  // One that somebody has written to is a file like any other, and may go any moment. (Simulator's
+  // seed 1103: it changed names with what it had been a copy of.)
+  const auto is_untouched = [](const Entry& copy) { return copy.version.parts().size() == 1; };
   // Two machines that found one edit each (a folder that was copied with it), or one that pushes
   // again what has lost already: these bytes are kept once.
   bool kept = false;
   if (settled.copy) {
     visit_copies(replica_.index(), path, [&](const std::string& name, const EntryPtr& there) {
-      kept = kept || (!candidates_.contains(name) && same_content(*there, *settled.copy));
+      kept = kept || (!candidates_.contains(name) && is_untouched(*there) &&
+                      same_content(*there, *settled.copy));
     });
   }
   if (!settled.copy || kept || copy_busy) {
@@ -584,7 +598,11 @@ bool Hub::replaced_here(const Candidate& candidate, const PathRecord& record) co
 
 void Hub::offer_own_edits() {
   if (replica_.to_push().empty()) return;
-  for (const std::string& path : replica_.push_order()) {
+  std::vector<std::string> order = replica_.push_order();
+  std::stable_partition(order.begin(), order.end(), [](const std::string& path) {
+    return parse_conflict_name(path).has_value();  // as in on_push
+  });
+  for (const std::string& path : order) {
     const PathRecord* record = replica_.index().find(path);
     if (!record || !record->local) continue;
     std::deque<Offer> after;

@@ -1,4 +1,5 @@
 // Conflicts in which bytes once went astray, or copies were made without end.
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
@@ -182,4 +183,44 @@ TEST_CASE("three nodes that save ten files in turn: nobody is asked about copies
   for (const auto& [name, bytes] : a.disk().trash_files())
     trashed += name.find(" (conflict ") != std::string::npos ? 1 : 0;
   CHECK(trashed > 20);  // else few were replaced by later ones
+}
+
+TEST_CASE("a conflict copy that is put back under its name loses no bytes if it loses once more") {
+  const bool on_the_hub = GENERATE(false, true);
+  const bool written_to = GENERATE(false, true);
+  INFO((on_the_hub ? "on the hub" : "on a member") << (written_to ? ", written to" : ""));
+  World world(6);
+  NodeOptions first;
+  first.role = ManualRole::kServer;
+  SimNode& a = world.add("a", first);
+  SimNode& b = world.add("b");
+  a.write("t", "begin");
+  world.start_all();
+  REQUIRE(world.converge(60s));
+  world.partition({"a"}, {"b"});
+  world.run_for(5s);
+  a.write("t", "by a");
+  b.write("t", "by b");
+  world.run_for(5s);
+  world.heal();
+  REQUIRE(world.converge(60s));
+  REQUIRE(copies_in(b).size() == 1);
+  const std::string copy = copies_in(b).front();
+  if (written_to) {
+    b.write(copy, "by b, mended");
+    REQUIRE(world.converge(60s));
+  }
+  SimNode& mender = on_the_hub ? a : b;
+  SimNode& other = on_the_hub ? b : a;
+  const std::string mended = mender.text(copy);
+  other.write("t", "once more");
+  world.run_for(1ms);
+  REQUIRE(mender.rename(copy, "t"));
+  const bool fine = world.converge(60s);
+  INFO(world.verdict());
+  CHECK(fine);
+  std::vector<std::string> texts{a.text("t")};
+  for (const std::string& one : copies_in(a)) texts.push_back(a.text(one));
+  CHECK(std::count(texts.begin(), texts.end(), "once more") == 1);
+  CHECK(std::count(texts.begin(), texts.end(), mended) == 1);
 }

@@ -1,7 +1,8 @@
 // How much a node lets others take from its folder unasked (CONTRACT, Guards: `--max-deletes`).
 //
 // Invariant: it counts less than a node has to, never more: not what is elsewhere in the folder, or
-// came after the run began, or what a person let go. Driven by SimNode and RunWatch.
+// came after the run began, or what a person let go, or whose path or bytes are there again a
+// moment later. Driven by SimNode and RunWatch; a run is judged when it is over.
 #pragma once
 
 #include <cstdint>
@@ -28,24 +29,37 @@ class DeleteWatch {
   void on_changed(SimNode& node, const std::string& path, const std::optional<SeenFile>& now,
                   Instant when);
   // The node's hand took a file away, and `elsewhere` in the folder its bytes stand or do not.
-  void on_deleted(SimNode& node, const std::string& path, bool elsewhere, Instant when);
-  void on_started(const std::string& node) { folders_[node].run = {}; }
+  void on_deleted(SimNode& node, const std::string& path, const SeenFile& what, bool elsewhere,
+                  Instant when);
+  // A person gave up its bytes here; the group has it still.
+  void on_dropped(SimNode& node, const std::string& path);
+  void on_started(SimNode& node) { judge(node); }
   // A person let the delete of `path` go: each machine may carry it out, once.
   void on_let_go(const std::string& path);
+  // The run of that node is over, or the world is.
+  void judge(SimNode& node);
 
  private:
+  struct Gone {
+    Bytes bytes;
+    Instant when{};
+  };
   struct Run {
     Instant begin{};
     Instant last{};
-    std::uint64_t files = 0;  // at its begin
-    std::uint64_t count = 0;
-    bool reported = false;
+    std::uint64_t files = 0;        // at its begin
+    std::set<std::string> in_sync;  // then
+    std::map<std::string, Gone> gone;
+    std::string last_path;
   };
   struct Folder {
     std::map<std::string, Instant> files;  // since when
     std::set<std::string> let_go;
     Run run;
   };
+
+  static std::set<std::string> in_sync(SimNode& node);
+  static void forgive(Run& run, const std::string& path, const SeenFile& now, Instant when);
 
   Report report_;
   std::map<std::string, Folder> folders_;

@@ -223,6 +223,20 @@ void History::set_shown(const std::string& node, const SeenTree& tree) {
 
 void History::on_set_back(const std::string& node, const SeenTree& tree) { set_shown(node, tree); }
 
+void History::on_backup_restored(const std::string& node, const SeenTree& tree) {
+  set_shown(node, tree);
+  for (auto& [name, path] : paths_) {
+    const State shown = path.views[node].shown;
+    const auto made_it = [&](const Act& act) {
+      return act.node == node && act.after.same_content(shown);
+    };
+    if (!shown.there || std::none_of(path.acts.begin(), path.acts.end(), made_it)) continue;
+    Act found = agreed_on(shown);
+    found.certain = false;
+    (void)add(node, name, std::move(found));
+  }
+}
+
 void History::on_index_lost(const std::string& node, const SeenTree& tree) {
   forget_acts_of(node);
   first_join_.insert(node);
@@ -236,8 +250,16 @@ void History::on_index_lost(const std::string& node, const SeenTree& tree) {
 void History::on_undone(const std::string& where) {
   for (auto& [name, path] : paths_) {
     if (!where.empty() && !is_within(name, where)) continue;
-    for (Act& act : path.acts) {
-      if (!act.after.there) act.certain = false;
+    for (std::size_t i = 0; i < path.acts.size(); ++i) {
+      if (path.acts[i].after.there) continue;
+      path.acts[i].certain = false;
+      // What was saved a moment before the delete may never have been a version: what comes back is
+      // the one before it. (Seed 750.)
+      for (std::size_t before = i; before-- > 0;) {
+        if (path.acts[before].node != path.acts[i].node) continue;
+        path.acts[before].certain = false;
+        break;
+      }
     }
   }
 }
@@ -385,6 +407,12 @@ void History::check_copy(const std::string& name, const SeenTree& tree,
   const std::string original = original_of(name);
   auto at = paths_.find(original);
   if (at == paths_.end() || !judged(original) || blocked_above(original, tree)) return;
+  // A person moved it there: a directory, with what had lost and its copy in it. (Seed 674.)
+  if (auto copied = paths_.find(name); copied != paths_.end()) {
+    const auto by_a_person = [](const Act& act) { return !act.node.empty() && act.after.there; };
+    const std::vector<Act>& acts = copied->second.acts;
+    if (std::any_of(acts.begin(), acts.end(), by_a_person)) return;
+  }
   const State copy = state_of(tree.at(name));
   const Path& path = at->second;
   std::vector<std::size_t> makers;

@@ -38,6 +38,9 @@ class History {
   void on_died(const std::string& node, Instant when);
   // What the disk shows was set back: by a power cut, or by a backup.
   void on_set_back(const std::string& node, const SeenTree& tree);
+  // Also its index, which may not have known yet what stood there when the backup was made: to that
+  // node it is new. (Seed 1181: a rename of a moment before.)
+  void on_backup_restored(const std::string& node, const SeenTree& tree);
   // What its people did is now only what stands on its disk, and that counts as made anew: a first
   // join, until the next convergence.
   void on_index_lost(const std::string& node, const SeenTree& tree);

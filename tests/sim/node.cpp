@@ -44,6 +44,7 @@ SimNode::SimNode(EventQueue& queue, Network& network, Trace& trace, Oracle& orac
   };
   events.on_displaced = [this](const std::string& path, const SeenFile& what,
                                const std::string& trash) {
+    if (trace_.told()) trace_.remark(name_, str("takes away ", path));
     oracle_.on_displaced(*this, path, what, trash, queue_.now());
   };
   events.on_purged = [this](const std::string& trash, const SeenFile& what) {
@@ -83,7 +84,7 @@ void SimNode::start() {
   disk_.revive();
   ++starts_;
   trace_.line(name_, "starts");
-  oracle_.deletes().on_started(name_);
+  oracle_.deletes().on_started(*this);
   running_ = std::make_unique<Running>();
   running_->random = std::make_unique<Prng>(random_.next());
   running_->executor =
@@ -247,7 +248,7 @@ void SimNode::restore(const Backup& backup) {
   trace_.line(name_, "is restored from a backup");
   disk_.restore(backup.disk);
   store_.replace(backup.index);
-  oracle_.history().on_set_back(name_, disk_.tree());
+  oracle_.history().on_backup_restored(name_, disk_.tree());
   oracle_.trash().on_set_back(*this);
 }
 

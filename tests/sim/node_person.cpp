@@ -203,7 +203,7 @@ void SimNode::confirm_deletes(const std::string& run, NodeControl::Callback<Acti
 
 void SimNode::reject(const std::string& run, NodeControl::Callback<RejectReport> done) {
   if (!running()) return;
-  oracle_.runs().on_rejected(*this, run);
+  oracle_.runs().on_rejected(*this, run, queue_.now());
   if (!done) done = [](const auto&) {};
   command("reject " + run, [&](Node& node) {
     node.reject(run, std::move(done));

@@ -75,7 +75,9 @@ void Oracle::on_displaced(SimNode& node, const std::string& path, const SeenFile
                           const std::string& trash, Instant when) {
   trash_.on_displaced(node, path, what, trash, when);
   if (what.kind != FileKind::kFile || node.disk().seen(path)) return;
-  deletes_.on_deleted(node, path, trash_.stands(node, what).here, when);
+  // `drop` puts nothing into the trash, and a delete of others must (TrashWatch). (Seed 163.)
+  if (trash.empty() && node.options().on_demand) return deletes_.on_dropped(node, path);
+  deletes_.on_deleted(node, path, what, trash_.stands(node, what).here, when);
 }
 
 void Oracle::check_whole(const std::string& node, const SeenTree& tree) {

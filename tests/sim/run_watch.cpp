@@ -6,6 +6,8 @@
 namespace lansync::sim {
 namespace {
 
+constexpr Duration kMending = 50s;
+
 bool is_gone(const EntryPtr& entry) { return entry && entry->is_tombstone(); }
 
 std::set<RunId> held_by(const Replica& replica) {
@@ -54,8 +56,9 @@ void RunWatch::undo(RunId run, SimNode& node) {
   for (const std::string& path : node.node().replica().paths_of_run(run)) history_.on_undone(path);
 }
 
-void RunWatch::on_rejected(SimNode& node, const std::string& run) {
+void RunWatch::on_rejected(SimNode& node, const std::string& run, Instant now) {
   for (const RunId id : named(node, run)) {
+    mended_at_ = now + kMending;
     rejected_.insert(id);
     for (const std::string& path : of_those_off_[id]) history_.on_undone(path);
   }

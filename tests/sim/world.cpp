@@ -340,6 +340,7 @@ void World::check_trees() {
     const SeenTree tree = one->disk().tree();
     oracle_.check_whole(one->name(), tree);
     oracle_.trash().check(*one);
+    oracle_.deletes().judge(*one);
     for (const auto& [path, seen] : tree) {
       if (shared.at(one->name()).contains(path)) continue;
       oracle_.history().exempt(path);
@@ -354,7 +355,8 @@ bool World::converge(Duration limit) {
   // What people did at this very instant is not noticed yet. (Seed 187: they deleted the ignore
   // rules, and all were said to be in sync.)
   run_for(100ms);
-  if (!run_until([this] { return converged(); }, limit)) {
+  const auto at_rest = [this] { return !oracle_.runs().mending(queue_.now()) && converged(); };
+  if (!run_until(at_rest, limit)) {
     oracle_.violation(str("I3: not converged within ", to_string(limit), "\n", difference()));
     blame_the_silent();
     return false;
