@@ -165,6 +165,7 @@ class DeleteGuard {
   bool has_held_below(const std::string& path, const Run& run) const;
   Run& current_run(const HeardDelete& heard);
   void end_current();
+  void begin_anew_if_nothing_counts(const HeardDelete& heard);
   void expire(Instant now);
   void note_appeared(const std::string& path, const ContentId& content, Instant now);
   bool take_appeared(const ContentId& content);

@@ -188,6 +188,23 @@ TEST_CASE("deletes of what was not in sync when the run began do not count, and 
   CHECK(guard.run_of(path(10)) != 0);
 }
 
+TEST_CASE("a run begins with a delete that counts: what came after a rename alone is in sync") {
+  for (const bool new_name_first : {false, true}) {
+    Guard guard("2");
+    if (new_name_first) appear(guard, 0, kStart);
+    guard.remove(path(0), file(0), kStart, 10);
+    if (!new_name_first) appear(guard, 0, kStart);
+    guard.on_pushed(path(0));
+    for (int i = 10; i < 20; ++i) guard.on_first_synced(path(i));
+    CHECK(guard.remove(path(10), file(10), kStart + 30s, 20));
+    CHECK(guard.remove(path(11), file(11), kStart + 30s, 20));
+    CHECK(!guard.remove(path(12), file(12), kStart + 30s, 20));
+    CHECK(guard.held_count() == 3);
+    // The minute and the hour count from there, too.
+    CHECK(!guard.remove(path(13), file(13), kStart + 85s, 20));
+  }
+}
+
 TEST_CASE("a rename does not count, whichever of its two names is noticed first") {
   Guard guard("2");
   for (int i = 0; i < 4; ++i) {
