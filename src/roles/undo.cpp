@@ -21,6 +21,13 @@ bool lives(const PathRecord* record) {
          (record->live() || (record->remote && !record->remote->is_tombstone()));
 }
 
+// What a person sees at `path`; nullopt: nothing.
+std::optional<ContentId> shown_at(const Replica& replica, const std::string& path) {
+  const PathRecord* record = replica.index().find(path);
+  if (!record || !record->live()) return std::nullopt;
+  return record->local->content;
+}
+
 // No trash has directories: their tombstones tell of them. Those at or below `what` that are
 // missing, went no longer ago than a trash keeps what was in them, and at or before the asked time.
 using Directories = std::vector<std::pair<std::string, std::uint16_t>>;
@@ -255,11 +262,21 @@ void Undo::list(std::optional<WallTime> since, Callback<Rows> done) {
 // ---------------------------------------------------------------------------------------
 
 void Undo::restore(const TrashRestore& what, Callback<Rows> done) {
-  gather(what.path, 0, 0, [this, what, done](std::vector<FoundTrash> rows, const std::string&) {
-    std::vector<FoundTrash> own = own_rows(what.path);
-    rows.insert(rows.begin(), own.begin(), own.end());
-    choose(what, rows, done);
-  });
+  const std::optional<ContentId> seen = shown_at(replica_, what.path);
+  gather(what.path, 0, 0,
+         [this, what, seen, done](std::vector<FoundTrash> rows, const std::string&) {
+           // The answers took their time, and nobody goes past what was made or came meanwhile.
+           const std::optional<ContentId> now = shown_at(replica_, what.path);
+           if (now && now != seen) {
+             done(Error{ErrorCode::kExists, str(printable(what.path),
+                                                " has become another version meanwhile and is left "
+                                                "alone; look at it, and ask again")});
+             return;
+           }
+           std::vector<FoundTrash> own = own_rows(what.path);
+           rows.insert(rows.begin(), own.begin(), own.end());
+           choose(what, rows, done);
+         });
 }
 
 // Of each path the latest version that was displaced at or before the asked time, ours before the

@@ -136,3 +136,29 @@ TEST_CASE("what is asked to come back twice comes back once, and nothing for wha
   pair.world.run_until([&] { return pair.world.converged(); }, 60s);
   CHECK(pair.b.text("f") == "first");
 }
+
+TEST_CASE("what is written while a restore is under way is left alone") {
+  Pair pair(6);
+  pair.a.write("f", "first");
+  pair.world.start_all();
+  pair.settle();
+  REQUIRE(pair.a.write("f", "second"));
+  pair.settle();
+  LinkFaults far;
+  far.delay = 400ms;
+  far.jitter = 0s;
+  pair.world.network().set_all(far);
+  std::string answer;
+  pair.a.node().trash_restore({"f", std::nullopt},
+                              [&](const Result<std::vector<TrashReport>>& rows) {
+                                answer = rows ? "it came back" : rows.error().detail;
+                              });
+  // The question is on its way to b.
+  pair.a.write("f", "third");
+  pair.world.run_until([&] { return !answer.empty(); }, 20s);
+  CHECK(answer.find("another version meanwhile") != std::string::npos);
+  CHECK(pair.a.text("f") == "third");
+  pair.world.heal();
+  pair.settle();
+  CHECK(pair.b.text("f") == "third");
+}
