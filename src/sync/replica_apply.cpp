@@ -154,11 +154,12 @@ void Replica::plan_parent_of_deleted(const std::string& path) {
 // Also of a change that failed: it may have come as far as the trash.
 void Replica::note_displaced(const DiskChange& change, const DiskOutcome& outcome) {
   if (change.trash.empty()) return;
-  if (outcome.displaced) {
-    trash_.keep(change.trash, change.displaces);
-  } else {
-    trash_.give_up(change.trash, change.displaces);
-  }
+  if (!outcome.displaced) return trash_.give_up(change.trash, change.displaces);
+  trash_.keep(change.trash, change.displaces);
+  // What could not be copied because it was just being moved there can be now, and may be nowhere
+  // else. (Simulator's seed 295: a file gave way to a directory, its conflict copy waited for a
+  // holder for ever, and the hub's power went.)
+  if (no_copy_.erase(change.displaces.content) > 0) to_serve_.insert(change.displaces.content);
 }
 
 // What lies in the trash after `by` has taken the place of what is at `path` now.

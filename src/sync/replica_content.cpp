@@ -253,7 +253,11 @@ void Replica::on_copied(const ContentId& content, const std::vector<std::string>
   if (!all) {
     // The source is not what the index says: look at it again, and have the bytes sent.
     const Copying& copy = copying_.at(content);
-    no_copy_.insert(content);
+    const PathRecord* from = index_.find(copy.from);
+    const bool moved = !copy.from_trash && index_.trash().find_content(content) &&
+                       !(from && from->live() && from->local->content == content);
+    // Gone to the trash meanwhile, and copied from there.
+    if (!moved) no_copy_.insert(content);
     if (!copy.from_trash) due_.insert(copy.from);
   }
   end_copy(content);
