@@ -204,13 +204,10 @@ void Hub::on_push(SessionId session, const Push& message, bool may_rename) {
       break;
     }
   }
-  // Whoever moves a conflict copy to the name that it is a copy of says both at once, and if it
-  // loses there again it is not kept by the copy that goes.
-  for (const bool copies : {true, false}) {
-    for (const PushItem& item : message.items) {
+  // nothing.
+  for (const bool copies : {true, false})
+    for (const PushItem& item : message.items)
       if (parse_conflict_name(item.name).has_value() == copies) offer({session, item});
-    }
-  }
 }
 
 void Hub::offer(Offer offer) {
@@ -320,22 +317,16 @@ void Hub::refuse(const Offer& offer, const std::string& reason) {
 // nothing, and the same push settles the same way again.
 void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
   const std::string& path = offer.item.name;
-  // Also where that candidate has these very bytes: it goes if its pusher does, and then they are
-  // nowhere. (Simulator's seed 93: a node that came back under a new key lost its conflict to the
-  // hub, whose copy of it was still to come from the node's last session.)
+  // Also where it has these very bytes: it goes if its pusher does (simulator's seed 93).
   const bool copy_busy = candidates_.contains(settled.copy_path);
-  // One that somebody has written to is a file like any other, and may go any moment. (Simulator's
-  // seed 1103: it changed names with what it had been a copy of.)
-  const auto is_untouched = [](const Entry& copy) { return copy.version.parts().size() == 1; };
   // Two machines that found one edit each (a folder that was copied with it), or one that pushes
   // again what has lost already: these bytes are kept once.
-  bool kept = false;
-  if (settled.copy) {
+  bool kept = false;  // not by one that somebody wrote to, which may go any moment (seed 1103)
+  if (settled.copy)
     visit_copies(replica_.index(), path, [&](const std::string& name, const EntryPtr& there) {
-      kept = kept || (!candidates_.contains(name) && is_untouched(*there) &&
+      kept = kept || (!candidates_.contains(name) && there->version.parts().size() == 1 &&
                       same_content(*there, *settled.copy));
     });
-  }
   if (!settled.copy || kept || copy_busy) {
     if (copy_busy && !kept) {
       candidates_[settled.copy_path].queue.push_back(offer);
@@ -599,9 +590,7 @@ bool Hub::replaced_here(const Candidate& candidate, const PathRecord& record) co
 void Hub::offer_own_edits() {
   if (replica_.to_push().empty()) return;
   std::vector<std::string> order = replica_.push_order();
-  std::stable_partition(order.begin(), order.end(), [](const std::string& path) {
-    return parse_conflict_name(path).has_value();  // as in on_push
-  });
+  std::stable_partition(order.begin(), order.end(), parse_conflict_name);  // as in on_push
   for (const std::string& path : order) {
     const PathRecord* record = replica_.index().find(path);
     if (!record || !record->local) continue;
