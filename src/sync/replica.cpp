@@ -340,6 +340,11 @@ bool is_past(const PathRecord& record) {
          record.local->version.compare(record.remote->version) == Order::kOlder;
 }
 
+bool would_push(const Index& index, const std::string& path) {
+  const PathState state = IndexView(index).state(path);
+  return plan_path(path, state, PlanOptions{}).kind == OperationKind::kPush;
+}
+
 // A file or link of the group has the place of a directory that `path` is in, and the directory
 // does not go out before it (its look at the disk is under way): the group would keep both. One
 // that goes out no more, as the group's file is its successor, is waited for by nobody: what was
@@ -367,10 +372,12 @@ bool Replica::waits_for_below(const std::string& path, const PathRecord& record)
   const std::string prefix = path + '/';
   for (auto at = paths.lower_bound(prefix); at != paths.end() && at->first.starts_with(prefix);
        ++at) {
-    // Held, or examined at this moment and not planned yet.
+    // Held, or examined at this moment and not planned yet. A delete that the group went past (it
+    // made something in the directory, or never saw what was deleted) goes out no more, and is
+    // waited for by nobody: the hub keeps the directory and the leaf as a copy beside it.
     const PathRecord& below = at->second;
-    const bool goes =
-        below.local && below.local->is_tombstone() && below.remote && !below.remote->is_tombstone();
+    const bool goes = below.local && below.local->is_tombstone() && below.remote &&
+                      !below.remote->is_tombstone() && would_push(index_, at->first);
     if (goes && (is_held(at->first) || !to_push_.contains(at->first))) return true;
   }
   return false;
