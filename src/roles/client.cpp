@@ -13,6 +13,7 @@ namespace {
 // what a hub has to queue for one member.
 constexpr std::size_t kMaxInFlight = 8192;
 constexpr Duration kRefusedDelay = 10s;
+constexpr Duration kRefusedDelayMax = 60s;
 // DESIGN, Self-assignment 4.
 constexpr Duration kVerdictPatience = 15s;
 // A push whose verdict does not come is asked for again, each time after twice as long: the hub may
@@ -54,6 +55,7 @@ void Client::leave() {
   next_ask_again_ = kNever;
   wait_until_.clear();
   refused_.clear();
+  patience_.clear();
   replica_.remote_unknown();
   replica_.freeze_versions(false);
 }
@@ -154,7 +156,8 @@ void Client::on_verdict(const Verdict& verdict, Instant now) {
         if (item.entry) replica_.set_remote(item.name, item.entry);
         break;
       case VerdictKind::kRefuse:
-        wait_until_[item.name] = {at->second.entry, now + kRefusedDelay};
+        wait_until_[item.name] = {at->second.entry,
+                                  now + refused_delay(item.name, at->second.entry)};
         in_flight_.erase(at);
         refused_[item.name] = item.detail;
         replica_.on_content_changed(item.name);
@@ -163,6 +166,14 @@ void Client::on_verdict(const Verdict& verdict, Instant now) {
     }
   }
   note_answered(now);
+}
+
+Duration Client::refused_delay(const std::string& path, const EntryPtr& entry) {
+  auto [at, fresh] = patience_.try_emplace(path, Patience{entry, kRefusedDelay});
+  if (!fresh && at->second.entry != entry) at->second = {entry, kRefusedDelay};
+  const Duration delay = at->second.next;
+  at->second.next = std::min(2 * delay, kRefusedDelayMax);
+  return delay;
 }
 
 // It works, however slowly: what is left has its time anew.
@@ -182,6 +193,7 @@ void Client::on_done(const std::vector<NamedEntry>& published, Instant now) {
     if (at != in_flight_.end()) in_flight_.erase(at);
     unanswered_.erase(named.name);
     refused_.erase(named.name);
+    patience_.erase(named.name);
     wait_until_.erase(named.name);
     if (ours) {
       replica_.set_agreed(named.name, named.entry);
@@ -196,6 +208,7 @@ void Client::push(Instant now) {
   push_due_ = false;
   std::erase_if(refused_,
                 [&](const auto& item) { return !replica_.to_push().contains(item.first); });
+  std::erase_if(patience_, [&](const auto& item) { return !refused_.contains(item.first); });
   std::vector<PushItem> items;
   // Deletes that have to wait: what is deleted or replaced above them waits with them, or the hub
   // would keep a directory because something in it lives.
@@ -285,6 +298,14 @@ bool Client::only_refused(Instant now) const {
   return std::all_of(waiting.begin(), waiting.end(), [&](const std::string& path) {
     auto at = wait_until_.find(path);
     return at != wait_until_.end() && now < at->second.until;
+  });
+}
+
+bool Client::refusals_stand() const {
+  const std::set<std::string>& waiting = replica_.to_push();
+  return std::all_of(waiting.begin(), waiting.end(), [&](const std::string& path) {
+    auto at = patience_.find(path);
+    return at != patience_.end() && at->second.next == kRefusedDelayMax;
   });
 }
 

@@ -47,6 +47,8 @@ class Client {
   bool unanswered(Instant now) const;
   // Everything is done but for what the hub refused for now.
   bool only_refused(Instant now) const;
+  // All of these have been refused so often that only a person will change it.
+  bool refusals_stand() const;
   // Pushes that the hub refused, with its reason.
   const std::map<std::string, std::string>& refused() const { return refused_; }
 
@@ -55,6 +57,7 @@ class Client {
   void end_join(Instant now);
   void push(Instant now);
   void note_answered(Instant now);
+  Duration refused_delay(const std::string& path, const EntryPtr& entry);
   void ask_again(Instant now);
   void send(std::vector<PushItem> items);
   PushItem item_of(const std::string& path) const;
@@ -96,6 +99,12 @@ class Client {
     Instant until;
   };
   std::map<std::string, Refused> wait_until_;
+  // How long the next refusal of a version keeps it back: ever longer, up to a minute.
+  struct Patience {
+    EntryPtr entry;
+    Duration next;
+  };
+  std::map<std::string, Patience> patience_;
   std::map<std::string, std::string> refused_;
 };
 

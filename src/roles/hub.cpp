@@ -277,6 +277,10 @@ void Hub::settle_offer(const Offer& offer) {
   const std::string& path = offer.item.name;
   EntryPtr ours = published(path);
   Settlement settled = settle({path, *offer.item.entry}, ours, view_of(path));
+  if (const std::string why = not_taken_here(offer, settled); !why.empty()) {
+    refuse(offer, why);
+    return;
+  }
   if (settled.count_used) replica_.use_counts(1);
   if (settled.mismatch) {
     log_.warn(str(printable(path), ": two versions of the same count differ; both are kept"));
@@ -304,13 +308,6 @@ void Hub::settle_offer(const Offer& offer) {
       }
       return;
   }
-}
-
-// This disk's own is named to the person here, and offered again when it or the group's version
-// changes.
-void Hub::refuse(const Offer& offer, const std::string& reason) {
-  verdict(offer.session, VerdictKind::kRefuse, offer.item.name, nullptr, reason);
-  if (offer.session == 0) replica_.refuse_push(offer.item.name, reason);
 }
 
 // The copy is published before the name changes hands: a hub that dies between the two has lost

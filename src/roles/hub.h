@@ -109,6 +109,7 @@ class Hub {
   // False: there can be no directory above it.
   bool propose(const std::string& path, const EntryPtr& entry, const Offer& offer);
   void refuse(const Offer& offer, const std::string& reason);
+  std::string not_taken_here(const Offer& offer, const Settlement& settled) const;
   void publish(const std::string& path);
   std::deque<Offer> withdraw(const std::string& path, bool requeue);
   void run_queue(std::deque<Offer> queue);

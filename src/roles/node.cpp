@@ -60,7 +60,9 @@ Node::Node(const NodeConfig& config, const Identity& identity, const BootId& boo
   carrying.choice = config.carrier;
   carriage_ = std::make_unique<Carriage>(carrying, parts.random, parts.log);
   provider_->set_partials([this](const ContentId& hash) { return fetcher_->on_disk(hash); },
-                          [this](const ContentId& hash) { return fetcher_->is_coming(hash); });
+                          [this](SourceId asker, const ContentId& hash) {
+                            return fetcher_->comes_from_others(hash, asker);
+                          });
   provider_->set_on_changed(
       [this](const std::string& path) { replica_->on_content_changed(path); });
   replica_->set_events(this);

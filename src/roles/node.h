@@ -265,6 +265,7 @@ class Node final : public SessionEvents,
   const Replica& replica() const { return *replica_; }
   const Election& election() const { return *election_; }
   const Hub& hub() const { return *hub_; }
+  const Client& client() const { return *client_; }
   bool in_sync() const;
   // What this node signs with, and the keys of the members that it met.
   const SigningKey& signer() const { return signer_; }

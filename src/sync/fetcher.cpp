@@ -143,6 +143,10 @@ void Fetcher::set_sources(const ContentId& content, const std::vector<SourceId>&
   if (!item) return;
   std::set<SourceId> wanted(sources.begin(), sources.end());
   if (item->sources == wanted) return;
+  const bool more = std::any_of(wanted.begin(), wanted.end(), [&](SourceId id) {
+    return sources_.contains(id) && !(item->sources && item->sources->contains(id));
+  });
+  if (more) retry_soon(item);
   item->sources = std::move(wanted);
   ask_everybody(*item);
   activation_due_ = true;
@@ -233,6 +237,7 @@ void Fetcher::add_source(SourceId source) {
   activation_due_ = true;
   std::vector<ItemPtr> waiting;
   for (const auto& [content, item] : items_) {
+    if (!item->sources || item->sources->contains(source)) retry_soon(item);
     if (item->phase != FetchPhase::kFetching || item->dropped) continue;
     if (!item->missing.empty()) waiting.push_back(item);
   }
@@ -331,6 +336,27 @@ void Fetcher::fail(const ItemPtr& item, Error error, bool discard) {
   item->remove_asked = discard;
   item->close_asked = !discard;
   step(item);
+}
+
+// What failed is tried again when somebody comes who may have it, and not ten minutes later.
+void Fetcher::retry_soon(const ItemPtr& item) {
+  if (item->phase != FetchPhase::kBackoff || item->dropped) return;
+  retries_.erase({item->retry_at, item->order});
+  item->retry_at = clock_.now();
+  retries_.insert({item->retry_at, item->order});
+}
+
+bool Fetcher::comes_from_others(const ContentId& content, SourceId asker) const {
+  if (handed_out_.contains(content)) return true;
+  const ItemPtr item = find_item(content);
+  if (!item || item->dropped || item->phase == FetchPhase::kBackoff) return false;
+  if (item->missing.empty() && item->open_transfers == 0 && item->phase != FetchPhase::kIdle)
+    return true;  // it is here, and is being written
+  const std::vector<SourceId> may = candidates(*item);
+  return std::any_of(may.begin(), may.end(), [&](SourceId id) {
+    auto said = item->available.find(id);
+    return id != asker && !(said != item->available.end() && said->second.empty());
+  });
 }
 
 void Fetcher::pause(const Error& error) {

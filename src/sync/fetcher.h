@@ -126,6 +126,9 @@ class Fetcher {
   bool is_coming(const ContentId& content) const {
     return wants(content) || handed_out_.contains(content);
   }
+  // And somebody besides `asker` may bring it, who has not said that they wait for it as well. (Two
+  // that were told "not yet" by each other once waited for ever.)
+  bool comes_from_others(const ContentId& content, SourceId asker) const;
   // Large contents that are being fetched now, of at least `least` bytes that are missing.
   std::vector<WantedContent> fetching_large(std::uint64_t least) const;
 
@@ -202,6 +205,7 @@ class Fetcher {
   void dequeue(const ItemPtr& item);
   std::vector<SourceId> candidates(const Item& item) const;
   bool may_serve(const Item& item, SourceId source) const;
+  void retry_soon(const ItemPtr& item);
   void fail(const ItemPtr& item, Error error, bool discard);
   void finish(const ItemPtr& item, const Md5& md5);
   void forget(const ItemPtr& item);

@@ -109,6 +109,15 @@ void Obstacles::on_event_below(const std::string& path) {
   if (auto at = obstacles_.find(path); at != obstacles_.end()) free(path, at->second);
 }
 
+std::vector<std::string> Obstacles::below(const std::string& directory) const {
+  std::vector<std::string> out;
+  const std::string prefix = directory + '/';
+  for (auto at = obstacles_.lower_bound(prefix);
+       at != obstacles_.end() && at->first.starts_with(prefix); ++at)
+    out.push_back(at->first);
+  return out;
+}
+
 // For one more try; if that fails it stands again.
 void Obstacles::free(const std::string& path, Obstacle& obstacle) {
   obstacle.failures = std::min(obstacle.failures, kStands - 1);

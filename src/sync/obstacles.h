@@ -40,6 +40,7 @@ class Obstacles {
   bool is_as_seen(const std::string& path, const std::optional<FileStat>& stat) const;
   // Something happened below it: tried again as well.
   void on_event_below(const std::string& path);
+  std::vector<std::string> below(const std::string& directory) const;
   // It is done, or there is nothing to do any more. Gives the paths that were behind it.
   std::vector<std::string> clear(const std::string& path);
   std::vector<std::string> clear_all();

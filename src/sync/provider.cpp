@@ -49,7 +49,7 @@ bool Provider::on_request(SourceId id, const RangeRequest& request) {
   }
   std::optional<LocatedContent> located = locator_.locate(request.content, request.name);
   if (!located || located->size != request.size) {
-    serve_partial(source, request);
+    serve_partial(id, source, request);
     return true;
   }
   source.ranges += request.ranges.size();
@@ -65,12 +65,12 @@ bool Provider::on_request(SourceId id, const RangeRequest& request) {
 
 // What this node is fetching itself: ranges that are on disk here do not change any more while it
 // is being fetched, and whoever gets them verifies the whole.
-void Provider::serve_partial(Source& source, const RangeRequest& request) {
+void Provider::serve_partial(SourceId id, Source& source, const RangeRequest& request) {
   const RangeSet* here = on_disk_ ? on_disk_(request.content) : nullptr;
   bool all = here != nullptr && request.size > kSmallBytes;
   for (const ByteRange& range : request.ranges) all = all && here->contains(range.begin, range.end);
   if (!all) {
-    const bool comes = here != nullptr || (coming_ && coming_(request.content));
+    const bool comes = coming_ && coming_(id, request.content);
     refuse(source.small_units, request.transfer, comes ? "not_yet" : "gone");
     return;
   }

@@ -109,9 +109,10 @@ class Provider {
   }
 
   // Content that is being fetched is served too, as far as it is on disk: `on_disk` gives what is
-  // there (nullptr: nothing), `coming` whether it is on its way here at all.
+  // there (nullptr: nothing), `coming` whether more of it is on its way here by others than who
+  // asks.
   void set_partials(std::function<const RangeSet*(const ContentId&)> on_disk,
-                    std::function<bool(const ContentId&)> coming) {
+                    std::function<bool(SourceId, const ContentId&)> coming) {
     on_disk_ = std::move(on_disk);
     coming_ = std::move(coming);
   }
@@ -140,7 +141,7 @@ class Provider {
   using StreamPtr = std::shared_ptr<Stream>;
 
   bool valid(const RangeRequest& request) const;
-  void serve_partial(Source& source, const RangeRequest& request);
+  void serve_partial(SourceId id, Source& source, const RangeRequest& request);
   void queue_large(Source& source, const ContentId& content, Request&& request, bool partial);
   bool still_on_disk(const ContentId& content, ByteRange range) const;
   bool emit(SourceId id, Source& source);
@@ -164,7 +165,7 @@ class Provider {
   std::function<void()> wakeup_;
   std::function<void(const std::string&)> on_changed_;
   std::function<const RangeSet*(const ContentId&)> on_disk_;
-  std::function<bool(const ContentId&)> coming_;
+  std::function<bool(SourceId, const ContentId&)> coming_;
   std::shared_ptr<bool> alive_;
 
   std::map<SourceId, Source> sources_;

@@ -149,6 +149,8 @@ void Replica::remote_unknown() {
   }
   // As does what was on its way to that hub.
   while (!expected_.empty()) unexpect(expected_.begin()->first);
+  for (const auto& [path, content] : waits_for_) take_back_failure(path);
+  unfetched_.clear();
   waiting_.clear();
   waits_for_.clear();
   to_serve_.clear();
@@ -169,6 +171,7 @@ void Replica::remote_known(Instant) {
 }
 
 void Replica::set_remote(const std::string& path, EntryPtr entry) {
+  if (!obstacles_.empty()) look_below_a_directory(path, entry);
   index_.set_remote(path, std::move(entry));
   to_push_.erase(path);
   plan_.insert(path);
@@ -311,7 +314,7 @@ bool Replica::local_quiet() const {
 
 bool Replica::caught_up() const {
   return remote_known_ && root_error_.empty() && initial_scan_done_ && plan_.empty() &&
-         blocked_.empty() && awaiting_room_.empty() && waiting_.empty() && changes_.empty() &&
+         blocked_.empty() && awaiting_room_.empty() && !waits_for_content() && changes_.empty() &&
          applies_running_ == 0 && retry_.empty() && !obstacles_.has_unsettled();
 }
 
@@ -450,7 +453,7 @@ Replica::Pending Replica::pending() const {
   Pending pending;
   for (const auto& [path, record] : index_.paths()) {
     if (!remote_known_ || index_.in_agreement(record) || not_taken(path, record)) continue;
-    if (obstacles_.stands(path)) continue;
+    if (obstacles_.stands(path) || nobody_has(path)) continue;
     ++pending.files;
     const EntryPtr& wanted = record.remote ? record.remote : record.local;
     if (wanted) pending.bytes = sum_of(pending.bytes, wanted->size);

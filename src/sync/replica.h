@@ -44,6 +44,7 @@
 #include "sync/room_guard.h"
 #include "sync/scanner.h"
 #include "sync/trash.h"
+#include "sync/unfetched.h"
 
 namespace lansync {
 
@@ -263,6 +264,9 @@ class Replica final : public ContentLocator {
   bool is_here(const std::string& path) const;
   // The group's version of it is larger than --max-file-size.
   bool too_large(const std::string& path) const;
+  // Why this disk would not take `entry` at `path`; nullopt: it may be tried. For a hub, before
+  // anything is begun.
+  std::optional<std::string> refusal_of(const std::string& path, const Entry& entry) const;
   // Ok if `path` is a file of the group's version that nothing waits for: no edit of it is on its
   // way.
   Status may_drop(const std::string& path) const;
@@ -445,6 +449,7 @@ class Replica final : public ContentLocator {
   void clear_obstacle(const std::string& path);
   void look_at_obstacle(const std::string& path, const std::optional<FileStat>& stat);
   void look_at_obstacles_above(const std::string& path);
+  void look_below_a_directory(const std::string& path, const EntryPtr& entry);
 
   // replica_fold.cpp
   bool meets_twin(const Operation& operation);
@@ -524,6 +529,9 @@ class Replica final : public ContentLocator {
   void start_commit(Instant now);
   void store_runs();
   void drop_interest(const std::string& path);
+  bool waits_for_content() const;
+  bool nobody_has(const std::string& path) const;
+  void take_back_failure(const std::string& path);
   TrashItem displaced_item(const std::string& path, const EntryPtr& by) const;
   // replica_local.cpp, after a crash
   void take_up_journal();
@@ -617,6 +625,7 @@ class Replica final : public ContentLocator {
     std::set<std::string> paths;
   };
   std::map<ContentId, Waiting> waiting_;
+  Unfetched unfetched_;
   std::set<ContentId> to_serve_;  // where one of those four has ended
   std::map<std::string, ContentId> waits_for_;
   struct Aside {

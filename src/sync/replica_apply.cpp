@@ -41,6 +41,15 @@ bool runs_before(const DiskChange& a, const DiskChange& b) {
   return phase_a == 1 ? b.path < a.path : a.path < b.path;
 }
 
+// `stat`, taken after `entry` was made true, shows it.
+bool shows(const FileStat& stat, const Entry& entry, const DiskLimits& limits) {
+  if (entry.is_symlink()) return true;
+  if (limits.keeps_modes && (stat.mode & 0777) != (entry.mode & 0777)) return false;
+  if (!entry.is_file()) return true;
+  const bool tells_time = limits.mtime_step_ns == 1;
+  return stat.size == entry.size && (!tells_time || stat.mtime_ns == entry.mtime_ns);
+}
+
 struct PutBack {
   Status status;
   bool displaced = false;
@@ -211,6 +220,12 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
                                                                  : Activity::Kind::kCame,
                  change.path, change.entry->author_name, clock_.now());
   index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
+  // Somebody was at it between our change and our look at it: the stat in the index would hide that
+  // for ever.
+  if (!gone && !shows(outcome.stat, *change.entry, limits_)) {
+    racy_.insert(change.path);
+    due_.insert(change.path);
+  }
   set_synced(change.path, change.entry);
   end_repair(change.path, {});
   if (gone) {

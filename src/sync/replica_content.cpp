@@ -83,6 +83,7 @@ void Replica::drop_interest(const std::string& path) {
   if (at == waits_for_.end()) return;
   ContentId content = at->second;
   waits_for_.erase(at);
+  take_back_failure(path);
   auto waiting = waiting_.find(content);
   if (waiting == waiting_.end()) return;
   waiting->second.paths.erase(path);
@@ -91,6 +92,7 @@ void Replica::drop_interest(const std::string& path) {
     return;
   }
   waiting_.erase(waiting);
+  unfetched_.forget(content);
   extra_sources_.erase(content);
   no_copy_.erase(content);
   if (!copying_.contains(content) && !asides_.contains(content)) fetcher_.drop(content);
@@ -284,6 +286,7 @@ void Replica::take_fetched() {
     note_short(finished.status.error());
     // What could not be copied because it was just being moved to the trash, say, can be now.
     if (no_copy_.erase(finished.content) > 0) to_serve_.insert(finished.content);
+    const std::string why = unfetched_.on_failed(finished.content, finished.status.error());
     // The fetcher goes on by itself; the hub has to know that a push has no content.
     std::vector<std::string> paths(at->second.paths.begin(), at->second.paths.end());
     for (const std::string& path : paths) {
@@ -293,14 +296,36 @@ void Replica::take_fetched() {
         end_repair(path, finished.status);
         continue;
       }
-      note_problem(path, finished.status.error().detail);
-      if (events_) events_->on_fetch_failed(path, finished.status.error().detail);
+      note_problem(path, why);
+      unfetched_.said(path, why);
+      if (events_) events_->on_fetch_failed(path, why);
     }
   }
 }
 
 void Replica::on_content_ready(const ContentId& content, const std::string& temp) {
   if (!give_aside(content, temp) && !take_unplanned(content, temp)) keep_ready(content, temp);
+}
+
+// What nobody who is here has is waited for by nobody.
+bool Replica::waits_for_content() const {
+  if (unfetched_.empty()) return !waiting_.empty();
+  return !std::all_of(waiting_.begin(), waiting_.end(),
+                      [this](const auto& item) { return unfetched_.nobody_has(item.first); });
+}
+
+bool Replica::nobody_has(const std::string& path) const {
+  if (unfetched_.empty()) return false;
+  auto at = waits_for_.find(path);
+  return at != waits_for_.end() && unfetched_.nobody_has(at->second);
+}
+
+// Something else may have been said of it meanwhile, and stays.
+void Replica::take_back_failure(const std::string& path) {
+  const std::string said = unfetched_.take_said(path);
+  if (said.empty()) return;
+  if (auto at = problems_.find(path); at != problems_.end() && at->second == said)
+    clear_problem(path);
 }
 
 // For those whom no plan leads here: a path that waits to be repaired, a file that is received.

@@ -378,6 +378,9 @@ void Replica::judge(const Observation& seen, Instant now) {
         rescan(now);
       } else {
         note_problem(seen.path, seen.reason);
+        // Said once, and not at each scan: it stays a pipe until its stat is another.
+        if (seen.stat.kind == FileKind::kOther && seen.stat.inode != 0)
+          obstacles_.pass_over(seen.path, seen.stat);
       }
       break;
   }

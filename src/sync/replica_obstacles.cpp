@@ -21,6 +21,28 @@ bool Replica::stopped_by_obstacle(const std::string& path, Instant now) {
   return true;
 }
 
+std::optional<std::string> Replica::refusal_of(const std::string& path, const Entry& entry) const {
+  if (entry.is_file() && options_.max_file_size != 0 && entry.size > options_.max_file_size)
+    return "it is larger than the hub's --max-file-size";
+  if (!obstacles_.stands(path) || !obstacles_.blocks(path, entry.version, clock_.now()))
+    return std::nullopt;
+  auto problem = problems_.find(path);
+  return problem == problems_.end() ? "it cannot stand there" : problem->second;
+}
+
+// A leaf of the group was what kept a deleted directory below it from being kept as an edit (see
+// keep_directory). With a directory there again it may be.
+void Replica::look_below_a_directory(const std::string& path, const EntryPtr& entry) {
+  const PathRecord* record = index_.find(path);
+  const EntryPtr before = record ? record->remote : nullptr;
+  const bool was_leaf = before && (before->is_file() || before->is_symlink());
+  if (!was_leaf || !entry || !entry->is_directory()) return;
+  for (std::string& below : obstacles_.below(path)) {
+    obstacles_.on_event_below(below);
+    plan_.insert(std::move(below));
+  }
+}
+
 // A hub that cannot have it gives it back to whoever pushes it.
 void Replica::give_back(const std::string& path) {
   if (!obstacles_.stands(path) || !events_) return;

@@ -151,6 +151,10 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   // ---- for predicates
   // ----------------------------------------------------------------------------
   bool in_sync() const { return running() && running_->node->in_sync(); }
+  // Or nothing is left but what the hub refuses, and the status says why: a person's turn.
+  bool settled() const;
+  // Pushes that the hub refuses.
+  std::size_t refused() const;
   Role role() const { return running() ? running_->node->election().role() : Role::kNone; }
   std::uint64_t payload_sent() const;
   std::uint64_t turns() const { return turns_; }

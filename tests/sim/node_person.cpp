@@ -312,6 +312,18 @@ std::string SimNode::text(const std::string& path) const {
 
 bool SimNode::has(const std::string& path) const { return disk_.tree().contains(path); }
 
+bool SimNode::settled() const {
+  if (!running()) return false;
+  Node& node = *running_->node;
+  if (node.in_sync()) return true;
+  return node.status().state == NodeState::kSyncing && node.replica().caught_up() &&
+         node.client().only_refused(queue_.now()) && node.client().refusals_stand();
+}
+
+std::size_t SimNode::refused() const {
+  return running() ? running_->node->client().refused().size() : 0;
+}
+
 std::uint64_t SimNode::payload_sent() const {
   return running() ? running_->node->status().counters.payload_sent : 0;
 }

@@ -27,9 +27,10 @@ struct RestSample {
 };
 RestSample sample_rest(SimNode& node);
 
-// One line for each bound that is passed. `others`: nodes that it may hear from.
+// One line for each bound that is passed. `others`: nodes that it may hear from. `refused`: pushes
+// that the hub of these refuses.
 void check_rest(const std::string& node, const RestSample& before, const RestSample& after,
-                Duration passed, Duration rescan, std::size_t others,
+                Duration passed, Duration rescan, std::size_t others, std::size_t refused,
                 const std::function<void(std::string)>& report);
 
 // The process held so much before and after a time at rest.

@@ -53,3 +53,118 @@ TEST_CASE("a file takes a directory's name while others make something below it"
     }
   }
 }
+
+TEST_CASE("a hub refuses at once what is above its --max-file-size, and takes what is not") {
+  Pair pair(2);
+  SimNode& hub = pair.hub();
+  SimNode& member = pair.member();
+  member.write("grows", "small");
+  pair.settle();
+  // The hub's limit, and it stays the hub: the other is gone meanwhile.
+  member.stop();
+  hub.kill();
+  hub.options().max_file_size = 1000;
+  hub.start();
+  REQUIRE(pair.world.run_until([&] { return is_hub(hub.role()); }, 30s));
+  member.start();
+  pair.settle();
+  REQUIRE(is_hub(hub.role()));
+  member.write("grows", std::string(5000, 'g'));
+  member.write("new", std::string(5000, 'n'));
+  member.write("small", "small");
+  pair.settle();
+  CHECK(hub.text("small") == "small");
+  CHECK(hub.text("grows") == "small");
+  CHECK(hub.node().hub().describe_candidates().empty());
+  const StatusReport status = member.node().status();
+  CHECK(status.reason.find("it is larger than the hub's --max-file-size") != std::string::npos);
+  CHECK(pair.world.rest());
+  member.write("grows", "small again");
+  member.erase("new");
+  pair.settle();
+  CHECK(hub.text("grows") == "small again");
+  CHECK(member.in_sync());
+}
+
+TEST_CASE("a pipe that took a file's place is read once, and not at each scan") {
+  Pair pair(3);
+  SimNode& member = pair.member();
+  member.write("x", "a file");
+  pair.settle();
+  member.erase("x");
+  member.make_pipe("x");
+  pair.world.run_for(30s);
+  CHECK(pair.world.rest());
+  CHECK(member.node().replica().problems().contains("x"));
+  member.erase("x");
+  member.write("x", "a file again");
+  pair.settle();
+  CHECK(pair.hub().text("x") == "a file again");
+}
+
+// Each was told "not yet" by the other for ever; and with "gone" both would have asked for ever.
+TEST_CASE("a file that a reject asks for and nobody has is listed, and comes with its holder") {
+  World world(4);
+  NodeOptions options;
+  options.max_deletes = parse_max_deletes("0").value();
+  SimNode& a = world.add("a", options);
+  SimNode& b = world.add("b", options);
+  SimNode& c = world.add("c", options);
+  world.start_all();
+  a.write("f", "only c will have it");
+  a.write("other", "stays");
+  REQUIRE(world.converge(60s));
+  c.stop();
+  world.run_for(5s);
+  for (SimNode* one : {&a, &b}) one->erase("f");
+  REQUIRE(world.run_until(
+      [&] {
+        return a.node().status().state == NodeState::kHeld &&
+               b.node().status().state == NodeState::kHeld;
+      },
+      60s));
+  for (SimNode* one : {&a, &b}) one->reject();
+  CHECK(world.run_until([&] { return a.in_sync() && b.in_sync(); }, 4min));
+  for (SimNode* one : {&a, &b}) {
+    CAPTURE(one->name());
+    const StatusReport status = one->node().status();
+    CHECK(status.state == NodeState::kInSync);
+    CHECK(status.reason.find("nobody who is here has this content") != std::string::npos);
+    CHECK_FALSE(one->has("f"));
+  }
+  c.start();
+  REQUIRE(world.converge(60s));
+  CHECK(a.text("f") == "only c will have it");
+  CHECK(a.node().replica().problems().empty());
+}
+
+TEST_CASE("a mode that somebody sets just after a directory was made is seen") {
+  Pair pair(5);
+  SimNode& member = pair.member();
+  int left = 1;
+  member.set_on_operation([&](const std::string& operation, const std::string& subject) {
+    // The look that follows the making of it.
+    if (operation != "stat" || subject != "d" || !member.has("d") || left-- <= 0) return;
+    member.chmod("d", 0700);
+  });
+  pair.hub().make_folder("d");
+  pair.settle();
+  CHECK(left <= 0);
+  CHECK(pair.hub().disk().seen("d")->mode == 0700);
+}
+
+TEST_CASE("a directory that stays for a pipe in it is kept when its parent is one again") {
+  Pair pair(6);
+  SimNode& hub = pair.hub();
+  SimNode& member = pair.member();
+  member.write("d/sub/x", "x");
+  pair.settle();
+  member.erase("d");
+  member.link("d", "elsewhere");
+  hub.make_pipe("d/sub/pipe");
+  pair.world.run_for(30s);
+  hub.write("d/new", "new");
+  pair.settle();
+  CHECK(member.text("d/new") == "new");
+  CHECK(pair.world.rest());
+}

@@ -76,6 +76,7 @@ class World {
   std::string verdict();
 
  private:
+  std::vector<std::string> look_at_rest();
   // A full replica, if there is one: it shows the group's tree.
   static SimNode* reference(const std::vector<SimNode*>& all);
   void set_plugged(const std::string& name, bool plugged);

@@ -69,7 +69,7 @@ TEST_CASE("not yet is no refusal: the source is asked again when it has more") {
   // It is on its way there, and nothing of it has come.
   Sender& other = rig.sender(2);
   other.provider.set_partials([](const ContentId&) { return nullptr; },
-                              [](const ContentId&) { return true; });
+                              [](SourceId, const ContentId&) { return true; });
   rig.fetcher->want(wanted);
   rig.fetcher->set_sources(wanted.content, {2});
   REQUIRE(rig.settle());
@@ -88,7 +88,7 @@ TEST_CASE("who said not yet and nothing since is asked again by and by") {
   const Bytes bytes = random_bytes(3'000'000, 3);
   Sender& other = rig.sender(2);
   other.provider.set_partials([](const ContentId&) { return nullptr; },
-                              [](const ContentId&) { return true; });
+                              [](SourceId, const ContentId&) { return true; });
   const WantedContent wanted = rig.sender(1).add("f", bytes);
   rig.fetcher->want(wanted);
   rig.fetcher->set_sources(wanted.content, {2});
@@ -99,6 +99,40 @@ TEST_CASE("who said not yet and nothing since is asked again by and by") {
   CHECK(rig.results.empty());
   REQUIRE(rig.fetcher->deadline() != kNever);
   rig.clock.advance(10s);
+  rig.fetcher->tick(rig.clock.now());
+  REQUIRE(rig.settle());
+  CHECK((rig.results[wanted.content] == bytes));
+}
+
+TEST_CASE("what is waited for from the asker alone, or failed, does not come from others") {
+  TransferRig rig;
+  const Bytes bytes = random_bytes(3'000, 3);
+  const WantedContent wanted = rig.sender(1).add("f", bytes);
+  const ContentId& content = wanted.content;
+  rig.sender(2).provider.set_partials([](const ContentId&) { return nullptr; },
+                                      [](SourceId, const ContentId&) { return true; });
+  rig.fetcher->want(wanted);
+  rig.fetcher->set_sources(content, {2});
+  CHECK_FALSE(rig.fetcher->comes_from_others(content, 2));
+  CHECK(rig.fetcher->comes_from_others(content, 1));
+  // It waits for somebody itself.
+  REQUIRE(rig.settle());
+  CHECK_FALSE(rig.fetcher->comes_from_others(content, 1));
+  rig.fetcher->set_sources(content, {1, 2});
+  CHECK(rig.fetcher->comes_from_others(content, 2));
+}
+
+TEST_CASE("what nobody had is asked of a newcomer at once, and not ten minutes later") {
+  TransferRig rig;
+  const Bytes bytes = random_bytes(3'000, 3);
+  const WantedContent wanted = rig.sender(1).add("f", bytes);
+  (void)rig.sender(2);
+  rig.fetcher->want(wanted);
+  rig.fetcher->set_sources(wanted.content, {2});
+  REQUIRE(rig.settle());
+  REQUIRE(rig.failures.size() == 1);
+  CHECK_FALSE(rig.fetcher->comes_from_others(wanted.content, 1));
+  rig.fetcher->set_sources(wanted.content, {1, 2});
   rig.fetcher->tick(rig.clock.now());
   REQUIRE(rig.settle());
   CHECK((rig.results[wanted.content] == bytes));
@@ -127,7 +161,7 @@ TEST_CASE("what is on disk of a file that is being fetched is served, and nothin
   sender.fs.put_temp(partial_name(content), bytes);
   sender.provider.set_partials(
       [&](const ContentId& asked) { return fetching && asked == content ? &here : nullptr; },
-      [&](const ContentId& asked) { return asked == content; });
+      [&](SourceId, const ContentId& asked) { return asked == content; });
   auto ask = [&](std::uint32_t transfer, ByteRange range) {
     REQUIRE(sender.provider.on_request(1, {transfer, content, "f", bytes.size(), {range}}));
     sender.room = 1u << 20;

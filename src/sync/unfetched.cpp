@@ -1,0 +1,43 @@
+#include "sync/unfetched.h"
+
+#include <utility>
+
+namespace lansync {
+namespace {
+
+// A file that its holder has just replaced is "gone" for a moment, and its successor is on its way.
+constexpr int kStands = 3;
+constexpr const char* kNobody =
+    "nobody who is here has this content: it comes when a node that has it does";
+
+}  // namespace
+
+std::string Unfetched::on_failed(const ContentId& content, const Error& error) {
+  if (error.code != ErrorCode::kNotFound) {
+    failures_[content] = 0;
+    return error.detail;
+  }
+  int& failures = failures_[content];
+  if (failures < kStands) ++failures;
+  return failures == kStands ? std::string(kNobody) : error.detail;
+}
+
+void Unfetched::clear() {
+  failures_.clear();
+  said_.clear();
+}
+
+bool Unfetched::nobody_has(const ContentId& content) const {
+  auto at = failures_.find(content);
+  return at != failures_.end() && at->second >= kStands;
+}
+
+std::string Unfetched::take_said(const std::string& path) {
+  auto at = said_.find(path);
+  if (at == said_.end()) return {};
+  std::string text = std::move(at->second);
+  said_.erase(at);
+  return text;
+}
+
+}  // namespace lansync
