@@ -90,6 +90,7 @@ class World {
   void check_trees();
 
   EventQueue queue_;
+  Instant look_again_at_{};  // at the trees, which were not the same
   Trace trace_{queue_};
   Oracle oracle_;
   std::uint64_t seed_;
