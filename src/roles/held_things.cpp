@@ -89,6 +89,10 @@ Result<std::set<RunId>> HeldThings::find_runs(const std::string& text) const {
   // Counted in time that was seen to pass: the calendar of who deleted may show any year.
   const std::int64_t since = replica_.observed_ns() - kRememberedNs;
   for (const auto& [path, record] : replica_.index().paths()) {
+    // One of our own on its way is known, too: no more held here, and perhaps by the hub.
+    if (record.local && record.local->is_tombstone() && record.local->run != 0 && record.remote &&
+        !record.remote->is_tombstone())
+      known.insert(record.local->run);
     const EntryPtr& entry = record.remote ? record.remote : record.local;
     if (!entry || !entry->is_tombstone() || entry->run == 0) continue;
     const bool carried_out = record.local && record.local->is_tombstone();

@@ -196,7 +196,8 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
     (void)current_run(heard);
     run = std::prev(runs_.end());
   }
-  const bool renamed = what.directory ? take_new_directory(path)
+  const bool moved_away = run->excused_above.contains(path) && !has_deletes_below(path);
+  const bool renamed = what.directory ? moved_away || take_new_directory(path)
                                       : !what.content.is_zero() && take_appeared(what.content);
   if (renamed) {
     note_above(*run, path);
@@ -242,6 +243,7 @@ DeleteGuard::Change DeleteGuard::on_present(const std::string& path, const Entry
       note_heir(path);
       Change more = excuse(other);
       change.excused = std::move(more.excused);
+      change.emptied = std::move(more.emptied);
       change.freed.insert(change.freed.end(), more.freed.begin(), more.freed.end());
     } else {
       note_appeared(path, content, now);
@@ -267,8 +269,7 @@ DeleteGuard::Change DeleteGuard::on_new_directory(const std::string& path, Insta
       if (++looked > kMaxLooked) break;
       const auto& [name, what] = *member;
       if (!what.directory || what.pushed || !may_be_renamed(name, path)) continue;
-      auto below = deletes_.lower_bound(name + '/');
-      if (below != deletes_.end() && is_within(below->first, name)) continue;
+      if (has_deletes_below(name)) continue;
       if (!run.excused_above.contains(name)) return excuse(deletes_.find(name));
     }
   }
@@ -278,8 +279,7 @@ DeleteGuard::Change DeleteGuard::on_new_directory(const std::string& path, Insta
 }
 
 bool DeleteGuard::take_new_directory(const std::string& path) {
-  auto below = deletes_.lower_bound(path + '/');
-  if (below != deletes_.end() && is_within(below->first, path)) return false;
+  if (has_deletes_below(path)) return false;
   std::size_t looked = 0;
   for (auto at = new_directories_.rbegin(); at != new_directories_.rend(); ++at) {
     if (++looked > kMaxLooked) return false;
@@ -314,10 +314,28 @@ DeleteGuard::Change DeleteGuard::excuse(Deletes::iterator at) {
   if (!at->second.pushed) note_excused(path);
   erase(at);
   change.excused = path;
+  excuse_emptied(path, change);
   collect_freed(*run, was_over, change);
   if (over(*run)) collect_freed_above(*run, path, change);
   drop_if_done(run);
   return change;
+}
+
+bool DeleteGuard::has_deletes_below(const std::string& path) const {
+  auto below = deletes_.lower_bound(path + '/');
+  return below != deletes_.end() && is_within(below->first, path);
+}
+
+// A directory from which all was moved away was moved itself: who undoes the run must not bring its
+// old name back.
+void DeleteGuard::excuse_emptied(const std::string& path, Change& change) {
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    auto at = deletes_.find(std::string(parent));
+    if (at == deletes_.end() || !at->second.directory || has_deletes_below(at->first)) return;
+    if (!at->second.pushed) note_excused(at->first);
+    change.emptied.push_back(at->first);
+    erase(at);
+  }
 }
 
 void DeleteGuard::note_above(Run& run, const std::string& path) {

@@ -63,8 +63,9 @@ class DeleteGuard {
   // What a content that appeared, or a path that lives again, changed.
   struct Change {
     std::optional<std::string> excused;  // whose delete was the other half of a rename
+    std::vector<std::string> emptied;    // directories above it of which nothing else was deleted
     std::vector<std::string> freed;      // held no more
-    bool empty() const { return !excused && freed.empty(); }
+    bool empty() const { return !excused && emptied.empty() && freed.empty(); }
   };
 
   DeleteGuard(MaxDeletes limit, Side side, std::function<RunId()> new_run);
@@ -181,6 +182,8 @@ class DeleteGuard {
   Change excuse(Deletes::iterator at);
   Change on_new_directory(const std::string& path, Instant now);
   void note_above(Run& run, const std::string& path);
+  bool has_deletes_below(const std::string& path) const;
+  void excuse_emptied(const std::string& path, Change& change);
   void collect_freed_above(const Run& run, const std::string& path, Change& change) const;
   void collect_freed(Run& run, bool was_over, Change& change) const;
   Deletes::iterator find_excusable(const ContentId& content);

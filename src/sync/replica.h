@@ -417,6 +417,7 @@ class Replica final : public ContentLocator {
   bool gone_waits() const;
   bool deletes_wait() const { return !gone_.missing.empty() || !gone_.counting.empty(); }
   void apply_change(DeleteGuard::Change change);
+  void leave_run(const std::string& path);
   void give_up_delete(const std::string& path);
   bool undo_delete(const std::string& path);
   bool keep_deleted(const std::string& path);

@@ -29,6 +29,23 @@ std::vector<std::string> some_below(const Index& index, const std::string& direc
   return out;
 }
 
+// Up to `most` live paths below `directory`, before `before`, the last first: what is in a
+// directory comes before it.
+std::vector<std::string> last_below(const Index& index, const std::string& directory,
+                                    const std::string& before, std::size_t most) {
+  std::vector<std::string> out;
+  const std::string prefix = directory + '/';
+  const auto& paths = index.paths();
+  // '0' follows '/'.
+  auto at = paths.lower_bound(before.empty() ? directory + '0' : before);
+  while (at != paths.begin() && out.size() < most) {
+    --at;
+    if (!at->first.starts_with(prefix)) break;
+    if (at->second.live()) out.push_back(at->first);
+  }
+  return out;
+}
+
 bool is_gone(const EntryPtr& entry) { return entry && entry->is_tombstone(); }
 bool is_there(const EntryPtr& entry) { return entry && !entry->is_tombstone(); }
 
@@ -61,11 +78,11 @@ void Replica::start_guards(Instant now) {
 }
 
 // Counts a delete when it is heard of, not when its timer has run: a `rm -rf` of ten thousand files
-// must be seen whole before the first fifty of it go out.
+// must be seen whole before the first fifty of it go out. What is in a directory comes before it:
+// else it would pass for an empty one, which another that was made nearby excuses.
 void Replica::note_delete(const std::string& path, Instant now) {
-  hear_delete(path, now);
-  if (!index_.find(path)->local->is_directory()) return;
-  std::vector<std::string> below = some_below(index_, path, {}, kPieceOfDirectory + 1);
+  if (!index_.find(path)->local->is_directory()) return hear_delete(path, now);
+  std::vector<std::string> below = last_below(index_, path, {}, kPieceOfDirectory + 1);
   if (below.size() > kPieceOfDirectory) {
     gone_.counting.try_emplace(path);
     return;
@@ -73,6 +90,7 @@ void Replica::note_delete(const std::string& path, Instant now) {
   for (const std::string& child : below) {
     if (!is_own_delete(child)) hear_delete(child, now);
   }
+  hear_delete(path, now);
 }
 
 void Replica::hear_delete(const std::string& path, Instant now) {
@@ -109,11 +127,13 @@ void Replica::step_gone(Instant now) {
   }
   if (!gone_.counting.empty()) {
     auto at = gone_.counting.begin();
-    const std::vector<std::string> some = some_below(index_, at->first, at->second, kPortion);
+    const std::vector<std::string> some = last_below(index_, at->first, at->second, kPortion);
     for (const std::string& child : some) {
       if (!is_own_delete(child)) hear_delete(child, now);
     }
     if (some.size() < kPortion) {
+      const PathRecord* record = index_.find(at->first);
+      if (record && record->live()) hear_delete(at->first, now);
       gone_.counting.erase(at);
     } else {
       at->second = some.back();
@@ -140,10 +160,16 @@ void Replica::step_gone(Instant now) {
 
 void Replica::apply_change(DeleteGuard::Change change) {
   for (const std::string& path : change.freed) plan_.insert(path);
-  if (!change.excused) return;
   // Half of a rename is none of the run, also where its tombstone was made before that was known:
   // who undoes the run must not bring it back.
-  const std::string& path = *change.excused;
+  if (change.excused) leave_run(*change.excused);
+  for (const std::string& path : change.emptied) {
+    plan_.insert(path);
+    leave_run(path);
+  }
+}
+
+void Replica::leave_run(const std::string& path) {
   const PathRecord* record = index_.find(path);
   if (!record || !is_gone(record->local) || record->local->run == 0) return;
   Entry entry = *record->local;
@@ -405,6 +431,7 @@ bool Replica::keep_deleted(const std::string& path) {
   const PathRecord* record = index_.find(path);
   if (!record || !record->live() || !record->remote) return false;
   incoming_counted_.erase(path);
+  apply_incoming(incoming_guard_.on_restored(path));
   Entry entry = *record->local;
   FileStat stat = record->stat;
   entry.version = VersionVector::merged(entry.version, record->remote->version);
@@ -436,6 +463,10 @@ std::vector<std::pair<std::string, EntryPtr>> Replica::gone_in(const std::set<Ru
 std::set<std::string> Replica::paths_of_run(RunId run) const {
   std::set<std::string> out;
   for (const auto& [path, entry] : gone_in({run})) out.insert(path);
+  // Those that are let out, and on their way to the hub.
+  for (const auto& [path, record] : index_.paths()) {
+    if (is_gone(record.local) && record.local->run == run) out.insert(path);
+  }
   for (const DeleteGuard* guard : {&guard_, &incoming_guard_}) {
     for (std::string& path : guard->held(run)) out.insert(std::move(path));
   }

@@ -510,8 +510,11 @@ void Replica::on_present(const Observation& seen, Instant now) {
       if (!bury(seen.path)) return;
     }
   }
-  apply_change(was_directory && entry.is_directory() ? guard_.on_restored(seen.path)
-                                                     : guard_.on_present(seen.path, entry, now));
+  // What was there before the node was is half of no rename.
+  const bool imported = importing_ && initial_.contains(seen.path);
+  apply_change(imported || (was_directory && entry.is_directory())
+                   ? guard_.on_restored(seen.path)
+                   : guard_.on_present(seen.path, entry, now));
   if (!importing_) activity_.note(Activity::Kind::kChangedHere, seen.path, "", now);
   make_version(seen.path, std::move(entry), stat);
 }

@@ -209,6 +209,29 @@ def test_reject_of_what_had_gone_out():
             check_equal(settled(nodes), want, "the tree")
 
 
+def test_a_rename_beside_a_held_run():
+    """`mv` of a file and of a directory while deletes are held: both go through, and `reject` leaves them where they are."""
+    with Lan() as net:
+        a, b = nodes = group(net)
+        filled(nodes, 120, 10)
+        a.write("k2", "k2")
+        a.write("k/sub/one", "one")
+        settled(nodes)
+        for n in range(9):
+            a.remove(f"d{n}")
+        held(a)
+        eventually(lambda: a.status()["held_deletes"] == 108, 15, lambda: f"held: {a.status()['held_deletes']}")
+        os.rename(a.at("k2"), a.at("renamed"))
+        os.rename(a.at("k"), a.at("moved"))
+        eventually(lambda: b.exists("renamed") and not b.exists("k2") and b.exists("moved/sub/one") and not b.exists("k"), 15,
+                   lambda: f"renamed on b: {sorted(b.snapshot())[-8:]}")
+        check_equal(a.status()["held_deletes"], 108, "held")
+        check_equal(a.cli("reject").code, 0, "reject")
+        found = settled(nodes)
+        check_equal(len([e for e in found.values() if e[0] == "file"]), 122, "files")
+        check(not {"k", "k2"} & set(found), "an old name is back")
+
+
 def test_made_again_while_held():
     """As npm does: 60 files and 60 links removed, held at the other side, and made again: nothing is held any more."""
     with Lan() as net:

@@ -166,6 +166,59 @@ TEST_CASE("reject brings back the whole run, also what had gone out before the l
   }
 }
 
+TEST_CASE("a rename beside a held run goes through, and stays when the run is undone") {
+  Group group(204);
+  SimNode& a = group.add("a");
+  SimNode& b = group.add("b");
+  fill(a, 120);
+  a.write("k/one", "first of k");
+  a.write("k/two", "second of k");
+  a.write("k2", "k2");
+  group.world.start_all();
+  group.settle();
+  erase(a, 0, 100);
+  REQUIRE(group.until([&] { return held(a) == 100; }));
+  a.rename("k2", "renamed");
+  a.rename("k", "moved");
+  REQUIRE(group.until(
+      [&] { return b.has("renamed") && !b.has("k2") && b.has("moved/two") && !b.has("k"); }));
+  CHECK(held(a) == 100);
+  CHECK(reject(group, a).missing == 0);
+  group.settle();
+  CHECK(count_of(b, 120) == 120);
+  for (SimNode* node : {&a, &b}) {
+    CHECK_FALSE(node->has("k2"));
+    CHECK_FALSE(node->has("k"));
+    CHECK(node->text("renamed") == "k2");
+    CHECK(node->text("moved/one") == "first of k");
+  }
+}
+
+TEST_CASE("with a limit of 0 one delete is held, and confirm lets it go") {
+  Group group(205);
+  SimNode& a = group.add("a", "0");
+  SimNode& b = group.add("b", "0%");
+  fill(a, 3);
+  a.make_folder("empty");
+  group.world.start_all();
+  group.settle();
+  a.erase(name_of(0));
+  REQUIRE(group.until([&] { return held(a) == 1; }));
+  CHECK(confirm(group, a) == 1);
+  group.settle();
+  CHECK(count_of(b, 3) == 2);
+  CHECK(held(b) == 0);
+  a.erase("empty");
+  REQUIRE(group.until([&] { return held(a) == 1; }));
+  group.world.run_for(5s);
+  CHECK(b.has("empty"));
+  a.rename(name_of(1), "renamed");
+  REQUIRE(group.until([&] { return b.has("renamed") && !b.has(name_of(1)); }));
+  CHECK(reject(group, a).missing == 0);
+  group.settle();
+  CHECK(a.has("empty"));
+}
+
 TEST_CASE("confirm lifts the hold everywhere, also under a later hub and for a node that was off") {
   Group group(206);
   SimNode& a = group.add("a");
@@ -364,6 +417,47 @@ TEST_CASE("a run that was rejected while its author was off is undone there when
   for (SimNode* node : {&a, &b, &c}) CHECK(count_of(*node, 220) == 220);
 }
 
+TEST_CASE("names that live again are left alone, and what nobody has is missing until it comes") {
+  Group group(212);
+  SimNode& a = group.add("a");
+  SimNode& b = group.add("b");
+  SimNode& c = group.add("c");
+  fill(a, 220);
+  group.world.start_all();
+  group.settle();
+  SimNode& hub = hub_of({&a, &b, &c});
+  SimNode& author = &hub == &a ? b : a;
+  SimNode& third = &hub == &c ? b : c;
+  for (int i = 0; i < 150; ++i) {
+    author.erase(name_of(i));
+    group.world.run_for(100ms);
+  }
+  REQUIRE(group.until([&] { return state_of(author) == NodeState::kHeld; }));
+  // With what comes back, fewer than the limit are gone at the author: the word names the run.
+  const std::string run = run_of(author);
+  author.write(name_of(0), "written anew");
+  author.write(name_of(149), "this one too");
+  group.world.run_for(5s);
+  // The one whose trash has what had gone out is off, and the hub's trash is lost.
+  third.kill();
+  for (const auto& [name, item] : std::map(hub.node().replica().index().trash().items())) {
+    if (hub.has(item.path)) continue;
+    hub.node().trash_restore({item.path, {}}, [](const Result<std::vector<TrashReport>>&) {});
+  }
+  group.world.run_for(20s);
+  const Rejected done = reject(group, author, run);
+  CHECK_FALSE(done.refused);
+  CHECK(done.left >= 1);
+  third.start();
+  group.settle();
+  for (SimNode* node : {&a, &b, &c}) {
+    CHECK(count_of(*node, 220) == 220);
+    CHECK(node->text(name_of(0)) == "written anew");
+    CHECK(node->text(name_of(149)) == "this one too");
+    CHECK(held(*node) == 0);
+  }
+}
+
 TEST_CASE("two nodes that delete different halves hold theirs, and each word is on its own run") {
   Group group(213);
   SimNode& a = group.add("a", "40");
@@ -463,6 +557,29 @@ TEST_CASE("a large file that is deleted while it is on its way to the hub stays 
     CHECK_FALSE(hub.has("large"));
     CHECK_FALSE(author.has("large"));
   }
+}
+
+TEST_CASE("deletes that went out because their author became hub are not held, but count") {
+  Group group(218);
+  SimNode& a = group.add("a");
+  SimNode& b = group.add("b");
+  fill(a, 100);
+  group.world.start_all();
+  group.settle();
+  SimNode& hub = hub_of({&a, &b});
+  SimNode& author = &hub == &a ? b : a;
+  hub.kill();
+  erase(author, 0, 45);
+  REQUIRE(group.until([&] { return author.role() == Role::kServer && author.in_sync(); }));
+  erase(author, 45, 60);
+  REQUIRE(group.until([&] { return held(author) > 0; }));
+  group.world.run_for(5s);
+  CHECK(held(author) == 15);
+  hub.start();
+  REQUIRE(group.until([&] { return count_of(hub, 100) == 55; }));
+  CHECK(reject(group, author).missing == 0);
+  group.settle();
+  CHECK(count_of(hub, 100) == 100);
 }
 
 TEST_CASE("held deletes of what becomes ignored are held no more, and nobody deletes anything") {

@@ -305,8 +305,9 @@ TEST_CASE("a rename after a held run is none of the run, nor is the directory th
   CHECK(guard.holds("k"));
   auto change = guard.on_present("renamed/a", file(50), now);
   CHECK(change.excused == "k/a");
-  CHECK(change.freed == std::vector<std::string>{"k"});
+  CHECK(change.emptied == std::vector<std::string>{"k"});
   CHECK(!guard.holds("k"));
+  CHECK(guard.run_of("k") == 0);
   CHECK(guard.run_of("k/a") == 0);
   CHECK(guard.held().size() == 5);
   // Of a directory in which something else is held, nothing goes.
