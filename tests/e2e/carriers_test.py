@@ -45,11 +45,13 @@ def test_each_carrier():
             data = tree.payload(24_000_000, carrier)
             hub.write("large.bin", data)
             seen = carriers_seen(client, lambda: client.exists("large.bin"))
-            check_equal(seen, {"lane" if carrier == "auto" else carrier}, f"carriers with --carrier {carrier}")
+            # A carrier is waited for a second; on a busy machine the first blocks go by enet.
+            late = set() if carrier == "enet" else {"enet"}
+            check_equal(seen - late, {"lane" if carrier == "auto" else carrier}, f"carriers with --carrier {carrier}")
             back = tree.payload(24_000_000, carrier + " back")
             client.write("back.bin", back)
             seen = carriers_seen(client, lambda: hub.exists("back.bin"))
-            check_equal(seen, {"lane" if carrier == "auto" else carrier}, f"the way back, --carrier {carrier}")
+            check_equal(seen - late, {"lane" if carrier == "auto" else carrier}, f"the way back, --carrier {carrier}")
             client.write("small.txt", b"small")
             settled([hub, client])
             check(client.read("large.bin") == data and hub.read("back.bin") == back, "the content differs")
