@@ -86,6 +86,31 @@ SimNode& hub_of(std::vector<SimNode*> nodes) {
   return *nodes.front();
 }
 
+// Three nodes of 220 files, of which one that is not the hub deletes 150, ten a second, until the
+// rest of them is held there.
+struct HeldAtMember {
+  explicit HeldAtMember(std::uint64_t seed) : group(seed) {
+    SimNode& a = group.add("a");
+    SimNode& b = group.add("b");
+    SimNode& c = group.add("c");
+    fill(a, 220);
+    group.world.start_all();
+    group.settle();
+    hub = &hub_of({&a, &b, &c});
+    author = hub == &a ? &b : &a;
+    third = hub == &c ? &b : &c;
+    for (int i = 0; i < 150; ++i) {
+      author->erase(name_of(i));
+      group.world.run_for(100ms);
+    }
+    REQUIRE(group.until([&] { return state_of(*author) == NodeState::kHeld; }));
+  }
+  Group group;
+  SimNode* hub = nullptr;
+  SimNode* author = nullptr;
+  SimNode* third = nullptr;
+};
+
 }  // namespace
 
 TEST_CASE("a run of deletes that was rejected and is made once more is held once more") {
@@ -389,21 +414,10 @@ TEST_CASE("a run held at the receiver is undone or let go there when its author 
 }
 
 TEST_CASE("a run that was rejected while its author was off is undone there when it comes back") {
-  Group group(211);
-  SimNode& a = group.add("a");
-  SimNode& b = group.add("b");
-  SimNode& c = group.add("c");
-  fill(a, 220);
-  group.world.start_all();
-  group.settle();
-  SimNode& hub = hub_of({&a, &b, &c});
-  SimNode& author = &hub == &a ? b : a;
-  SimNode& third = &hub == &c ? b : c;
-  for (int i = 0; i < 150; ++i) {
-    author.erase(name_of(i));
-    group.world.run_for(100ms);
-  }
-  REQUIRE(group.until([&] { return state_of(author) == NodeState::kHeld; }));
+  HeldAtMember three(211);
+  Group& group = three.group;
+  SimNode& author = *three.author;
+  SimNode& third = *three.third;
   group.world.run_for(2s);
   const std::string run = run_of(author);
   author.kill();
@@ -414,25 +428,15 @@ TEST_CASE("a run that was rejected while its author was off is undone there when
   author.start();
   group.settle();
   CHECK(held(author) == 0);
-  for (SimNode* node : {&a, &b, &c}) CHECK(count_of(*node, 220) == 220);
+  for (SimNode* node : three.group.world.nodes()) CHECK(count_of(*node, 220) == 220);
 }
 
 TEST_CASE("names that live again are left alone, and what nobody has is missing until it comes") {
-  Group group(212);
-  SimNode& a = group.add("a");
-  SimNode& b = group.add("b");
-  SimNode& c = group.add("c");
-  fill(a, 220);
-  group.world.start_all();
-  group.settle();
-  SimNode& hub = hub_of({&a, &b, &c});
-  SimNode& author = &hub == &a ? b : a;
-  SimNode& third = &hub == &c ? b : c;
-  for (int i = 0; i < 150; ++i) {
-    author.erase(name_of(i));
-    group.world.run_for(100ms);
-  }
-  REQUIRE(group.until([&] { return state_of(author) == NodeState::kHeld; }));
+  HeldAtMember three(212);
+  Group& group = three.group;
+  SimNode& hub = *three.hub;
+  SimNode& author = *three.author;
+  SimNode& third = *three.third;
   // With what comes back, fewer than the limit are gone at the author: the word names the run.
   const std::string run = run_of(author);
   author.write(name_of(0), "written anew");
@@ -450,7 +454,7 @@ TEST_CASE("names that live again are left alone, and what nobody has is missing 
   CHECK(done.left >= 1);
   third.start();
   group.settle();
-  for (SimNode* node : {&a, &b, &c}) {
+  for (SimNode* node : three.group.world.nodes()) {
     CHECK(count_of(*node, 220) == 220);
     CHECK(node->text(name_of(0)) == "written anew");
     CHECK(node->text(name_of(149)) == "this one too");

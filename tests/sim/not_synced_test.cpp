@@ -2,25 +2,16 @@
 // else's affair.
 #include <string>
 
+#include "sim/pair.h"
 #include "sim/rest.h"
-#include "sim/world.h"
-#include "support/catch.h"
 
 using namespace lansync;
 using namespace lansync::sim;
 
 namespace {
 
-struct Pair {
-  explicit Pair(std::uint64_t seed) : world(seed), a(world.add("a")), b(world.add("b")) {
-    world.start_all();
-    settle();
-  }
-  void settle(Duration limit = 120s) {
-    const bool fine = world.converge(limit);
-    INFO(world.verdict());
-    REQUIRE(fine);
-  }
+struct Two : Pair {
+  using Pair::Pair;
   // `at` says that `path` is not synced here, is in sync but for it, and is at rest.
   void require_not_synced(SimNode& at, const std::string& path) {
     world.run_for(60s);
@@ -38,18 +29,12 @@ struct Pair {
     CHECK(a.write("meanwhile", str("after ", before.turns)));
     CHECK(world.run_until([&] { return a.text("meanwhile") == b.text("meanwhile"); }, 20s));
   }
-
-  World world;
-  SimNode& a;
-  SimNode& b;
-  SimNode& member() { return is_hub(a.role()) ? b : a; }
-  SimNode& hub() { return is_hub(a.role()) ? a : b; }
 };
 
 }  // namespace
 
 TEST_CASE("a pipe stands where the group has a file: reported, and the file comes when it goes") {
-  Pair pair(1);
+  Two pair(1);
   SimNode& member = pair.member();
   SimNode& hub = pair.hub();
   member.make_pipe("x");
@@ -62,7 +47,7 @@ TEST_CASE("a pipe stands where the group has a file: reported, and the file come
 }
 
 TEST_CASE("a pipe stands where the group has a directory: what is below it waits with it") {
-  Pair pair(2);
+  Two pair(2);
   SimNode& member = pair.member();
   SimNode& hub = pair.hub();
   member.make_pipe("x");
@@ -76,7 +61,7 @@ TEST_CASE("a pipe stands where the group has a directory: what is below it waits
 }
 
 TEST_CASE("a pipe stands where the group has a link") {
-  Pair pair(3);
+  Two pair(3);
   SimNode& member = pair.member();
   member.make_pipe("x");
   pair.world.run_for(5s);
@@ -87,7 +72,7 @@ TEST_CASE("a pipe stands where the group has a link") {
 }
 
 TEST_CASE("an own file above --max-file-size stands where the group has a file") {
-  Pair pair(4);
+  Two pair(4);
   SimNode& member = pair.member();
   SimNode& hub = pair.hub();
   member.kill();
@@ -105,7 +90,7 @@ TEST_CASE("an own file above --max-file-size stands where the group has a file")
 }
 
 TEST_CASE("a file that grew above --max-file-size here is changed elsewhere") {
-  Pair pair(5);
+  Two pair(5);
   SimNode& member = pair.member();
   SimNode& hub = pair.hub();
   member.kill();
@@ -124,7 +109,7 @@ TEST_CASE("a file that grew above --max-file-size here is changed elsewhere") {
 
 TEST_CASE("ignored files stand in a directory that became a file elsewhere") {
   for (const bool at_hub : {false, true}) {
-    Pair pair(6);
+    Two pair(6);
     SimNode& keeps = at_hub ? pair.hub() : pair.member();
     SimNode& other = at_hub ? pair.member() : pair.hub();
     other.write(".lansyncignore", "*.o\n");
@@ -150,7 +135,7 @@ TEST_CASE("ignored files stand in a directory that became a file elsewhere") {
 }
 
 TEST_CASE("ignored files stand deep in a directory that became a file elsewhere: no copy of it") {
-  Pair pair(11);
+  Two pair(11);
   SimNode& keeps = pair.member();
   SimNode& other = pair.hub();
   other.write(".lansyncignore", "*.o\n");
@@ -168,7 +153,7 @@ TEST_CASE("ignored files stand deep in a directory that became a file elsewhere:
 }
 
 TEST_CASE("a directory with ignored files that was deleted elsewhere is kept, and said") {
-  Pair pair(7);
+  Two pair(7);
   SimNode& keeps = pair.member();
   SimNode& other = pair.hub();
   other.write(".lansyncignore", "*.o\n");
@@ -183,7 +168,7 @@ TEST_CASE("a directory with ignored files that was deleted elsewhere is kept, an
 }
 
 TEST_CASE("an unreadable file stands where the group has another") {
-  Pair pair(8);
+  Two pair(8);
   SimNode& member = pair.member();
   SimNode& hub = pair.hub();
   member.write("x", "somebody's");
@@ -197,7 +182,7 @@ TEST_CASE("an unreadable file stands where the group has another") {
 
 TEST_CASE(
     "the hub's disk cannot take what a member pushes: refused with the reason, and no storm") {
-  Pair pair(9);
+  Two pair(9);
   SimNode& hub = pair.hub();
   SimNode& member = pair.member();
   hub.make_pipe("x");
@@ -218,7 +203,7 @@ TEST_CASE(
 }
 
 TEST_CASE("an own file above --max-file-size is read once, and not at each scan") {
-  Pair pair(10);
+  Two pair(10);
   SimNode& member = pair.member();
   member.kill();
   member.options().max_file_size = 1000;

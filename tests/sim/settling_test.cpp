@@ -2,34 +2,11 @@
 // affair.
 #include <string>
 
+#include "sim/pair.h"
 #include "sim/rest.h"
-#include "sim/world.h"
-#include "support/catch.h"
 
 using namespace lansync;
 using namespace lansync::sim;
-
-namespace {
-
-struct Pair {
-  explicit Pair(std::uint64_t seed) : world(seed), a(world.add("a")), b(world.add("b")) {
-    world.start_all();
-    settle();
-  }
-  void settle(Duration limit = 120s) {
-    const bool fine = world.converge(limit);
-    INFO(world.verdict());
-    REQUIRE(fine);
-  }
-  SimNode& member() { return is_hub(a.role()) ? b : a; }
-  SimNode& hub() { return is_hub(a.role()) ? a : b; }
-
-  World world;
-  SimNode& a;
-  SimNode& b;
-};
-
-}  // namespace
 
 // The file waited for the delete of d/sub to go out, and the group had gone past that delete: it
 // had made something in there.
