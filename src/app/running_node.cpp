@@ -375,13 +375,18 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
 }
 
 int RunningNode::run(TerminalView* view) {
-  Status watched =
-      loop_->watch_fd(endpoint_->socket_fd(), [this] { endpoint_->service(loop_->now()); });
+  Status watched = loop_->watch_fd(endpoint_->socket_fd(), [this] {
+    endpoint_->service(loop_->now());
+    loop_->rest_fd(endpoint_->socket_fd(), endpoint_->take_rest());
+  });
   if (watched) {
     watched = loop_->watch_fd(beacons_->fd(), [this] {
-      beacons_->receive([this](const Address& from, ByteView bytes, std::uint32_t interface) {
-        node_->on_beacon(from, bytes, loop_->now(), interface);
-      });
+      const Instant now = loop_->now();
+      const int taken = beacons_->receive(
+          [this, now](const Address& from, ByteView bytes, std::uint32_t interface) {
+            node_->on_beacon(from, bytes, now, interface);
+          });
+      loop_->rest_fd(beacons_->fd(), beacons_->rest_after(taken, now));
     });
   }
   if (watched) {

@@ -25,21 +25,6 @@ union ControlBuffer {
 constexpr std::uint32_t kLimitedBroadcast = 0xffffffff;
 constexpr std::uint32_t kNotByChance = 3;
 
-struct Arrival {
-  std::uint32_t interface = 0;  // 0 if the kernel did not say
-  std::uint32_t to = 0;         // the address in its header
-};
-Arrival arrival_of(msghdr& message) {
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != IPPROTO_IP || part->cmsg_type != IP_PKTINFO) continue;
-    in_pktinfo info{};
-    std::memcpy(&info, CMSG_DATA(part), sizeof info);
-    return {static_cast<std::uint32_t>(info.ipi_ifindex), ntohl(info.ipi_addr.s_addr)};
-  }
-  return {};
-}
-
 // 0, or errno.
 int send_on(int fd, const Interface& interface, std::uint32_t to_ip, std::uint16_t port,
             ByteView datagram) {
@@ -120,51 +105,81 @@ void UdpBeaconSocket::broadcast(ByteView datagram) {
   }
 }
 
+// Where a datagram came from, and in.
+struct UdpBeaconSocket::Arrival {
+  Arrival(const sockaddr_in& from, msghdr& message)
+      : sender{ntohl(from.sin_addr.s_addr), ntohs(from.sin_port)} {
+    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+         part = CMSG_NXTHDR(&message, part)) {
+      if (part->cmsg_level != IPPROTO_IP || part->cmsg_type != IP_PKTINFO) continue;
+      in_pktinfo info{};
+      std::memcpy(&info, CMSG_DATA(part), sizeof info);
+      interface = static_cast<std::uint32_t>(info.ipi_ifindex);
+      to = ntohl(info.ipi_addr.s_addr);
+    }
+  }
+  Address sender;
+  std::uint32_t interface = 0;  // 0 if the kernel did not say
+  std::uint32_t to = 0;         // the address in its header
+};
+
+// In heaps: under a flood half of the time went into one recvmsg() for each datagram.
 int UdpBeaconSocket::receive(const Callback& callback) {
+  constexpr std::size_t kHeap = 32;
+  // Twice a beacon: a longer datagram arrives cut, is still too long for one, and is refused.
+  std::array<std::array<std::uint8_t, 2 * kMaxBeaconBytes>, kHeap> buffers;
+  std::array<sockaddr_in, kHeap> from;
+  std::array<iovec, kHeap> parts;
+  std::array<ControlBuffer, kHeap> controls;
+  std::array<mmsghdr, kHeap> messages{};
   int taken = 0;
-  for (; taken < kMaxDatagramsPerCall; ++taken) {
-    // Twice a beacon: a longer datagram arrives cut, is still too long for one, and is refused.
-    std::array<std::uint8_t, 2 * kMaxBeaconBytes> buffer;
-    sockaddr_in from{};
-    iovec part{buffer.data(), buffer.size()};
-    ControlBuffer control{};
-    msghdr message{};
-    message.msg_name = &from;
-    message.msg_namelen = sizeof from;
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.bytes.data();
-    message.msg_controllen = control.bytes.size();
-    ssize_t size = recvmsg(socket_.get(), &message, MSG_DONTWAIT);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) break;
-    const Arrival arrival = arrival_of(message);
-    const Interface* interface = by_index(arrival.interface);
-    if (interface == nullptr) {
-      ++dropped_elsewhere_;
-      continue;
+  for (int got = kHeap; got == kHeap && taken < kMaxDatagramsPerCall; taken += got) {
+    for (std::size_t i = 0; i < kHeap; ++i) {
+      parts[i] = {buffers[i].data(), buffers[i].size()};
+      msghdr& message = messages[i].msg_hdr;
+      message.msg_name = &from[i];
+      message.msg_namelen = sizeof from[i];
+      message.msg_iov = &parts[i];
+      message.msg_iovlen = 1;
+      message.msg_control = controls[i].bytes.data();
+      message.msg_controllen = controls[i].bytes.size();
     }
-    ByteView bytes(buffer.data(), static_cast<std::size_t>(size));
-    Counters& counters = counters_[interface->name];
-    counters.unanswered = 0;
-    const Address sender{ntohl(from.sin_addr.s_addr), ntohs(from.sin_port)};
-    const bool limited = arrival.to == kLimitedBroadcast;
-    const bool second = is_second_copy(sender, bytes, limited);
-    bool ours = std::any_of(last_sent_.begin(), last_sent_.end(), [&](const Bytes& sent) {
-      return std::equal(bytes.begin(), bytes.end(), sent.begin(), sent.end());
-    });
-    if (ours) {
-      if (!second) ++counters.echoed;
-      continue;
+    do {
+      got = recvmmsg(socket_.get(), messages.data(), kHeap, MSG_DONTWAIT, nullptr);
+    } while (got < 0 && errno == EINTR);
+    if (got <= 0) break;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
+      take_datagram(Arrival(from[i], messages[i].msg_hdr),
+                    ByteView(buffers[i].data(), messages[i].msg_len), callback);
     }
-    const bool outside = limited && !in_subnet(interface->index, sender.ip);
-    if (!interface->is_loopback) note_way(sender.ip, interface->name, limited, outside);
-    // Nothing that we send would reach it: it is a matter for `doctor` only.
-    if (outside || second) continue;
-    ++counters.heard;
-    callback(sender, bytes, interface->index);
   }
   return taken;
+}
+
+void UdpBeaconSocket::take_datagram(const Arrival& arrival, ByteView bytes,
+                                    const Callback& callback) {
+  const Interface* interface = by_index(arrival.interface);
+  if (interface == nullptr) {
+    ++dropped_elsewhere_;
+    return;
+  }
+  Counters& counters = counters_[interface->name];
+  counters.unanswered = 0;
+  const bool limited = arrival.to == kLimitedBroadcast;
+  const bool second = is_second_copy(arrival.sender, bytes, limited);
+  const bool ours = std::any_of(last_sent_.begin(), last_sent_.end(), [&](const Bytes& sent) {
+    return std::equal(bytes.begin(), bytes.end(), sent.begin(), sent.end());
+  });
+  if (ours) {
+    if (!second) ++counters.echoed;
+    return;
+  }
+  const bool outside = limited && !in_subnet(interface->index, arrival.sender.ip);
+  if (!interface->is_loopback) note_way(arrival.sender.ip, interface->name, limited, outside);
+  // Nothing that we send would reach it: it is a matter for `doctor` only.
+  if (outside || second) return;
+  ++counters.heard;
+  callback(arrival.sender, bytes, interface->index);
 }
 
 bool UdpBeaconSocket::in_subnet(std::uint32_t index, std::uint32_t ip) const {
@@ -176,16 +191,16 @@ bool UdpBeaconSocket::in_subnet(std::uint32_t index, std::uint32_t ip) const {
 // The same bytes from the same sender by the other way. What somebody says twice comes by the same
 // way twice.
 bool UdpBeaconSocket::is_second_copy(const Address& from, ByteView bytes, bool limited) {
+  const std::uint64_t sender = std::uint64_t{from.ip} << 16 | from.port;
+  const std::uint64_t content = std::hash<std::string_view>{}(as_text(bytes));
+  const std::uint64_t hash = (content ^ sender) * 0x9E3779B97F4A7C15 | 1;
   // A flood costs a second copy here and there.
-  if (last_heard_.size() >= kMaxSenders) last_heard_.clear();
-  const std::size_t hash = std::hash<std::string_view>{}(as_text(bytes));
-  auto [at, fresh] = last_heard_.try_emplace({from, hash}, Last{limited, false});
-  Last& last = at->second;
-  const bool second = !fresh && last.limited != limited && !last.second;
+  Last& last = last_heard_[(hash >> 32) % last_heard_.size()];
+  const bool second = last.hash == hash && last.limited != limited && !last.second;
   if (second)
     last.second = true;
   else
-    last = {limited, false};
+    last = {hash, limited, false};
   return second;
 }
 

@@ -8,6 +8,7 @@
 #include <asio/steady_timer.hpp>
 #include <csignal>
 #include <map>
+#include <utility>
 
 #include "base/log.h"
 #include "platform/system_clock.h"
@@ -20,11 +21,27 @@ constexpr Duration kLongestSleep = 1s;
 constexpr Duration kStallLimit = 500ms;
 
 struct Watch {
-  Watch(asio::io_context& context, int fd) : descriptor(context, fd) {}
+  Watch(asio::io_context& context, int fd) : descriptor(context, fd), timer(context) {}
   asio::posix::stream_descriptor descriptor;
+  asio::steady_timer timer;
+  Duration rest{0};  // asked for by the callback that runs
   std::function<void()> ready;
   bool gone = false;
 };
+
+void wait_readable(const std::shared_ptr<Watch>& watch);
+
+// Taken out of the poll set: asio has each descriptor in it edge-triggered, and what arrives wakes
+// the thread whether anybody waits for it or not.
+void rest(const std::shared_ptr<Watch>& watch) {
+  const int fd = watch->descriptor.release();
+  watch->timer.expires_after(std::exchange(watch->rest, Duration{0}));
+  watch->timer.async_wait([watch, fd](const std::error_code& failed) {
+    if (failed || watch->gone) return;
+    watch->descriptor.assign(fd);
+    wait_readable(watch);
+  });
+}
 
 void wait_readable(const std::shared_ptr<Watch>& watch) {
   watch->descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
@@ -33,7 +50,9 @@ void wait_readable(const std::shared_ptr<Watch>& watch) {
                                  // A copy: the callback may unwatch its own descriptor.
                                  auto ready = watch->ready;
                                  ready();
-                                 if (!watch->gone) wait_readable(watch);
+                                 if (watch->gone) return;
+                                 if (watch->rest > Duration{0}) return rest(watch);
+                                 wait_readable(watch);
                                });
 }
 
@@ -134,8 +153,13 @@ void EventLoop::unwatch_fd(int fd) {
   auto it = impl_->watches.find(fd);
   if (it == impl_->watches.end()) return;
   it->second->gone = true;
-  it->second->descriptor.release();
+  if (it->second->descriptor.is_open()) it->second->descriptor.release();
+  it->second->timer.cancel();
   impl_->watches.erase(it);
+}
+
+void EventLoop::rest_fd(int fd, Duration rest) {
+  if (auto it = impl_->watches.find(fd); it != impl_->watches.end()) it->second->rest = rest;
 }
 
 void EventLoop::post(std::function<void()> task) {

@@ -38,6 +38,10 @@ class EventLoop {
   // caller's; unwatch it before closing it. Watching one twice replaces its callback.
   Status watch_fd(int fd, std::function<void()> ready);
   void unwatch_fd(int fd);
+  // From the callback of `fd`: it is not looked at again for that long, so that what is sent to it
+  // thousands of times a second is taken in heaps. Each wake-up and turn costs several times what
+  // one datagram does.
+  void rest_fd(int fd, Duration rest);
   // From any thread: runs `task` on the loop's thread, before the next turn.
   void post(std::function<void()> task);
   // SIGINT, SIGTERM, SIGHUP. SIGPIPE is ignored from create() on: a peer that is gone is an EPIPE.

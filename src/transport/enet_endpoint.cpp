@@ -95,6 +95,13 @@ void EnetEndpoint::service(Instant now) {
   if (dirty_) flush();
 }
 
+Duration EnetEndpoint::take_rest() {
+  const std::int64_t refused = std::exchange(refused_, 0);
+  const bool busy = std::exchange(passed_, 0) >= refused;
+  const Duration rest = flood_.after(refused, now_);
+  return busy ? Duration{0} : rest;
+}
+
 void EnetEndpoint::run_host() {
   int failures = 0;
   for (int pass = 0; pass < kMaxPasses; ++pass) {
@@ -238,6 +245,7 @@ bool EnetEndpoint::on_datagram() {
   const ByteView datagram(host_->receivedData, host_->receivedDataLength);
   const FilterVerdict verdict = filter_.inspect(from, datagram, now_);
   if (verdict.action == FilterAction::kReply) raw_send(from, verdict.reply);
+  ++(verdict.action == FilterAction::kPass ? passed_ : refused_);
   if (verdict.action != FilterAction::kPass) return false;
   // "No peer" in the header: a CONNECT.
   if ((datagram[0] & 0x0F) == 0x0F && datagram[1] == 0xFF) hasten_next_accept(host_);

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/flood_rest.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/result.h"
@@ -65,6 +66,10 @@ class EnetEndpoint final : public SessionTransport {
   // Receives, gives events, sends. Bounded work: what is left makes the socket readable, or
   // deadline() due, at once.
   void service(Instant now);
+  // How long the socket need not be looked at: nothing unless strangers send more than members do,
+  // and hundreds a second. Ask after service(). Sessions wait for that long at most meanwhile.
+  static constexpr Duration kRest = 4ms;
+  Duration take_rest();
   // When service() is due without the socket being readable.
   Instant deadline() const;
   // Sends what was queued since service(), without waiting for the next one. Gives no events.
@@ -149,6 +154,10 @@ class EnetEndpoint final : public SessionTransport {
   void queue_plain(Link& link, ByteView bytes);
   void seal_and_queue(Link& link, Channel channel, ByteView bytes);
 
+  // Datagrams of strangers that are no flood: a hundred nodes that join at once.
+  static constexpr std::int64_t kCalmBurst = 500;
+  static constexpr Duration kCalmInterval = 2ms;
+
   EndpointOptions options_;
   _ENetHost* host_;
   SessionEvents* events_;
@@ -177,6 +186,9 @@ class EnetEndpoint final : public SessionTransport {
   bool dirty_ = false;          // something was queued and not handed to ENet
   std::uint64_t rejected_ = 0;  // here; the filter counts its own
   TransportCounters counters_;
+  FloodRest flood_{kCalmBurst, kCalmInterval, kRest};
+  std::int64_t refused_ = 0;  // datagrams, since take_rest()
+  std::int64_t passed_ = 0;
   LogLimiter log_limit_;
   LogLimiter refusal_limit_;
 };

@@ -20,25 +20,9 @@
 #include <optional>
 
 #include "base/time.h"
+#include "base/token_bucket.h"
 
 namespace lansync {
-
-// Tokens in millionths, so that a refill of any rate is exact in whole microseconds.
-class TokenBucket {
- public:
-  // `capacity` tokens at first and at most; one more each `interval`.
-  TokenBucket(std::int64_t capacity, Duration interval);
-  // Takes one if there is one.
-  bool take(Instant now);
-
- private:
-  void refill(Instant now);
-  std::int64_t capacity_;
-  Duration interval_;
-  std::int64_t level_;  // in 1/interval tokens: one microsecond adds one
-  Instant last_{};
-  bool started_ = false;
-};
 
 class GuessBudget {
  public:

@@ -63,6 +63,38 @@ TEST_CASE("a readable descriptor wakes the loop once per read, without idle turn
   CHECK(turns <= 52);
 }
 
+TEST_CASE("a descriptor that rests is read late, and no turn comes for it before") {
+  auto loop = make_loop();
+  Pipe pipe;
+  std::vector<Instant> reads;
+  int turns = 0;
+  REQUIRE(loop->watch_fd(pipe.ends[0], [&] {
+    char byte;
+    CHECK(::read(pipe.ends[0], &byte, 1) == 1);
+    reads.push_back(loop->now());
+    loop->rest_fd(pipe.ends[0], 20ms);
+    if (reads.size() == 4) loop->stop();
+  }));
+  for (int i = 0; i < 4; ++i) REQUIRE(::write(pipe.ends[1], "x", 1) == 1);
+  loop->run([&](const Turn&) {
+    ++turns;
+    return kNever;
+  });
+  REQUIRE(reads.size() == 4);
+  for (std::size_t i = 1; i < reads.size(); ++i) CHECK(reads[i] - reads[i - 1] >= 20ms);
+  CHECK(turns <= 9);
+  // Unwatched while it rests: never read again.
+  CHECK(::write(pipe.ends[1], "x", 1) == 1);
+  loop->unwatch_fd(pipe.ends[0]);
+  Instant end = kNever;
+  loop->run([&](const Turn& turn) {
+    if (end == kNever) end = turn.now + 50ms;
+    if (turn.now >= end) loop->stop();
+    return end;
+  });
+  CHECK(reads.size() == 4);
+}
+
 TEST_CASE("an unwatched descriptor is left alone and still open") {
   auto loop = make_loop();
   Pipe pipe;

@@ -116,6 +116,32 @@ TEST_CASE("ten thousand datagrams of garbage take no memory") {
   CHECK(carries(a, b));
 }
 
+TEST_CASE("the socket rests while strangers send thousands, and never for what members send") {
+  Node a(1), b(2);
+  REQUIRE(join(a, b));
+  RawSocket eve;
+  Prng random(5);
+  // A made clock: each step takes in what was sent before it.
+  Instant now = real_now();
+  const auto step = [&](int strangers) {
+    for (int i = 0; i < strangers; ++i) eve.send(b.address(), random_bytes(random, 200));
+    b.endpoint->service(now += 10ms);
+    return b.endpoint->take_rest();
+  };
+  // A burst, as of nodes that come up together, and forty a second.
+  for (int i = 0; i < 4; ++i) CHECK(step(100) == Duration{0});
+  for (int i = 0; i < 200; ++i) CHECK(step(i % 5 == 0 ? 2 : 0) == Duration{0});
+  int rested = 0;
+  for (int i = 0; i < 100; ++i) rested += step(100) > Duration{0};
+  CHECK(rested > 90);
+  now += 10s;
+  CHECK(step(1) == Duration{0});
+  for (int i = 0; i < 2000; ++i) a.endpoint->send(a.session(), Channel::kMessages, Bytes(500, 1));
+  run_for({&a, &b}, 200ms);
+  CHECK(b.endpoint->take_rest() == Duration{0});
+  CHECK(b.packets.size() == 2000);
+}
+
 TEST_CASE("a CONNECT without a cookie takes no slot and gets no answer") {
   Node b(2);
   ENetAddress any{};
