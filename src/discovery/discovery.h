@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/host_budget.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/time.h"
 #include "discovery/beacon.h"
-#include "discovery/beacon_budget.h"
 #include "discovery/boot_history.h"
 
 namespace lansync {
@@ -76,6 +76,10 @@ class Discovery {
   static constexpr std::size_t kMaxOtherVersions = 64;
   static constexpr std::size_t kMaxEvents = 8192;
   static constexpr int kMaxAnswersPerSecond = 4;
+  // Untagged beacons that are looked at. A host may hold dozens of nodes, each of which sends four
+  // in its first second.
+  static constexpr HostBudget::Limit kEachHost{64, 50ms};
+  static constexpr HostBudget::Limit kAllHosts{512, 4ms};
   static constexpr std::size_t kMaxPaths = 4;
 
   struct Options {
@@ -191,7 +195,7 @@ class Discovery {
   std::vector<Instant> answers_;  // of the last second, at most kMaxAnswersPerSecond
 
   BootHistory boots_;
-  BeaconBudget budget_;
+  HostBudget budget_{kEachHost, kAllHosts};
   std::map<NodeId, Neighbour> neighbours_;
   std::size_t candidates_ = 0;  // of them, untagged
   std::map<std::pair<NodeId, BootId>, Seen> seen_;

@@ -129,6 +129,7 @@ FilterVerdict InterceptFilter::inspect_cookie(const Address& from, ByteView data
       dials_.erase(it);
       return {FilterAction::kDrop, {}};
     }
+    if (!answers_.take(from.ip, now)) return reject();
     ++counters_.cookies;
     CookieChallenge challenge{hello->nonce, issuer_.issue(from, hello->nonce, now)};
     return {FilterAction::kReply, encode_cookie(challenge)};

@@ -47,6 +47,29 @@ TEST_CASE("CONNECT passes only after a cookie, and only for 10 s") {
   CHECK_FALSE(rig.connects(kPeer, 2));
 }
 
+TEST_CASE("who asks for thousands of cookies gets fifty a second, and others theirs") {
+  Rig rig;
+  const auto answered = [&](std::uint32_t ip, std::uint16_t port) {
+    const CookieHello hello{rig.random.id<CookieNonce>()};
+    return rig.filter.inspect({ip, port}, encode_cookie(hello), rig.now).action ==
+           FilterAction::kReply;
+  };
+  int eve = 0, anna = 0;
+  for (int ms = 0; ms < 10'000; ++ms, rig.now += 1ms) {
+    for (int i = 0; i < 10; ++i) eve += answered(0x0A000009, static_cast<std::uint16_t>(ms));
+    if (ms % 250 == 0) anna += answered(kPeer.ip, kPeer.port);
+  }
+  CHECK(eve <= 128 + 500);
+  CHECK(anna == 40);
+  // From so many addresses that none has asked before: the answers have a limit in all.
+  int all = 0;
+  for (int ms = 0; ms < 1000; ++ms, rig.now += 1ms)
+    for (std::uint32_t i = 0; i < 10; ++i)
+      all += answered(0x0A010000 + static_cast<std::uint32_t>(ms) * 10 + i, 1);
+  CHECK(all >= 2000);
+  CHECK(all <= 3000);
+}
+
 TEST_CASE("a CONNECT that ENet repeats counts once") {
   Rig rig;
   rig.cookie(kPeer);

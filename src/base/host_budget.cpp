@@ -1,17 +1,17 @@
-#include "discovery/beacon_budget.h"
+#include "base/host_budget.h"
 
 #include <algorithm>
 
 namespace lansync {
 
-bool BeaconBudget::Bucket::take(std::int64_t burst, Duration interval, Instant now) {
-  Instant then = std::max(full_at, now) + interval;
-  if (then - now > burst * interval) return false;
+bool HostBudget::Bucket::take(const Limit& limit, Instant now) {
+  const Instant then = std::max(full_at, now) + limit.interval;
+  if (then - now > limit.burst * limit.interval) return false;
   full_at = then;
   return true;
 }
 
-bool BeaconBudget::take(std::uint32_t ip, Instant now) {
+bool HostBudget::take(std::uint32_t ip, Instant now) {
   auto at = hosts_.find(ip);
   if (at == hosts_.end()) {
     // A full bucket is the same as none. If there is none that is full, the fullest goes: with so
@@ -23,8 +23,8 @@ bool BeaconBudget::take(std::uint32_t ip, Instant now) {
     }
     at = hosts_.try_emplace(ip).first;
   }
-  if (at->second.full_at > now + (kHostBurst - 1) * kHostInterval) return false;
-  return all_.take(kBurst, kInterval, now) && at->second.take(kHostBurst, kHostInterval, now);
+  if (at->second.full_at > now + (each_host_.burst - 1) * each_host_.interval) return false;
+  return all_.take(all_hosts_, now) && at->second.take(each_host_, now);
 }
 
 }  // namespace lansync
