@@ -17,6 +17,7 @@ constexpr int kBurstsPerTurn = 4;
 constexpr Duration kFullPause = 1ms;
 constexpr int kTrain = 12;
 constexpr Duration kNap = 50us;
+constexpr Duration kStrangersNap = 1ms;
 
 }  // namespace
 
@@ -138,14 +139,16 @@ Instant LaneEngine::turn(std::span<const epoll_event>) {
 }
 
 // Where datagrams come one by one (no GRO, a slow line) each would wake the thread: at 1 Gbit/s
-// that costs more than all else together. A train is worth waking for.
+// that costs more than all else together. A train is worth waking for. What is nobody's here can
+// wait for more of its kind: noise at 1,700 a second took four hundredths of a core.
 Duration LaneEngine::nap() const {
+  if (received_ > 0 && received_ == unasked_) return kStrangersNap;
   return received_ > 0 && received_ < kTrain ? kNap : Duration{0};
 }
 
 // True if the socket may have more.
 bool LaneEngine::receive() {
-  received_ = 0;
+  received_ = unasked_ = 0;
   for (int i = 0; i < kReceivesPerTurn; ++i) {
     Instant now = clock_.now();
     bool got = socket_.receive([&](std::span<std::uint8_t> datagram) {
@@ -154,6 +157,7 @@ bool LaneEngine::receive() {
       auto at = tag ? by_tag_.find(*tag) : by_tag_.end();
       if (at == by_tag_.end()) {
         ++counters_.strangers;
+        ++unasked_;
         return;
       }
       at->second->connection.on_datagram(datagram, now);

@@ -79,6 +79,7 @@ class LaneEngine final : public CarrierEngine {
   std::size_t burst_done_ = 0;
   bool waits_writable_ = false;
   int received_ = 0;  // datagrams in this turn
+  int unasked_ = 0;   // of them, of no session here
 };
 
 }  // namespace lansync
