@@ -104,8 +104,13 @@ void Demand::check_get(Get& get, Instant now) {
       settle_get(get, path, "it was deleted meanwhile");
     } else if (alone) {
       settle_get(get, path, "no node that holds it is here");
+    } else if (record->synced && !record->remote && replica_.is_remote_known()) {
+      settle_get(get, path,
+                 str("no node that holds it is here (this version was made on ",
+                     printable(record->synced->author_name, 64), ")"));
     } else if (refused != get.refused.end() && now - refused->second.at >= patience &&
-               record->remote && record->remote->content == refused->second.content) {
+               record->remote && record->remote->content == refused->second.content &&
+               !replica_.is_on_its_way(path)) {
       settle_get(get, path, str("no node that is here holds it: ", refused->second.reason));
     }
     // Asked for no more: a node that cannot have it is in sync all the same.

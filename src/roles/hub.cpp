@@ -36,6 +36,7 @@ void Hub::start(std::uint64_t term, std::uint64_t seq, Instant now) {
   published_at_.clear();
   published_before_ = 0;
   recent_.clear();
+  not_here_.clear();
   members_.clear();
   candidates_.clear();
   copy_for_.clear();
@@ -54,6 +55,7 @@ void Hub::start(std::uint64_t term, std::uint64_t seq, Instant now) {
     if (!entry) continue;
     replica_.index().set_remote(path, entry);
     if (!replica_.is_held(path)) replica_.set_known_synced(path, entry);
+    note_not_here(path);
   }
   replica_.remote_known(now);
 }
@@ -277,10 +279,6 @@ void Hub::settle_offer(const Offer& offer) {
   const std::string& path = offer.item.name;
   EntryPtr ours = published(path);
   Settlement settled = settle({path, *offer.item.entry}, ours, view_of(path));
-  if (const std::string why = not_taken_here(offer, settled); !why.empty()) {
-    refuse(offer, why);
-    return;
-  }
   if (settled.count_used) replica_.use_counts(1);
   if (settled.mismatch) {
     log_.warn(str(printable(path), ": two versions of the same count differ; both are kept"));
@@ -387,7 +385,9 @@ bool Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
   candidate.before = std::move(before);
   candidate.offer = offer;
   candidate.entry = entry;
-  if (offer.session != 0) {
+  // Of a conflict that the pusher lost it has not what keeps the name.
+  const bool pushers = !entry->is_file() || same_content(*entry, *offer.item.entry);
+  if (offer.session != 0 && pushers) {
     replica_.set_path_source(path, offer.session);
   } else {
     replica_.clear_path_source(path);
@@ -404,19 +404,6 @@ bool Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
   // so.
   replica_.settle_if_agreed(path);
   return true;
-}
-
-std::vector<std::string> Hub::describe_candidates() const {
-  std::vector<std::string> out;
-  for (const auto& [path, candidate] : candidates_) {
-    std::string line =
-        str(printable(path), candidate.entry ? "" : ", waits for its copy", ", session ",
-            candidate.offer.session, ", offers behind it ", candidate.queue.size());
-    if (candidate.offer.item.name != path)
-      line += str(", for ", printable(candidate.offer.item.name));
-    out.push_back(std::move(line));
-  }
-  return out;
 }
 
 void Hub::on_settled(const std::string& path) {
@@ -475,6 +462,7 @@ void Hub::publish(const std::string& path) {
   }
   published_at_[path] = {seq_, candidate.offer.session};
   EntryPtr entry = replica_.index().find(path)->known();
+  note_not_here(path);
   recent_.push_back({seq_, candidate.offer.session, entry->size});
   if (recent_.size() > kMaxRecent) recent_.pop_front();
   auto member = members_.find(candidate.offer.session);
@@ -539,6 +527,14 @@ std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
 void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
   auto at = candidates_.find(path);
   if (at == candidates_.end()) return;
+  const Candidate& failed = at->second;
+  if (failed.entry && failed.entry->is_file() && failed.before &&
+      same_content(*failed.entry, *failed.before)) {
+    // No new bytes: whoever holds them, the decision is made.
+    replica_.set_known_synced(path, at->second.entry);
+    replica_.commit_then([this, path] { on_settled(path); });
+    return;
+  }
   if (at->second.offer.session == 0) {
     give_up_copy(path, reason);
     return;

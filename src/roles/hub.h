@@ -41,6 +41,9 @@ class Hub {
   // Whose push it was, if it still has its session; 0: not known, or our own.
   SessionId published_by(const std::string& path) const;
 
+  // Where the group has a content that this disk does not hold; "": it has, or nobody has said so.
+  std::string not_here(const ContentId& content) const;
+
   // What was published after `seq`, by others than that session: of the last few thousand.
   struct Amount {
     std::uint64_t files = 0;
@@ -109,7 +112,6 @@ class Hub {
   // False: there can be no directory above it.
   bool propose(const std::string& path, const EntryPtr& entry, const Offer& offer);
   void refuse(const Offer& offer, const std::string& reason);
-  std::string not_taken_here(const Offer& offer, const Settlement& settled) const;
   void publish(const std::string& path);
   std::deque<Offer> withdraw(const std::string& path, bool requeue);
   void run_queue(std::deque<Offer> queue);
@@ -123,6 +125,7 @@ class Hub {
   void flush(SessionId session, Member& member);
   void offer_own_edits();
   void follow_rules();
+  void note_not_here(const std::string& path);
   EntryPtr published(const std::string& path) const;
   HubView view_of(const std::string& path) const;
 
@@ -149,8 +152,9 @@ class Hub {
     SessionId by = 0;
     std::uint64_t bytes = 0;
   };
-  std::deque<Recent> recent_;           // by rising seq
-  std::uint64_t published_before_ = 0;  // of what is not in published_at_
+  std::deque<Recent> recent_;                  // by rising seq
+  std::uint64_t published_before_ = 0;         // of what is not in published_at_
+  std::map<ContentId, std::string> not_here_;  // published, and not held here
   // A conflict copy that was proposed for the sake of the offer on another path.
   std::map<std::string, std::string> copy_for_;
 };

@@ -536,6 +536,7 @@ void Node::on_settled(const std::string& path) {
 }
 
 void Node::on_fetch_failed(const std::string& path, const std::string& reason) {
+  find_due_ = true;
   if (hub_->acting()) hub_->on_fetch_failed(path, reason);
   demand_->on_fetch_failed(path, reason, now_);
   downloads_->on_fetch_failed(path, reason, now_);

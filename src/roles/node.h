@@ -346,8 +346,7 @@ class Node final : public SessionEvents,
   void use_holders();
   void close_idle_content();
   void on_where(SessionId id, const Where& where);
-  void name_holders(SessionId asker, const std::optional<std::string>& path,
-                    HolderItem& item) const;
+  void name_holders(SessionId asker, const std::string& path, HolderItem& item) const;
   void on_holders(SessionId id, const Holders& holders);
   void on_coming(SessionId id, const Coming& coming);
   void note_published(SessionId id, const Update& update);

@@ -24,8 +24,13 @@ constexpr std::size_t kMaxAskers = 256;
 void Node::find_sources() {
   find_due_ = false;
   const SessionId hub = client_->hub();
-  finder_.set_wanted(hub == 0 ? std::vector<WantedContent>{}
-                              : fetcher_->fetching_large(SourceFinder::kLeastMissing));
+  std::vector<WantedContent> wanted;
+  if (hub != 0) {
+    wanted = fetcher_->fetching_large(SourceFinder::kLeastMissing);
+    // And what the hub cannot give: it may be unable to hold it, others are not.
+    for (WantedContent& one : fetcher_->lately_failed()) wanted.push_back(std::move(one));
+  }
+  finder_.set_wanted(wanted);
   close_idle_content();
   if (finder_.idle()) return;
   if (std::vector<ContentId> ask = finder_.to_ask(now_); !ask.empty())
@@ -99,19 +104,18 @@ void Node::on_where(SessionId id, const Where& where) {
         }
       }
     }
-    if (hub_->acting())
-      name_holders(id, located ? std::optional(located->path) : std::nullopt, item);
+    if (hub_->acting()) name_holders(id, located ? located->path : hub_->not_here(hash), item);
   }
   outbox_->send(id, answer);
 }
 
 // Members that have said to be in sync since the content was published have it; those that asked
-// for it lately have part of it.
-void Node::name_holders(SessionId asker, const std::optional<std::string>& path,
-                        HolderItem& item) const {
+// for it lately have part of it. What this node does not hold itself any of the others may.
+void Node::name_holders(SessionId asker, const std::string& path, HolderItem& item) const {
   auto fetching = fetching_.find(item.hash);
-  const std::uint64_t published = path ? hub_->published_at(*path) : ~std::uint64_t{0};
-  const SessionId author = path ? hub_->published_by(*path) : 0;
+  const std::uint64_t published = !path.empty() ? hub_->published_at(path) : ~std::uint64_t{0};
+  const SessionId author = !path.empty() ? hub_->published_by(path) : 0;
+  const bool lacking = !item.whole && !fetcher_->is_coming(item.hash);
   // Each asker begins at another place of the list, so that they do not all go to the same few.
   std::vector<SessionId> order;
   for (auto at = sessions_.upper_bound(asker); at != sessions_.end(); ++at)
@@ -125,7 +129,7 @@ void Node::name_holders(SessionId asker, const std::optional<std::string>& path,
       if (!peer.hello || !hub_->is_member(id)) continue;
       const bool whole = id == author || (peer.hello->full_replica && peer.synced_at &&
                                           *peer.synced_at >= published);
-      const bool asked = fetching != fetching_.end() && fetching->second.contains(id);
+      const bool asked = lacking || (fetching != fetching_.end() && fetching->second.contains(id));
       if (part ? (asked && !whole) : whole)
         item.nodes.push_back({peer.info.node, peer.info.address, part});
     }

@@ -19,6 +19,10 @@ void Unfinished::on_hub_gone(const Index& index, const std::map<std::string, std
     const EntryPtr& theirs = record.remote;
     if (!theirs || !theirs->is_file() || !index.wants(record) || is_here(record, *theirs)) continue;
     if (max_file_size != 0 && theirs->size > max_file_size) continue;
+    // It was agreed that it is not held here.
+    if (index.wants_all() && record.agreed_elsewhere() &&
+        record.synced->version.covers(theirs->version))
+      continue;
     // An edit of our own that goes beyond it, or a delete.
     if (record.local && record.local->version.covers(theirs->version)) continue;
     if (rows_.size() >= kMost && !rows_.contains(path)) {

@@ -72,6 +72,12 @@ void keep_what_disk_cannot(const DiskLimits& limits, Entry& seen, const Entry* k
   }
 }
 
+std::optional<std::string> why_not_held(const DiskLimits& limits, const std::string&,
+                                        const Entry& entry) {
+  if (entry.is_symlink() && !limits.makes_links) return "this disk makes no symbolic links";
+  return std::nullopt;
+}
+
 std::vector<std::string> describe(const DiskLimits& limits) {
   std::vector<std::string> out;
   if (!limits.keeps_modes) out.push_back("keeps no modes: the group's stay as others set them");

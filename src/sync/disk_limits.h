@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,10 @@ std::string fold_name(std::string_view path);
 // `seen` was read from the disk; `known` is what it was there before, or what the group has of it
 // (null: nothing).
 void keep_what_disk_cannot(const DiskLimits& limits, Entry& seen, const Entry* known);
+
+// Why `entry` cannot stand at `path` there, as far as it is known without a try.
+std::optional<std::string> why_not_held(const DiskLimits& limits, const std::string& path,
+                                        const Entry& entry);
 
 // One line each, for people; empty: the disk holds everything.
 std::vector<std::string> describe(const DiskLimits& limits);

@@ -84,6 +84,7 @@ struct Fetcher::Item {
   int attempts = 0;                           // mismatches this round
   Duration backoff = 10s;
   Instant retry_at = kNever;
+  std::optional<Instant> failed_at;  // for want of somebody who gives it
 
   RangeSet missing;  // neither here nor asked for
   RangeSet have;     // on disk, or on the way there

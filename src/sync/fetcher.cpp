@@ -13,6 +13,7 @@ namespace {
 
 constexpr Duration kFirstBackoff = 10s;
 constexpr Duration kLastBackoff = 10min;
+constexpr Duration kLately = 5s;
 constexpr Duration kNoSpaceRetry = 3s;
 constexpr Duration kCollectEvery = 10min;
 // What an earlier run left is kept at least this long after a start, however old it is: the hub
@@ -320,6 +321,7 @@ void Fetcher::fail(const ItemPtr& item, Error error, bool discard) {
   else
     clear_received(*item);
   item->phase = FetchPhase::kBackoff;
+  item->failed_at = no_space ? std::nullopt : std::optional(now);
   item->retry_at = now + (no_space ? kNoSpaceRetry : item->backoff);
   if (!no_space) item->backoff = std::min(item->backoff * 2, kLastBackoff);
   item->refused.clear();
@@ -508,6 +510,21 @@ std::vector<WantedContent> Fetcher::fetching_large(std::uint64_t least) const {
     if (!item->dropped && item->phase == FetchPhase::kFetching && item->missing.total() >= least)
       out.push_back(item->wanted);
   }
+  return out;
+}
+
+// A moment only: others are looked for once a round, and rounds come ever more rarely.
+std::vector<WantedContent> Fetcher::lately_failed() const {
+  const Instant now = clock_.now();
+  std::vector<ItemPtr> failed;
+  for (const auto& [order, item] : backing_off_) {
+    if (!item->dropped && item->failed_at && now - *item->failed_at < kLately)
+      failed.push_back(item);
+  }
+  std::stable_sort(failed.begin(), failed.end(),
+                   [](const ItemPtr& a, const ItemPtr& b) { return a->backoff < b->backoff; });
+  std::vector<WantedContent> out;
+  for (const ItemPtr& item : failed) out.push_back(item->wanted);
   return out;
 }
 

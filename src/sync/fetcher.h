@@ -131,6 +131,9 @@ class Fetcher {
   bool comes_from_others(const ContentId& content, SourceId asker) const;
   // Large contents that are being fetched now, of at least `least` bytes that are missing.
   std::vector<WantedContent> fetching_large(std::uint64_t least) const;
+  // Contents that those who were asked could not give, a moment ago; what failed for the first time
+  // comes first.
+  std::vector<WantedContent> lately_failed() const;
 
   void add_source(SourceId source);
   // What was asked of it goes back to missing; nothing that came is lost.

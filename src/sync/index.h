@@ -46,8 +46,14 @@ struct PathRecord {
     const EntryPtr& entry = remote ? remote : synced;
     return !local && entry && entry->is_file();
   }
-  // What this node would say of the path: its own version, or of absent content what was agreed.
-  const EntryPtr& known() const { return local ? local : synced; }
+  // The group's version was agreed on and is not what this disk shows: its content is not wanted
+  // here, or this disk cannot hold it (then it may show an older one).
+  bool agreed_elsewhere() const {
+    if (!synced || local == synced) return false;
+    return !local || local->version.compare(synced->version) == Order::kOlder;
+  }
+  // What this node would say of the path: its own version, or of what is not here what was agreed.
+  const EntryPtr& known() const { return agreed_elsewhere() ? synced : local; }
 };
 
 class Index {

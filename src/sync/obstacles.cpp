@@ -58,6 +58,16 @@ bool Obstacles::on_failed(const std::string& path, const VersionVector& version,
   return is_settled(obstacle);
 }
 
+void Obstacles::on_refused(const std::string& path, const VersionVector& version) {
+  Obstacle& obstacle = obstacles_[path];
+  disarm(path, obstacle);
+  obstacle.version = version;
+  obstacle.failures = kStands;
+  obstacle.in_the_way = false;
+  obstacle.until = kNever;
+  obstacle.behind.clear();
+}
+
 void Obstacles::on_behind(const std::string& path, const VersionVector& version,
                           const std::string& behind) {
   Obstacle& obstacle = obstacles_[path];

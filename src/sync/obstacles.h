@@ -28,6 +28,9 @@ class Obstacles {
                  Instant now);
   // It cannot be done as long as `behind` stands (what it is in, or what is in it).
   void on_behind(const std::string& path, const VersionVector& version, const std::string& behind);
+  // It is known without a try: until another version comes, or somebody mends something
+  // (clear_all).
+  void on_refused(const std::string& path, const VersionVector& version);
   // Not to be tried now.
   bool blocks(const std::string& path, const VersionVector& version, Instant now) const;
   bool stands(const std::string& path) const;

@@ -67,12 +67,12 @@ Operation apply_newer(const std::string& path, const PathState& s) {
 }
 
 Operation push_unknown(const std::string& path, const PathState& s, const PlanOptions& options) {
-  // The content is not here and the group does not know the file (any more): whoever holds it
-  // pushes it anew. Kept, the entry would one day be published by us, a name without bytes
-  // anywhere.
+  // The content is not here and this hub does not know the file (it was away when it was made):
+  // whoever holds it pushes it anew, and till then its name and its author are what a person who
+  // looks for it can be told. After a long absence it may have been deleted.
   if (!s.local) {
-    bool absent = s.synced && s.synced->is_file();
-    return operation(absent ? OperationKind::kForget : OperationKind::kNone, path, nullptr);
+    bool forget = options.long_away && s.synced && s.synced->is_file();
+    return operation(forget ? OperationKind::kForget : OperationKind::kNone, path, nullptr);
   }
   // Also of what was never agreed on: the version that it ends may be on its way to the hub, and
   // would come back.

@@ -164,7 +164,8 @@ void Replica::remote_known(Instant) {
   plan_incoming();
   for (const auto& [path, record] : index_.paths()) {
     // Equal and agreed already: with 100,000 files in sync nothing is planned.
-    bool held_here = record.local || (record.absent() && !index_.wants(record));
+    const bool shown = record.local && !record.agreed_elsewhere();
+    const bool held_here = shown || (record.absent() && !index_.wants(record));
     if (held_here && record.known() == record.remote && record.synced == record.remote) continue;
     plan_.insert(path);
   }

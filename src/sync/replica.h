@@ -262,11 +262,12 @@ class Replica final : public ContentLocator {
   void unkeep(const std::string& path);
   // The content of the group's version of `path` is on this disk, under that name.
   bool is_here(const std::string& path) const;
+  // It is being fetched at this moment, from somebody who has not refused it.
+  bool is_on_its_way(const std::string& path) const;
   // The group's version of it is larger than --max-file-size.
   bool too_large(const std::string& path) const;
-  // Why this disk would not take `entry` at `path`; nullopt: it may be tried. For a hub, before
-  // anything is begun.
-  std::optional<std::string> refusal_of(const std::string& path, const Entry& entry) const;
+  // Why this disk, or a rule of this node, cannot have `entry` at `path`; nullopt: it may be tried.
+  std::optional<std::string> cannot_hold(const std::string& path, const Entry& entry) const;
   // Ok if `path` is a file of the group's version that nothing waits for: no edit of it is on its
   // way.
   Status may_drop(const std::string& path) const;
@@ -444,7 +445,8 @@ class Replica final : public ContentLocator {
 
   // replica_obstacles.cpp
   bool stopped_by_obstacle(const std::string& path, Instant now);
-  void give_back(const std::string& path);
+  bool refuses(const Operation& operation);
+  void agree_unheld(const std::string& path);
   void meet_obstacle(const DiskChange& change, const Error& error);
   bool group_has_a_leaf_above(const std::string& path) const;
   void clear_obstacle(const std::string& path);

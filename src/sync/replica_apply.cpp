@@ -458,8 +458,7 @@ std::uint64_t Replica::bytes_wanted() const {
     if (!record.remote || !record.remote->is_file() || !index_.wants(record)) continue;
     const Entry& entry = *record.remote;
     if (record.local && record.local->content == entry.content) continue;
-    bool too_large = options_.max_file_size != 0 && entry.size > options_.max_file_size;
-    if (too_large || rules_->ignored(path, false)) continue;
+    if (cannot_hold(path, entry) || rules_->ignored(path, false)) continue;
     const bool here =
         index_.find_content(entry.content, path) || index_.trash().find_content(entry.content);
     if (here) continue;

@@ -296,8 +296,13 @@ void Replica::take_fetched() {
         end_repair(path, finished.status);
         continue;
       }
-      note_problem(path, why);
-      unfetched_.said(path, why);
+      std::string said = why;
+      const PathRecord* record = index_.find(path);
+      const bool named = record && record->remote && !record->remote->author_name.empty();
+      if (named && unfetched_.nobody_has(finished.content))
+        said += str(" (this version was made on ", printable(record->remote->author_name, 64), ')');
+      note_problem(path, said);
+      unfetched_.said(path, said);
       if (events_) events_->on_fetch_failed(path, why);
     }
   }

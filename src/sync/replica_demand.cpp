@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/rel_path.h"
+#include "sync/conflict_name.h"
 #include "sync/hashing.h"
 #include "sync/replica.h"
 
@@ -57,6 +58,11 @@ bool Replica::is_here(const std::string& path) const {
   const PathRecord* record = index_.find(path);
   if (!record || !record->live() || !record->local->is_file() || busy_.contains(path)) return false;
   return !record->remote || record->local->version == record->remote->version;
+}
+
+bool Replica::is_on_its_way(const std::string& path) const {
+  auto at = waits_for_.find(path);
+  return at != waits_for_.end() && fetcher_.comes_from_others(at->second, 0);
 }
 
 bool Replica::too_large(const std::string& path) const {
@@ -196,8 +202,13 @@ void Replica::note_absent(const std::string& path, const EntryPtr& entry) {
   index_.set_local(path, nullptr, FileStat{});
   index_.set_synced(path, entry);
   settled_.push_back(path);
-  // Who does not have the folder's rules cannot obey them.
-  if (path == IgnoreRules::kFileName) ask_for(path);
+  // Who does not have the folder's rules cannot obey them. And bytes of its own that lost a
+  // conflict stay on this disk till a person drops them, which takes another holder: else those of
+  // the hub would be the only ones outside a trash, or (it may be unable to hold them) there would
+  // be none.
+  const bool own_loser = entry->author == short_id(options_.node) && parse_conflict_name(path) &&
+                         has_bytes(entry->content, path);
+  if (path == IgnoreRules::kFileName || own_loser) ask_for(path);
 }
 
 Replica::Absent Replica::absent() const {

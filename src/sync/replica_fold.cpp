@@ -39,6 +39,7 @@ bool Replica::meets_twin(const Operation& operation) {
                          ": this disk takes the two names for one; rename one of them on a machine "
                          "that tells them apart"));
   drop_interest(path);
+  agree_unheld(path);
   return true;
 }
 

@@ -21,13 +21,27 @@ bool Replica::stopped_by_obstacle(const std::string& path, Instant now) {
   return true;
 }
 
-std::optional<std::string> Replica::refusal_of(const std::string& path, const Entry& entry) const {
-  if (entry.is_file() && options_.max_file_size != 0 && entry.size > options_.max_file_size)
-    return "it is larger than the hub's --max-file-size";
-  if (!obstacles_.stands(path) || !obstacles_.blocks(path, entry.version, clock_.now()))
-    return std::nullopt;
-  auto problem = problems_.find(path);
-  return problem == problems_.end() ? "it cannot stand there" : problem->second;
+// What is on this disk already is not taken from anybody: a large file that was here before the
+// limit was set may get another name.
+std::optional<std::string> Replica::cannot_hold(const std::string& path, const Entry& entry) const {
+  if (entry.is_file() && options_.max_file_size != 0 && entry.size > options_.max_file_size &&
+      !has_bytes(entry.content, path))
+    return "is larger than --max-file-size and is not taken";
+  return why_not_held(limits_, path, entry);
+}
+
+// True: `operation` is not even tried.
+bool Replica::refuses(const Operation& operation) {
+  const bool makes = operation.kind == OperationKind::kFetch ||
+                     operation.kind == OperationKind::kMakeDirectory ||
+                     operation.kind == OperationKind::kMakeSymlink;
+  const auto why = makes ? cannot_hold(operation.path, *operation.entry) : std::nullopt;
+  if (!why) return false;
+  obstacles_.on_refused(operation.path, operation.entry->version);
+  note_problem(operation.path, *why);
+  drop_interest(operation.path);
+  agree_unheld(operation.path);
+  return true;
 }
 
 // A leaf of the group was what kept a deleted directory below it from being kept as an edit (see
@@ -43,18 +57,32 @@ void Replica::look_below_a_directory(const std::string& path, const EntryPtr& en
   }
 }
 
-// A hub that cannot have it gives it back to whoever pushes it.
-void Replica::give_back(const std::string& path) {
-  if (!obstacles_.stands(path) || !events_) return;
-  auto problem = problems_.find(path);
-  events_->on_fetch_failed(
-      path, problem == problems_.end() ? "it cannot stand there" : std::string(problem->second));
+// The group's version of `path` is agreed on though this disk does not hold it, once that is sure:
+// a hub publishes it all the same (others can hold it, and get it from its author), and whoever is
+// hub next still knows of it.
+void Replica::agree_unheld(const std::string& path) {
+  const PathRecord* record = index_.find(path);
+  if (!remote_known_ || !record || !record->remote || !obstacles_.stands(path)) return;
+  // An edit of this disk that the group's version has not seen goes first.
+  if (record->local && record->local->version.compare(record->remote->version) != Order::kOlder)
+    return;
+  if (record->wanted == PathRecord::kHubKeeps) unkeep(path);
+  // Bytes that came for it alone have no use here; others who want them are told so, and look
+  // elsewhere, instead of waiting for what comes to no name.
+  const ContentId content = record->remote->content;
+  if (auto ready = ready_.find(content); ready != ready_.end() && !waiting_.contains(content)) {
+    for (const std::string& temp : ready->second.temps) release_temp(content, temp);
+    ready_.erase(ready);
+  }
+  set_known_synced(path, record->remote);
+  settled_.push_back(path);
 }
 
 void Replica::meet_obstacle(const DiskChange& change, const Error& error) {
   const std::string& path = change.path;
   const bool in_the_way = error.code == ErrorCode::kExists || error.code == ErrorCode::kChanged;
   if (!obstacles_.on_failed(path, change.entry->version, in_the_way, clock_.now())) return;
+  agree_unheld(path);
   auto known = problems_.find(path);
   constexpr std::string_view kInTheWay = "; so the group's version of it is not here";
   if (known == problems_.end()) {

@@ -78,7 +78,7 @@ void Replica::plan(Instant now) {
   for (const std::string& path : left_out) {
     if (events_) events_->on_fetch_failed(path, str(IgnoreRules::kFileName, " leaves it out here"));
   }
-  for (const std::string& path : stopped) give_back(path);
+  for (const std::string& path : stopped) agree_unheld(path);
   if (paths.empty()) return;
   more_to_plan_ = paths.size() == kPlanBatch;
   paths_planned_ += paths.size();
@@ -112,6 +112,7 @@ void Replica::plan(Instant now) {
                            blocked.because);
       note_problem(blocked.operation.path,
                    str("is not synced here, because ", printable(blocked.because, 300), " is not"));
+      agree_unheld(blocked.operation.path);
       continue;
     }
     blocked_.insert(blocked.operation.path);
@@ -127,7 +128,7 @@ void Replica::plan(Instant now) {
       continue;
     }
     if (stopped_by_obstacle(operation.path, now)) {
-      give_back(operation.path);
+      agree_unheld(operation.path);
       continue;
     }
     if (!meets_twin(operation)) carry_out(operation, now);
@@ -158,6 +159,7 @@ void Replica::carry_out(const Operation& operation, Instant now) {
   awaiting_room_.erase(path);
   // Somebody is at it: what they make of it is looked at first, and brings this path here again.
   if (changes_disk(operation) && timer_.waiting(path)) return;
+  if (refuses(operation)) return;
   // Its content is being copied from here: a rename, or the copy that a conflict leaves. The copy's
   // end plans this path again.
   if (displaces_content(operation) && copied_from_.contains(path)) return;
@@ -202,11 +204,6 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       }
       break;
     case OperationKind::kFetch:
-      if (options_.max_file_size != 0 && operation.entry->size > options_.max_file_size) {
-        clear_obstacle(path);
-        note_problem(path, "is larger than --max-file-size and is not taken");
-        break;
-      }
       if (room_.waits()) {
         awaiting_room_.insert(path);
         break;

@@ -257,3 +257,58 @@ TEST_CASE("the folder's rules are fetched by an on-demand node unasked, obeyed t
   group.settle();
   CHECK(group.some.text(".lansyncignore") == "*.tmp\n");
 }
+
+TEST_CASE(
+    "an on-demand node knows a file while a hub that never saw it is there without its holder") {
+  Group group(41);
+  SimNode& late = group.world.add("late");
+  group.meet();
+  late.stop();
+  group.world.run_for(5s);
+  group.full.write("f", "content");
+  group.settle();
+  group.full.stop();
+  group.world.run_for(5s);
+  late.start();
+  REQUIRE(group.world.run_until([&] { return is_hub(late.role()) && group.some.in_sync(); }, 60s));
+  CHECK(group.some.node().status().absent_files == 1);
+  const std::string why = group.ask(group.some, &SimNode::get, "f");
+  CHECK(why.find("made on full") != std::string::npos);
+  group.restart(group.some, true);
+  REQUIRE(group.world.run_until([&] { return group.some.in_sync(); }, 60s));
+  CHECK(group.some.node().status().absent_files == 1);
+  group.full.start();
+  group.settle();
+  CHECK(late.text("f") == "content");
+  CHECK(group.ask(group.some, &SimNode::get, "f") == "");
+}
+
+TEST_CASE("bytes of an on-demand node that lose a conflict stay on it till they are dropped") {
+  for (const bool hub_cannot : {false, true}) {
+    CAPTURE(hub_cannot);
+    Group group(42);
+    group.full.options().role = ManualRole::kServer;
+    if (hub_cannot) group.full.options().max_file_size = 1000;
+    SimNode& other = group.world.add("other");
+    group.meet();
+    const std::string mine(2000, 'm');
+    group.world.unplug("some");
+    group.world.run_for(5s);
+    other.write("f", std::string(3000, 'o'));
+    group.some.write("f", mine);
+    group.world.run_for(5s);
+    group.world.plug("some");
+    group.settle();
+    std::string copy;
+    for (const auto& [path, seen] : group.some.disk().tree())
+      if (path.find(" (conflict some ") != std::string::npos && as_text(seen.bytes) == mine)
+        copy = path;
+    REQUIRE(!copy.empty());
+    CHECK(other.text(copy) == mine);
+    CHECK(group.full.has(copy) == !hub_cannot);
+    const std::string dropped = group.ask(group.some, &SimNode::drop, copy);
+    CHECK((dropped == "") == !hub_cannot);
+    group.settle();
+    CHECK(group.some.has(copy) == hub_cannot);
+  }
+}

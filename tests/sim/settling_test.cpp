@@ -31,38 +31,6 @@ TEST_CASE("a file takes a directory's name while others make something below it"
   }
 }
 
-TEST_CASE("a hub refuses at once what is above its --max-file-size, and takes what is not") {
-  Pair pair(2);
-  SimNode& hub = pair.hub();
-  SimNode& member = pair.member();
-  member.write("grows", "small");
-  pair.settle();
-  // The hub's limit, and it stays the hub: the other is gone meanwhile.
-  member.stop();
-  hub.kill();
-  hub.options().max_file_size = 1000;
-  hub.start();
-  REQUIRE(pair.world.run_until([&] { return is_hub(hub.role()); }, 30s));
-  member.start();
-  pair.settle();
-  REQUIRE(is_hub(hub.role()));
-  member.write("grows", std::string(5000, 'g'));
-  member.write("new", std::string(5000, 'n'));
-  member.write("small", "small");
-  pair.settle();
-  CHECK(hub.text("small") == "small");
-  CHECK(hub.text("grows") == "small");
-  CHECK(hub.node().hub().describe_candidates().empty());
-  const StatusReport status = member.node().status();
-  CHECK(status.reason.find("it is larger than the hub's --max-file-size") != std::string::npos);
-  CHECK(pair.world.rest());
-  member.write("grows", "small again");
-  member.erase("new");
-  pair.settle();
-  CHECK(hub.text("grows") == "small again");
-  CHECK(member.in_sync());
-}
-
 TEST_CASE("a pipe that took a file's place is read once, and not at each scan") {
   Pair pair(3);
   SimNode& member = pair.member();

@@ -109,8 +109,9 @@ TEST_CASE("content that is not wanted here is noted, and its absence is no delet
   CHECK(kind_of(kGone, file("new", {{1, 2}, {2, 1}, {3, 1}}), kOld, false) == Kind::kNote);
   // Made where its content is absent: no successor of it.
   CHECK(kind_of(file("mine", {{9, 1}}), kNew, kNew, false) == Kind::kPush);
-  // The group knows it no more, and nobody here has its bytes.
-  CHECK(kind_of(nullptr, nullptr, kOld, false) == Kind::kForget);
+  // The hub does not know it, and nobody here has its bytes: known till its holder is back.
+  CHECK(kind_of(nullptr, nullptr, kOld, false) == Kind::kNone);
+  CHECK(plan_path("p", {nullptr, nullptr, kOld, false}, {.long_away = true}).kind == Kind::kForget);
   CHECK(kind_of(nullptr, gone({{1, 2}}), kOld, false) == Kind::kAgree);
   // What is on the disk is kept up to date.
   CHECK(kind_of(kOld, kNew, kOld, false) == Kind::kFetch);
