@@ -5,6 +5,29 @@ _lansync_peers() {
     sed 's/},{/\n/g' | sed -n 's/.*"name":"\([^"\\]\{1,\}\)".*/\1/p'
 }
 
+# Names in the folder: as they stand there, and from within it also from where one stands.
+_lansync_names() {
+  local cur=$1 at=$PWD
+  shift
+  if [[ ${1-} == -C ]]; then
+    at=$2
+  else
+    while [[ -n $at && ! -d $at/.lansync ]]; do at=${at%/*}; done
+    [[ -z $at ]] && at=${LANSYNC_DIR:-$HOME/LanSync}
+  fi
+  (cd -- "$at" 2>/dev/null && compgen -f -- "$cur" | grep -vx '\.lansync\(/.*\)\?')
+  [[ $PWD/ == "$at"/* && $PWD != "$at" ]] && compgen -f -- "$cur"
+}
+
+# Sets COMPREPLY of _lansync: its options after a -, else names.
+_lansync_offer_names() {
+  if [[ $cur == -* ]]; then
+    COMPREPLY=($(compgen -W "$1" -- "$cur"))
+  else
+    mapfile -t COMPREPLY < <(_lansync_names "$cur" "${folder[@]}" | sort -u)
+  fi
+}
+
 _lansync() {
   local cur prev word command="" i
   local -a folder=()
@@ -45,7 +68,8 @@ _lansync() {
       fi
       return ;;
     --group|--name|--port|--copies|--settle|--settle-max|--rescan|--limit|--max-deletes|--max-file-size|\
-    --timeout|--peers|--since|--restore|--regex) return ;;
+    --timeout|--peers|--since|--regex) return ;;
+    --restore) return ;;  # names what is not there any more
   esac
 
   case $command in
@@ -66,19 +90,24 @@ _lansync() {
     trash) COMPREPLY=($(compgen -W "--restore --since --json -C --help" -- "$cur")) ;;
     history) COMPREPLY=($(compgen -W "--since --json -C --help" -- "$cur")) ;;
     index|IndexGet) COMPREPLY=($(compgen -W "longlist shortlist regex --directories --peer --json -C --help" -- "$cur")) ;;
-    hash|FileHash) COMPREPLY=($(compgen -W "verify checkall --repair --peer --json -C --help" -- "$cur")) ;;
+    hash|FileHash)
+      if [[ $prev == verify ]]; then
+        _lansync_offer_names "--repair --peer --json -C --help"
+      else
+        COMPREPLY=($(compgen -W "verify checkall --repair --peer --json -C --help" -- "$cur"))
+      fi ;;
     confirm) COMPREPLY=($(compgen -W "deletes network room absence strays --yes -y --json -C --help" -- "$cur")) ;;
     uploads) COMPREPLY=($(compgen -W "allow deny --json -C --help" -- "$cur")) ;;
-    search) COMPREPLY=($(compgen -W "--regex --json -C --help" -- "$cur")) ;;
-    download|FileDownload)
-      COMPREPLY=($(compgen -W "--peer --enet --udp --tcp --output --json -C --help" -- "$cur")) ;;
+    search) _lansync_offer_names "--regex --json -C --help" ;;
+    download|FileDownload) _lansync_offer_names "--peer --enet --udp --tcp --output --json -C --help" ;;
+    why|get|drop|where) _lansync_offer_names "--json -C --help" ;;
     upload|FileUpload|put)
       if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "--to --copies --json -C --help" -- "$cur"))
       else
         COMPREPLY=($(compgen -f -- "$cur"))
       fi ;;
-    copies) COMPREPLY=($(compgen -W "--no-wait --json -C --help" -- "$cur")) ;;
+    copies) _lansync_offer_names "--no-wait --json -C --help" ;;
     *) COMPREPLY=($(compgen -W "--json -C --help" -- "$cur")) ;;
   esac
 }

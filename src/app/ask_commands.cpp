@@ -279,8 +279,7 @@ std::string take_times(const std::vector<std::string>& words, AskOptions& out) {
   out.to = parse_time(words[2]);
   for (std::size_t i = 1; i <= 2; ++i) {
     if (!(i == 1 ? out.from : out.to))
-      return str("shortlist: '", printable(words[i], 64),
-                 "' is no time: write 2026-11-21T12:00:00Z or epoch seconds");
+      return str("shortlist: '", printable(words[i], 64), "' is no time: write ", kTimeForms);
   }
   // Times are shown in whole seconds: one that was read off a list includes that second.
   if (words[2].find('.') == std::string::npos) out.to->ns += 999'999'999;

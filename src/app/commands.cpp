@@ -12,6 +12,7 @@
 #include "app/genpass.h"
 #include "app/hold_commands.h"
 #include "app/render.h"
+#include "app/units.h"
 #include "app/why_command.h"
 #include "base/role.h"
 
@@ -131,6 +132,9 @@ int run_trash(const CommandLine& command, const CommandStreams& streams) {
   if (command.restore_time) arguments["time"] = to_iso8601(*command.restore_time);
   // A directory of many files, from other machines perhaps: as long as it takes.
   ControlAnswer answer = ask_node(command.dir, "trash-restore", arguments, std::nullopt);
+  if (answer.exit_code == kExitFailed && !command.restore_time &&
+      command.restore.find('@') != std::string::npos)
+    answer.error += str("; what stands behind an @ is no time: write NAME@", kTimeForms);
   return print_answer(answer, command, streams, [](const Json& json) {
     std::string text;
     for (const TrashReport& item : from_json_text<std::vector<TrashReport>>(json))

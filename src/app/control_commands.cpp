@@ -6,6 +6,7 @@
 #include "app/ask_handlers.h"
 #include "app/hold_commands.h"
 #include "app/options.h"
+#include "app/units.h"
 #include "base/log.h"
 #include "base/rel_path.h"
 
@@ -60,7 +61,7 @@ bool time_argument(const Json& args, const char* key, std::optional<WallTime>& o
 StartedCommand list_trash(NodeControl& node, const Json& args, const ControlReply& reply) {
   std::optional<WallTime> since;
   if (!time_argument(args, "since", since)) {
-    reply(error_answer(kExitUsage, "since: not a time"));
+    reply(error_answer(kExitUsage, str("since: not a time: write ", kTimeForms)));
     return {};
   }
   return {node.trash(since, [reply](auto result) { reply(answer_of(result)); }), false};

@@ -7,16 +7,42 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "base/log.h"
+#include "platform/posix.h"
 
 namespace lansync {
 namespace {
 
 constexpr const char* kSocketName = "control.sock";
+
+std::uint64_t inode_at(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 ? std::uint64_t{info.st_ino} : 0;
+}
+
+// A directory of our own, or /tmp: what is made there under a known name is checked by its owner.
+std::string refuge_base(const RuntimeDir& runtime_dir) {
+  struct stat info {};
+  const bool fits = runtime_dir && runtime_dir->starts_with('/') &&
+                    ::stat(runtime_dir->c_str(), &info) == 0 && info.st_uid == ::geteuid() &&
+                    (info.st_mode & 022) == 0;
+  return fits ? *runtime_dir : "/tmp";
+}
+
+// FNV-1a: names a folder, hides nothing.
+std::string refuge_path(const std::string& base, const std::string& dir) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char letter : dir) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+  return str(base, "/lansync-", ::geteuid(), '-', text, ".sock");
+}
 
 Error system_error(const std::string& what) {
   int code = errno;
@@ -68,11 +94,7 @@ int bind_at(const std::string& path) {
 // $XDG_RUNTIME_DIR is somebody else's after `sudo -E`, and could be renamed under the socket; /tmp
 // is sticky.
 Result<std::string> make_private_dir(const RuntimeDir& runtime_dir) {
-  std::string base = "/tmp";
-  struct stat info {};
-  if (runtime_dir && runtime_dir->starts_with('/') && ::stat(runtime_dir->c_str(), &info) == 0 &&
-      info.st_uid == ::geteuid() && (info.st_mode & 022) == 0)
-    base = *runtime_dir;
+  const std::string base = refuge_base(runtime_dir);
   std::string name = base + "/lansync-XXXXXX";
   if (!::mkdtemp(name.data())) return system_error("cannot make a directory in " + printable(base));
   return name;
@@ -101,6 +123,16 @@ void remove_stale_pointer(const std::string& dir) {
   ::unlink(pointer_path(dir).c_str());
 }
 
+// The person's environment may be another than the node's.
+int connect_refuge(const std::string& dir, int fd) {
+  std::error_code failed;
+  const std::string real = std::filesystem::weakly_canonical(dir, failed).string();
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  const std::string own = refuge_base(runtime ? RuntimeDir(runtime) : std::nullopt);
+  if (with_address(refuge_path(own, real), fd, ::connect) == 0) return 0;
+  return with_address(refuge_path(refuge_base(std::nullopt), real), fd, ::connect);
+}
+
 }  // namespace
 
 Result<ControlListener> listen_control(const std::string& dir, const RuntimeDir& runtime_dir,
@@ -108,7 +140,10 @@ Result<ControlListener> listen_control(const std::string& dir, const RuntimeDir&
   remove_stale_pointer(dir);
   ControlListener out;
   out.path = dir + "/.lansync/" + kSocketName;
-  if (!avoid_dir && (out.fd = bind_at(out.path)) >= 0) return out;
+  if (!avoid_dir && (out.fd = bind_at(out.path)) >= 0) {
+    out.inode = inode_at(out.path);
+    return out;
+  }
   Result<std::string> made = make_private_dir(runtime_dir);
   if (!made) return made.error();
   out.private_dir = *made;
@@ -119,6 +154,7 @@ Result<ControlListener> listen_control(const std::string& dir, const RuntimeDir&
     ::rmdir(made->c_str());
     return error;
   }
+  out.inode = inode_at(out.path);
   out.pointer = pointer_path(dir);
   std::ofstream file(out.pointer, std::ios::binary | std::ios::trunc);
   file << out.path << '\n';
@@ -131,11 +167,31 @@ Result<ControlListener> listen_control(const std::string& dir, const RuntimeDir&
   return out;
 }
 
+Result<ControlListener> listen_refuge(const std::string& dir, const RuntimeDir& runtime_dir) {
+  ControlListener out;
+  out.path = refuge_path(refuge_base(runtime_dir), dir);
+  out.fd = bind_at(out.path);
+  if (out.fd < 0) return system_error("cannot make the control socket " + printable(out.path));
+  out.inode = inode_at(out.path);
+  return out;
+}
+
 void close_control(const ControlListener& listener) {
   if (listener.fd >= 0) ::close(listener.fd);
-  ::unlink(listener.path.c_str());
+  // A node that was started where our folder was has a socket of that name.
+  if (listener.inode == inode_at(listener.path)) ::unlink(listener.path.c_str());
   if (!listener.pointer.empty()) ::unlink(listener.pointer.c_str());
   if (!listener.private_dir.empty()) ::rmdir(listener.private_dir.c_str());
+}
+
+bool is_in_place(const ControlListener& listener) {
+  return inode_at(listener.path) == listener.inode &&
+         (listener.pointer.empty() || inode_at(listener.pointer) != 0);
+}
+
+bool has_refuge(const std::string& dir) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return fd.valid() && connect_refuge(dir, fd.get()) == 0;
 }
 
 Result<int> connect_control(const std::string& dir) {
@@ -146,7 +202,12 @@ Result<int> connect_control(const std::string& dir) {
   if (!elsewhere.empty()) path = elsewhere;
   int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return system_error("cannot make a socket");
-  if (with_address(path, fd, ::connect) != 0) {
+  int connected = with_address(path, fd, ::connect);
+  const int first = errno;
+  if (connected != 0 && (first == ENOENT || first == ECONNREFUSED || first == ENOTDIR))
+    connected = connect_refuge(dir, fd);
+  if (connected != 0) errno = first;
+  if (connected != 0) {
     int code = errno;
     ::close(fd);
     errno = code;

@@ -41,6 +41,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
   void start() { accept(); }
   void shut_down();
   std::size_t connections() const { return connections_.size(); }
+  bool in_place() const { return is_in_place(listener_); }
 
  private:
   enum class Stage { kReading, kRunning, kWriting, kEnding };
@@ -296,13 +297,31 @@ ControlServer::~ControlServer() { impl_->shut_down(); }
 
 std::size_t ControlServer::connections() const { return impl_->connections(); }
 
+bool ControlServer::in_place() const { return impl_->in_place(); }
+
 Result<std::unique_ptr<ControlServer>> ControlServer::open(asio::io_context& io, NodeControl& node,
                                                            Log& log, const std::string& dir,
                                                            const RuntimeDir& runtime_dir,
                                                            const Limits& limits) {
   Result<ControlListener> listener = listen_control(dir, runtime_dir);
   if (!listener) return listener.error();
-  auto impl = std::make_shared<Impl>(io, node, log, *listener, limits);
+  return serve(io, node, log, *listener, limits);
+}
+
+Result<std::unique_ptr<ControlServer>> ControlServer::open_refuge(asio::io_context& io,
+                                                                  NodeControl& node, Log& log,
+                                                                  const std::string& dir,
+                                                                  const RuntimeDir& runtime_dir,
+                                                                  const Limits& limits) {
+  Result<ControlListener> listener = listen_refuge(dir, runtime_dir);
+  if (!listener) return listener.error();
+  return serve(io, node, log, *listener, limits);
+}
+
+std::unique_ptr<ControlServer> ControlServer::serve(asio::io_context& io, NodeControl& node,
+                                                    Log& log, const ControlListener& listener,
+                                                    const Limits& limits) {
+  auto impl = std::make_shared<Impl>(io, node, log, listener, limits);
   impl->start();
   return std::unique_ptr<ControlServer>(new ControlServer(std::move(impl)));
 }

@@ -33,15 +33,25 @@ class ControlServer {
                                                      Log& log, const std::string& dir,
                                                      const RuntimeDir& runtime_dir,
                                                      const Limits& limits);
+  // For a node whose folder is gone, and the socket in it (listen_refuge).
+  static Result<std::unique_ptr<ControlServer>> open_refuge(asio::io_context& io, NodeControl& node,
+                                                            Log& log, const std::string& dir,
+                                                            const RuntimeDir& runtime_dir,
+                                                            const Limits& limits);
   // Closes every connection, cancels what is under way, removes the socket.
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
   std::size_t connections() const;
+  // See is_in_place.
+  bool in_place() const;
 
  private:
   class Impl;
+  static std::unique_ptr<ControlServer> serve(asio::io_context& io, NodeControl& node, Log& log,
+                                              const ControlListener& listener,
+                                              const Limits& limits);
   explicit ControlServer(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
 };

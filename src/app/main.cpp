@@ -29,10 +29,18 @@ class KernelRandom final : public lansync::RandomSource {
   }
 };
 
+// Until the loop hears signals: a node that has told nobody of itself yet has no goodbye to say.
+void end_quietly(int) { _exit(0); }
+
+void hear_signals(void (*handler)(int)) {
+  for (int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, handler);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   using namespace lansync;
+  hear_signals(end_quietly);
   // A reader that goes away (`lansync status | head`) is seen as a write error, not as a signal.
   std::signal(SIGPIPE, SIG_IGN);
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
@@ -46,6 +54,7 @@ int main(int argc, char** argv) {
     return parsed.exit_code;
   }
   if (parsed.command->command == "run") return run_node(parsed.command->run);
+  hear_signals(SIG_DFL);
   KernelRandom random;
   CommandStreams streams{std::cout, std::cerr, isatty(STDOUT_FILENO) != 0, [] {
                            std::this_thread::sleep_for(std::chrono::seconds(1));

@@ -7,6 +7,8 @@
 #include <deque>
 
 #include "app/ask_commands.h"
+#include "app/folder_names.h"
+#include "app/units.h"
 #include "base/log.h"
 #include "base/rel_path.h"
 
@@ -352,9 +354,11 @@ void split_restore(const std::string& text, CommandLine& out) {
   }
 }
 
-// NAME as people and shells write it: ./a/b/ is a/b.
-Result<std::string> name_argument(const std::string& text) {
-  std::string name = text;
+// NAME as people and shells write it: ./a/b/ is a/b; from within the folder also as seen from
+// there.
+Result<std::string> name_argument(const std::string& text, const CommandLine& command,
+                                  const Environment& environment) {
+  std::string name = name_in_folder(text, command.dir, environment.current_directory);
   while (name.size() > 1 && name.ends_with('/')) name.pop_back();
   while (name.starts_with("./")) name.erase(0, 2);
   if (Status valid = validate_relpath(name); !valid) {
@@ -366,7 +370,8 @@ Result<std::string> name_argument(const std::string& text) {
 }
 
 // The options of a command to a node, from texts to values. The error line, or "".
-std::string take_values(const CLI::App& app, const RawOptions& raw, CommandLine& out) {
+std::string take_values(const CLI::App& app, const RawOptions& raw, const Environment& environment,
+                        CommandLine& out) {
   auto given = [&app](const char* option) {
     const CLI::Option* found = app.get_option_no_throw(option);
     return found && found->count() > 0;
@@ -382,16 +387,18 @@ std::string take_values(const CLI::App& app, const RawOptions& raw, CommandLine&
   if (given("--since")) {
     out.since = parse_time(raw.since);
     if (!out.since)
-      return str("--since: '", printable(raw.since, 64),
-                 "' is no time: write 2026-11-21T12:00:00Z or epoch seconds");
+      return str("--since: '", printable(raw.since, 64), "' is no time: write ", kTimeForms);
   }
   if (given("--restore")) {
     if (raw.restore.empty()) return "--restore: takes a name; `lansync trash` lists them";
     split_restore(raw.restore, out);
+    Result<std::string> path = name_argument(out.restore, out, environment);
+    if (!path) return path.error().detail;
+    out.restore = std::move(*path);
   }
   if (given("--restore") && given("--since")) return "--restore and --since do not go together";
   for (const std::string& name : raw.names) {
-    Result<std::string> path = name_argument(name);
+    Result<std::string> path = name_argument(name, out, environment);
     if (!path) return path.error().detail;
     out.names.push_back(std::move(*path));
   }
@@ -474,17 +481,23 @@ ParsedCommandLine parse_with(const Command& command, std::vector<std::string> ar
   line.json = raw.json;
   line.watch = raw.watch;
   if (line.command == "run") return finish_run(app, raw, environment, std::move(line));
-  if (std::string error = take_values(app, raw, line); !error.empty()) return usage_error(error);
-  line.ask = raw.ask;
-  if (std::string error = take_ask_words(line.command, raw.words, line.ask); !error.empty())
-    return usage_error(error);
-  if (line.command == "upload")
-    line.ask.file = absolute_path(line.ask.file, environment.current_directory);
   if (command.needs_node) {
     line.dir = command_folder(raw.dir, environment);
     if (line.dir.empty())
       return usage_error("which folder? give it: lansync -C DIR " + line.command);
   }
+  if (std::string error = take_values(app, raw, environment, line); !error.empty())
+    return usage_error(error);
+  line.ask = raw.ask;
+  if (std::string error = take_ask_words(line.command, raw.words, line.ask); !error.empty())
+    return usage_error(error);
+  if (line.command == "upload")
+    line.ask.file = absolute_path(line.ask.file, environment.current_directory);
+  const bool names_a_path =
+      line.ask.action == "verify" ||
+      (line.command == "search" && !line.ask.regex && line.ask.name.find('/') != std::string::npos);
+  if (names_a_path)
+    line.ask.name = name_in_folder(line.ask.name, line.dir, environment.current_directory);
   ParsedCommandLine result;
   result.command = std::move(line);
   return result;

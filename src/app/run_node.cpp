@@ -9,10 +9,12 @@
 #include <cstring>
 #include <iostream>
 
+#include "app/control_path.h"
 #include "app/environment.h"
 #include "app/first_screen.h"
 #include "app/running_node.h"
 #include "app/terminal_view.h"
+#include "base/log.h"
 #include "platform/spdlog_log.h"
 
 namespace lansync {
@@ -60,6 +62,15 @@ int run_node(const RunOptions& options) {
   // The first screen says them on stderr; a log file would not have them.
   if (!options.log_file.empty()) {
     for (const std::string& warning : options.warnings) (*log)->warn(warning);
+  }
+  // The folder of a running node that was moved or removed: another of that name beside it would
+  // have the group's files twice, or none.
+  if (has_refuge(options.dir)) {
+    const std::string dir = printable(options.dir, 500);
+    return fail({ErrorCode::kBusy, str("the node that has ", dir,
+                                       " still runs, and its folder was moved or removed: put it "
+                                       "back, or end that node first: lansync -C ",
+                                       dir, " stop")});
   }
   auto running = RunningNode::open(options, environment, **log);
   if (!running) return fail(running.error());

@@ -53,11 +53,14 @@ Result<std::unique_ptr<RunningNode>> RunningNode::open(const RunOptions& options
   LS_TRY(running->open_network());
   LS_TRY(running->open_node());
   LS_TRY(running->open_control(environment));
+  // Before a view takes the terminal: until here a signal ends the process at once (main).
+  LS_TRY(running->loop_->on_signal([node = running.get()](int) { node->stop_asked_ = true; }));
   return running;
 }
 
 RunningNode::~RunningNode() {
   control_.reset();
+  refuge_.reset();
   if (workers_) workers_->shutdown();
   endpoint_.reset();
 }
@@ -244,12 +247,23 @@ void RunningNode::open_watcher() {
 }
 
 Status RunningNode::open_control(const Environment& environment) {
-  auto control =
-      ControlServer::open(loop_->context(), *node_, log_, files_->guard().path(),
-                          environment.variable("XDG_RUNTIME_DIR"), ControlServer::Limits{});
+  runtime_dir_ = environment.variable("XDG_RUNTIME_DIR");
+  auto control = ControlServer::open(loop_->context(), *node_, log_, files_->guard().path(),
+                                     runtime_dir_, ControlServer::Limits{});
   if (!control) return control.error();
   control_ = std::move(*control);
   return {};
+}
+
+// Who asks the node by the name of its folder is told that it is gone, and can stop the node.
+void RunningNode::look_after_control() {
+  if (control_->in_place()) {
+    refuge_.reset();
+  } else if (!refuge_ || !refuge_->in_place()) {
+    auto opened = ControlServer::open_refuge(loop_->context(), *node_, log_, files_->guard().path(),
+                                             runtime_dir_, ControlServer::Limits{});
+    if (opened) refuge_ = std::move(*opened);
+  }
 }
 
 // ---- NodeHost
@@ -326,6 +340,7 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
   if (turn.now >= next_deaf_check_) {
     next_deaf_check_ = turn.now + kDeafCheck;
     update_network(turn.now);
+    look_after_control();
   }
   bool more = false;
   if (watcher_) {
@@ -409,7 +424,6 @@ int RunningNode::run(TerminalView* view) {
       watcher_->read_events([this](const WatchEvent& event) { on_watch_event(event); });
     });
   }
-  if (watched) watched = loop_->on_signal([this](int) { stop_asked_ = true; });
   if (!watched) {
     log_.error(watched.error().detail);
     return 1;

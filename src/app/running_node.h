@@ -66,6 +66,7 @@ class RunningNode final : public NodeHost {
   DoctorFacts machine_facts() const;
   void add_differences(DoctorFacts& facts) const;
   void on_watch_event(const WatchEvent& event);
+  void look_after_control();
   Instant on_turn(const Turn& turn, TerminalView* view);
 
   RunOptions options_;
@@ -86,6 +87,8 @@ class RunningNode final : public NodeHost {
   std::unique_ptr<Node> node_;
   std::unique_ptr<EnetEndpoint> endpoint_;
   std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<ControlServer> refuge_;  // while the folder, and control_'s socket, are gone
+  RuntimeDir runtime_dir_;
   bool stop_asked_ = false;
   Instant stop_deadline_ = kNever;
   bool watch_overflow_ = false;

@@ -13,6 +13,11 @@
 
 namespace lansync {
 
+// The times that options take, for who wrote something else.
+inline constexpr const char* kTimeForms =
+    "2026-11-21, 2026-11-21T12:00, 2026-11-21T12:00:00Z or epoch seconds (UTC unless a zone "
+    "stands there)";
+
 // "1500", "20M", "1.5G", "64Ki", each with an optional "B" at its end. nullopt for anything else,
 // and on overflow.
 std::optional<std::uint64_t> parse_size(std::string_view text);

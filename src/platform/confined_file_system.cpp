@@ -175,6 +175,25 @@ Status ConfinedFileSystem::open_private_directories() {
   return {};
 }
 
+Status ConfinedFileSystem::check_root() {
+  LS_TRY(guard_.same_root());
+  mend_private_directories();
+  return {};
+}
+
+// Under the same numbers, so that jobs that run meanwhile write into the new ones. What lay in a
+// removed one is gone; partial files are begun anew.
+void ConfinedFileSystem::mend_private_directories() {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  for (const auto& [name, fd] : {std::pair("tmp", temp_.fd()), std::pair("trash", trash_.fd())}) {
+    struct stat st {};
+    if (::fstat(fd, &st) != 0 || st.st_nlink != 0) continue;
+    if (::mkdirat(guard_.private_fd(), name, 0700) != 0 && errno != EEXIST) continue;
+    UniqueFd made(::openat(guard_.private_fd(), name, kFlags));
+    if (made.valid()) ::dup3(made.get(), fd, O_CLOEXEC);
+  }
+}
+
 // A temp file is named x-<name> from just before its exchange: what a crash leaves under such a
 // name may be the only copy of what a person wrote.
 Status ConfinedFileSystem::save_leftovers() {
@@ -339,8 +358,15 @@ Result<std::unique_ptr<TempFile>> ConfinedFileSystem::create_temp(const std::str
   if (::unlinkat(temp_.fd(), name.c_str(), 0) != 0 && errno != ENOENT) {
     return posix_error(errno, "clear temp file " + name);
   }
-  UniqueFd fd(::openat(temp_.fd(), name.c_str(),
-                       O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600));
+  auto create = [&] {
+    return UniqueFd(::openat(temp_.fd(), name.c_str(),
+                             O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600));
+  };
+  UniqueFd fd = create();
+  if (!fd.valid() && errno == ENOENT) {
+    mend_private_directories();
+    fd = create();
+  }
   if (!fd.valid()) return posix_error(errno, "create temp file " + name);
   return std::unique_ptr<TempFile>(
       std::make_unique<OpenTempFile>(std::move(fd), disk_.keeps_modes));

@@ -38,7 +38,8 @@ class ConfinedFileSystem final : public FileSystem {
   const std::vector<SavedLeftover>& saved_leftovers() const { return saved_leftovers_; }
 
   DiskLimits limits() const override { return disk_; }
-  Status check_root() override { return guard_.same_root(); }
+  // Also makes .lansync/tmp and .lansync/trash again if somebody removed them.
+  Status check_root() override;
   Result<FileStat> stat(const std::string& path) override;
   Result<std::vector<DirectoryItem>> list(const std::string& path) override;
   Result<std::string> read_link(const std::string& path) override;
@@ -120,6 +121,7 @@ class ConfinedFileSystem final : public FileSystem {
   DiskLimits disk_;
   FileSystemLimits limits_;
   ConfinedDirectory root_;
+  void mend_private_directories();
   ConfinedDirectory temp_;
   ConfinedDirectory trash_;
   std::vector<SavedLeftover> saved_leftovers_;

@@ -140,19 +140,26 @@ Status RootGuard::take_lock() {
 Status RootGuard::same_root() const {
   struct stat st {};
   if (::stat(path_.c_str(), &st) != 0) {
-    return Error{ErrorCode::kNotFound, str("the folder ", printable(path_, 500), " is gone")};
+    return Error{ErrorCode::kNotFound,
+                 str("the folder of this node, ", printable(path_, 500),
+                     ", is gone: moved or removed; put it back, or stop the node")};
   }
   if (DirectoryIdentity{st.st_dev, st.st_ino} != root_identity_) {
     return Error{ErrorCode::kChanged,
                  str("the folder ", printable(path_, 500),
-                     " is another directory than at the start (not mounted?)")};
+                     " is another directory than at the start (not mounted? moved and made anew?): "
+                     "put the first back, or stop the node and start it anew")};
   }
   if (::fstatat(root_.get(), ".lansync", &st, AT_SYMLINK_NOFOLLOW) != 0) {
-    return Error{ErrorCode::kNotFound, str(printable(private_path(), 500), " is gone")};
+    return Error{ErrorCode::kNotFound,
+                 str(printable(private_path(), 500),
+                     " is gone: put it back, or stop the node and start it anew")};
   }
   if (DirectoryIdentity{st.st_dev, st.st_ino} != private_identity_) {
     return Error{ErrorCode::kChanged,
-                 str(printable(private_path(), 500), " is another directory than at the start")};
+                 str(printable(private_path(), 500),
+                     " is another directory than at the start: put the first back, or stop the "
+                     "node and start it anew")};
   }
   return {};
 }

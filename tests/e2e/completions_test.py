@@ -2,6 +2,7 @@
 import os
 import re
 import subprocess
+import tempfile
 
 import lan
 from cases import check, check_equal, main
@@ -28,11 +29,11 @@ def read(name):
         return file.read()
 
 
-def bash(*words):
+def bash(*words, cwd=None):
     """What bash offers for the last word."""
     script = f"source {PACKAGING}/lansync.bash; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _lansync; " \
              "printf '%s\\n' \"${COMPREPLY[@]}\""
-    done = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True,
+    done = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True, cwd=cwd,
                           env={**os.environ, "PATH": os.path.dirname(lan.program()) + ":" + os.environ["PATH"]})
     check_equal(done.stderr, "", "errors")
     return set(done.stdout.split())
@@ -64,6 +65,21 @@ def test_bash_offers_what_fits():
         offered = bash("lansync", name, "--")
         check(options(name) <= offered, f"{name}: {sorted(options(name) - offered)} are not offered")
     check(options("run") <= bash("lansync", "--") | {"--json"}, f"run: {options('run') - bash('lansync', '--')}")
+
+
+def test_bash_offers_names():
+    """Where a path is due bash offers those of the folder, and those where one stands."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.makedirs(os.path.join(folder, ".lansync"))
+        os.makedirs(os.path.join(folder, "notes"))
+        for name in ("plan.txt", "notes/plain.txt"):
+            open(os.path.join(folder, name), "w", encoding="utf-8").close()
+        for command in (("why",), ("get",), ("drop",), ("download",), ("hash", "verify"), ("search",), ("copies",)):
+            check_equal(bash("lansync", "-C", folder, *command, "pl"), {"plan.txt"}, f"names for {command}")
+        check("--json" in bash("lansync", "-C", folder, "why", "--"), "options after names are offered")
+        check_equal(bash("lansync", "-C", folder, "why", ""), {"plan.txt", "notes"}, "what is ours is no name")
+        check_equal(bash("lansync", "get", "pl", cwd=os.path.join(folder, "notes")), {"plan.txt", "plain.txt"},
+                    "from within the folder")
 
 
 if __name__ == "__main__":

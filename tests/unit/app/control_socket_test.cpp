@@ -260,6 +260,40 @@ TEST_CASE("where no socket can be made, the folder names one in a private direct
   CHECK_FALSE(std::filesystem::exists(folder.path() + "/.lansync/control.path"));
 }
 
+TEST_CASE("a node whose folder was moved or removed is found by the folder's name, and by that") {
+  TempFolder place;
+  TempFolder runtime;
+  const std::string dir = place.path() + "/Shared";
+  std::filesystem::create_directories(dir + "/.lansync");
+  Result<ControlListener> listener = listen_control(dir, runtime.path());
+  REQUIRE(listener);
+  CHECK(is_in_place(*listener));
+  CHECK_FALSE(has_refuge(dir));
+  std::filesystem::rename(dir, place.path() + "/Elsewhere");
+  CHECK_FALSE(is_in_place(*listener));
+  CHECK_FALSE(connect_control(dir));
+  // Also where the person's environment is another than the node's.
+  for (const RuntimeDir& where : {RuntimeDir(), RuntimeDir("/nowhere")}) {
+    Result<ControlListener> refuge = listen_refuge(dir, where);
+    REQUIRE(refuge);
+    CHECK(has_refuge(dir));
+    Result<int> client = connect_control(dir);
+    REQUIRE(client);
+    ::close(*client);
+    close_control(*refuge);
+    CHECK_FALSE(has_refuge(dir));
+  }
+  // Back again, and a socket that another node has made meanwhile is not ours to remove.
+  std::filesystem::rename(place.path() + "/Elsewhere", dir);
+  CHECK(is_in_place(*listener));
+  ::unlink(listener->path.c_str());
+  Result<ControlListener> other = listen_control(dir, runtime.path());
+  REQUIRE(other);
+  close_control(*listener);
+  CHECK(is_in_place(*other));
+  close_control(*other);
+}
+
 TEST_CASE("a runtime directory that others can write is no place for the socket") {
   TempFolder folder;
   TempFolder runtime;

@@ -55,6 +55,22 @@ std::vector<FileSystemLimits> all_limits() {
   return {none, walk, exchange, noreplace, links, bare};
 }
 
+TEST_CASE("a removed .lansync/tmp or trash is made again, and used at once") {
+  Folder f;
+  fs::remove_all(f.at(".lansync/tmp"));
+  fs::remove_all(f.at(".lansync/trash"));
+  // At the first need of it, before anybody looked.
+  f.temp("t1", "one");
+  REQUIRE(f.files->install_temp("t1", "a", std::nullopt, ""));
+  CHECK(read_file(f.at("a")) == "one");
+  // With the next look at the folder.
+  REQUIRE(f.files->check_root());
+  f.temp("t2", "two");
+  REQUIRE(f.files->install_temp("t2", "a", f.stat("a"), "2026/a-1"));
+  CHECK(read_file(f.at(".lansync/trash/2026/a-1")) == "one");
+  CHECK((fs::status(f.at(".lansync/tmp")).permissions() & fs::perms::all) == fs::perms::owner_all);
+}
+
 TEST_CASE("a temp file is put in place, replaced, trashed and brought back on every file system") {
   for (const FileSystemLimits& limits : all_limits()) {
     Folder f(limits);
