@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "app/options.h"
+#include "app/units.h"
 #include "base/log.h"
 #include "sync/name_pattern.h"
 
@@ -73,6 +74,7 @@ StartedCommand ask_search(NodeControl& node, const Json& args, const ControlRepl
   SearchAsk what;
   what.name = text_argument(args, "name");
   what.regex = flag_argument(args, "regex");
+  what.quiet = flag_argument(args, "quiet");
   if (what.regex && refuse_pattern(what.name, reply)) return {};
   auto done = [reply](const Result<AskEnd>& end) {
     // Nobody has it: an answer, though not the one that was hoped for.
@@ -89,7 +91,7 @@ StartedCommand ask_history(NodeControl& node, const Json& args, const ControlRep
   if (args.contains("since")) {
     since = parse_time(text_argument(args, "since"));
     if (!since) {
-      reply(error_answer(kExitUsage, "since: not a time"));
+      reply(error_answer(kExitUsage, str("since: not a time: write ", kTimeForms)));
       return {};
     }
   }

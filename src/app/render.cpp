@@ -56,8 +56,8 @@ std::string hub_text(const StatusReport& report) {
 }
 
 std::string behind_amount(const PeerReport& peer) {
-  if (peer.state != PeerState::kConnected) return "-";
-  if (peer.behind.files == 0) return "nothing";
+  if (peer.behind.files == 0)
+    return peer.state != PeerState::kConnected ? "-" : peer.behind.why.empty() ? "nothing" : "-";
   return str(counted(peer.behind.files, "files"), ", ", format_size(peer.behind.bytes));
 }
 
@@ -88,6 +88,12 @@ void append_attention(const StatusReport& report, Rows& rows) {
                   "` lets them go, `lansync reject ", printable(hold.run, 32), "` undoes them");
     rows.push_back({"held", line});
   }
+  for (const OfferReport& offer : report.offers)
+    rows.push_back(
+        {"offer", str(printable(offer.from, 64), " offers ", printable(offer.name, 200), " (",
+                      format_size(offer.size), "): `lansync uploads allow ", offer.id,
+                      "` takes it, `lansync uploads deny ", offer.id, "` does not")});
+  if (std::string alone = here_alone(report); !alone.empty()) rows.push_back({"here alone", alone});
   if (report.conflicts != 0)
     rows.push_back(
         {"conflicts", str(counted(report.conflicts, "conflict copies"), ": `lansync conflicts`")});
@@ -191,11 +197,18 @@ std::string state_line(const StatusReport& report) {
   return line;
 }
 
+std::string here_alone(const StatusReport& report) {
+  constexpr std::string_view kWords = " on no other machine yet";
+  if (report.only_here == 0 || report.reason.find(kWords) != std::string::npos) return {};
+  return str(counted(report.only_here, "files"), report.only_here == 1 ? " is" : " are", kWords);
+}
+
 std::string behind_text(const PeerReport& peer) {
-  if (peer.state != PeerState::kConnected || peer.behind.files == 0) return {};
-  std::string line =
-      str(printable(peer.name, 64), " is behind by ", counted(peer.behind.files, "files"), " (",
-          format_size(peer.behind.bytes), ')');
+  if (peer.behind.files == 0 && peer.behind.why.empty()) return {};
+  std::string line = printable(peer.name, 64);
+  if (peer.behind.files > 0)
+    line += str(" is behind by ", counted(peer.behind.files, "files"), " (",
+                format_size(peer.behind.bytes), ')');
   if (!peer.behind.why.empty()) line += ": " + printable(peer.behind.why, 300);
   return line;
 }
@@ -260,9 +273,8 @@ std::string render_status(const StatusReport& report) {
                                  format_size(counters.bytes_received), " received, ",
                                  counted(counters.chunks_resent, "chunks"), " sent again")});
   if (counters.auth_failures + counters.rejected != 0)
-    rows.push_back(
-        {"refused", str(counted(counters.auth_failures, "handshakes"), " and ",
-                        counted(counters.rejected, "packets"), ": `lansync peers` says whose")});
+    rows.push_back({"refused", str(counted(counters.auth_failures, "handshakes"), " and ",
+                                   counted(counters.rejected, "packets"), " since the start")});
   std::string out = table(rows) + "\n" + render_peers(report.peers);
   if (!report.transfers.empty()) out += "\n";
   out += transfer_rows(report.transfers);
@@ -276,7 +288,7 @@ std::string render_peers(const std::vector<PeerReport>& peers) {
     if (peer.state != PeerState::kRefused) members.push_back(peer);
     if (std::string behind = behind_text(peer); !peer.behind.why.empty() && !behind.empty())
       turned_away += behind + "\n";
-    if (peer.state == PeerState::kConnected) continue;
+    if (peer.state == PeerState::kConnected || !peer.behind.why.empty()) continue;
     if (peer.why.empty() && peer.state != PeerState::kRefused) continue;
     const std::string who = str(name_or_dash(peer.name), " at ", address_of(peer), " ");
     const std::string why = peer.why.empty() ? "no reason known" : printable(peer.why, 500);

@@ -23,6 +23,8 @@ std::string render_doctor(const DoctorFacts& facts);
 std::string state_line(const StatusReport& report);
 // "120 of 500 files, 20 MB to go, 40 files/s, 3 MB/s, 7 s left"; "" if nothing is.
 std::string progress_line(const StatusReport& report);
+// "3 files are on no other machine yet"; "" if none is, or the state says it.
+std::string here_alone(const StatusReport& report);
 // "bob is behind by 2 files (20 MB): it is paused there ..."; "" if it is not.
 std::string behind_text(const PeerReport& peer);
 // "[#####-----]  50 %  20 MB/s  7 s left  in   notes.txt  from alice (lane)", `width` columns.

@@ -66,7 +66,7 @@ Json peer_in_status(const PeerReport& peer) {
   if (peer.protocol != 0) json["protocol"] = static_cast<unsigned>(peer.protocol);
   json["reason"] = peer.why;
   json["behind"] = nullptr;
-  if (peer.state == PeerState::kConnected)
+  if (peer.state == PeerState::kConnected || peer.behind.files > 0 || !peer.behind.why.empty())
     json["behind"] = {{"files", peer.behind.files}, {"bytes", peer.behind.bytes}};
   return json;
 }
@@ -154,6 +154,8 @@ Json to_json_document(const StatusReport& report) {
   json["held"] = to_json_document(report.held);
   json["conflicts"] = report.conflicts;
   json["under_replicated"] = report.under_replicated;
+  json["only_here"] = report.only_here;
+  json["offers"] = to_json_document(report.offers);
   json["peers"] = Json::array();
   for (const PeerReport& peer : report.peers) json["peers"].push_back(peer_in_status(peer));
   json["transfers"] = Json::array();
@@ -348,6 +350,8 @@ void from_json_document(const Json& json, StatusReport& out) {
   from_json_document(part_of(json, "held"), out.held);
   out.conflicts = number_of(json, "conflicts");
   out.under_replicated = number_of(json, "under_replicated");
+  out.only_here = number_of(json, "only_here");
+  from_json_document(part_of(json, "offers"), out.offers);
   from_json_document(part_of(json, "peers"), out.peers);
   if (const Json& transfers = part_of(json, "transfers"); transfers.is_array()) {
     for (const Json& item : transfers) {
@@ -377,7 +381,7 @@ void from_json_document(const Json& json, PeerReport& out) {
   out.why = text_of(json, "reason");
   const Json& behind = part_of(json, "behind");
   out.behind = {number_of(behind, "files"), number_of(behind, "bytes"),
-                out.state == PeerState::kConnected ? out.why : ""};
+                behind.is_object() ? out.why : ""};
 }
 
 void from_json_document(const Json& json, ConflictReport& out) {
@@ -392,6 +396,11 @@ void from_json_document(const Json& json, TrashReport& out) {
 void from_json_document(const Json& json, PlanReport& out) {
   out = {text_of(json, "action"), text_of(json, "name"), text_of(json, "why"),
          number_of(json, "size")};
+}
+
+void from_json_document(const Json& json, OfferReport& out) {
+  out = {number_of(json, "id"), text_of(json, "name"), number_of(json, "size"),
+         text_of(json, "from"), time_of(json, "expires")};
 }
 
 void from_json_document(const Json& json, ActionReport& out) {

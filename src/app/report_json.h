@@ -49,6 +49,7 @@ void from_json_document(const Json& json, ConflictReport& out);
 void from_json_document(const Json& json, TrashReport& out);
 void from_json_document(const Json& json, PlanReport& out);
 void from_json_document(const Json& json, ActionReport& out);
+void from_json_document(const Json& json, OfferReport& out);
 void from_json_document(const Json& json, HoldReport& out);
 void from_json_document(const Json& json, RejectReport& out);
 void from_json_document(const Json& json, DownloadReport& out);

@@ -111,6 +111,7 @@ void add_head(const StatusReport& report, Frame& frame) {
     folder += str("; ", counted(report.absent_files, "files"), ", ",
                   format_size(report.absent_bytes), " known and not here");
   }
+  if (std::string alone = here_alone(report); !alone.empty()) folder += "; " + alone;
   frame.line(folder);
   if (report.held_deletes != 0)
     frame.line(str("HELD    ", counted(report.held_deletes, "deletes"),
@@ -136,9 +137,11 @@ void add_offer(const std::vector<OfferReport>& offers, Frame& frame) {
 }
 
 std::string peer_note(const PeerReport& peer) {
+  const std::string why = printable(peer.behind.why, 300);
   if (peer.state == PeerState::kConnected && peer.behind.files > 0)
     return str("behind by ", counted(peer.behind.files, "files"), ", ",
-               format_size(peer.behind.bytes));
+               format_size(peer.behind.bytes), why.empty() ? "" : ": ", why);
+  if (!why.empty()) return why;
   return peer.state == PeerState::kRefused ? printable(peer.why, 300) : "";
 }
 

@@ -128,8 +128,8 @@ std::string problem_of(const Answers& answers, const std::string& name) {
 
 std::vector<std::string> holders_of(const std::string& dir, const std::string& name) {
   std::vector<std::string> found;
-  (void)ask_node(dir, "search", Json{{"name", name}, {"regex", false}}, kAnswerTimeout, false,
-                 [&](const Json& part) {
+  (void)ask_node(dir, "search", Json{{"name", name}, {"regex", false}, {"quiet", true}},
+                 kAnswerTimeout, false, [&](const Json& part) {
                    auto rows = part.find("rows");
                    if (rows == part.end() || !rows->is_array()) return;
                    for (const Json& row : *rows)

@@ -55,6 +55,7 @@ struct RecordReport {
 struct SearchAsk {
   std::string name;
   bool regex = false;
+  bool quiet = false;  // a question of the program itself: not in this node's history
 };
 
 struct HistoryReport {

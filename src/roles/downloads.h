@@ -46,8 +46,7 @@ class Downloads {
   static constexpr Duration kLent = 30s;
   static constexpr std::size_t kMaxDownloads = 64;
 
-  Downloads(DownloadHost& host, Replica& replica, Log& log)
-      : host_(host), replica_(replica), log_(log) {}
+  Downloads(DownloadHost& host, Replica& replica) : host_(host), replica_(replica) {}
 
   void start(NodeControl::Token token, const DownloadAsk& what, Instant now, Done done);
   void cancel(NodeControl::Token token);
@@ -103,7 +102,6 @@ class Downloads {
 
   DownloadHost& host_;
   Replica& replica_;
-  Log& log_;
   Instant now_{};
   std::map<NodeControl::Token, One> ones_;
   std::map<NodeControl::Token, Lent> lent_;

@@ -105,6 +105,14 @@ Result<std::set<RunId>> HeldThings::find_runs(const std::string& text) const {
     if (text.size() >= kLeastRunText && to_hex(bytes.bytes()).starts_with(text)) out.insert(run);
   }
   if (out.size() == 1) return out;
+  for (RunId run : decisions_.rejected()) {
+    ByteWriter bytes;
+    bytes.u64(run);
+    if (out.empty() && text.size() >= kLeastRunText && to_hex(bytes.bytes()).starts_with(text))
+      return Error{ErrorCode::kNotFound, str("run ", run_text(run),
+                                             " was rejected before: its files are back, or come "
+                                             "when a node that has them does")};
+  }
   return Error{ErrorCode::kNotFound,
                out.empty() ? str("no run of deletes is called ", printable(text, 32),
                                  " here, or it ended more than 24 hours ago: `lansync status` "
@@ -137,6 +145,8 @@ void HeldThings::confirm_deletes(Token token, const std::string& text,
     confirm.number += number;
     confirm.later += all > number ? all - number : 0;
     confirm.runs.insert(held.run.run);
+    confirm.label +=
+        str(confirm.label.empty() ? "" : "`, `lansync reject ", run_text(held.run.run));
   }
   if (confirm.runs.empty()) return done(Error{ErrorCode::kNotFound, "no deletes are held"});
   confirm.done = std::move(done);
@@ -249,6 +259,7 @@ void HeldThings::tick(Instant now) {
     }
     std::string message =
         deletes_text(confirm.number) + (confirm.number == 1 ? " goes out" : " go out");
+    message += str(": `lansync reject ", confirm.label, "` brings the files back, within 24 hours");
     if (confirm.later > 0)
       message += str("; ", deletes_text(confirm.later),
                      " that came after you looked stay held: `lansync status` shows them");

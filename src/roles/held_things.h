@@ -66,6 +66,7 @@ class HeldThings {
     std::set<RunId> runs;
     std::uint64_t number = 0;
     std::uint64_t later = 0;  // joined after they were shown
+    std::string label;        // how people call them
     std::vector<std::string> names;
     Callback<ActionReport> done;
   };

@@ -24,6 +24,11 @@ bool MemberProgress::has(SessionId session, std::uint64_t seq) const {
   return at != members_.end() && at->second.reached && *at->second.reached >= seq;
 }
 
+bool MemberProgress::complete(SessionId session, std::uint64_t seq) const {
+  const std::optional<Told> last = told(session);
+  return has(session, seq) && last && !lacks_something(last->obstacle);
+}
+
 std::optional<MemberProgress::Told> MemberProgress::told(SessionId session) const {
   auto at = members_.find(session);
   return at == members_.end() ? std::nullopt : at->second.told;
@@ -41,8 +46,15 @@ std::string to_words(Obstacle obstacle) {
       return "there is no room on its disk";
     case Obstacle::kError:
       return "it stands still there (`lansync status` there says why)";
+    case Obstacle::kCannot:
+      return "its disk cannot hold that (`lansync why` there says what and why)";
   }
   return "";
+}
+
+bool lacks_something(Obstacle obstacle) {
+  return obstacle == Obstacle::kHeld || obstacle == Obstacle::kError ||
+         obstacle == Obstacle::kCannot;
 }
 
 }  // namespace lansync

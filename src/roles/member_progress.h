@@ -33,6 +33,8 @@ class MemberProgress {
 
   // It was in sync with us at `seq` or later.
   bool has(SessionId session, std::uint64_t seq) const;
+  // And nothing of it is held back there, cannot stand on its disk, or went with its folder.
+  bool complete(SessionId session, std::uint64_t seq) const;
   // nullopt: it has said nothing of that in this reign.
   std::optional<Told> told(SessionId session) const;
   // The highest sequence at which any full replica had everything in this reign.
@@ -49,5 +51,7 @@ class MemberProgress {
 
 // "it is paused there"; "" for kNone.
 std::string to_words(Obstacle obstacle);
+// A node that says so lacks something, whatever it had before.
+bool lacks_something(Obstacle obstacle);
 
 }  // namespace lansync

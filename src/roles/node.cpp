@@ -79,7 +79,7 @@ void Node::start(SessionTransport& transport, const LoadedIndex& loaded, Instant
   hub_ = std::make_unique<Hub>(*replica_, *outbox_, parts_.log);
   client_ = std::make_unique<Client>(*replica_, *outbox_, parts_.log);
   demand_ = std::make_unique<Demand>(*replica_, *outbox_, parts_.log);
-  downloads_ = std::make_unique<Downloads>(*this, *replica_, parts_.log);
+  downloads_ = std::make_unique<Downloads>(*this, *replica_);
   undo_ = std::make_unique<Undo>(*replica_, *outbox_, *this, parts_.clock);
   start_holds();
   fetcher_->load_partials();

@@ -433,6 +433,10 @@ class Node final : public SessionEvents,
   std::string behind_reason(bool& moves) const;
   std::optional<bool> members_have(std::uint64_t seq, bool all, SessionId but) const;
   void answer_marks(Instant now);
+  void tell_who_is_behind(PeopleView::AllMark& mark, Instant now);
+  void on_mark_answer(const Mark& mark);
+  std::uint64_t cannot_hold() const;
+  std::uint64_t made_since(std::int64_t wall_ns) const;
   void note_hub_gone();
   std::uint64_t only_here() const;
   std::string only_here_text() const;

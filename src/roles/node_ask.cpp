@@ -26,8 +26,7 @@ void Node::start_asking() {
     if (auto kept = parts_.store.load_types()) types_->load(*kept);
   }
   journal_ = std::make_unique<Journal>(parts_.store, parts_.executor, parts_.clock, parts_.log);
-  queries_ = std::make_unique<Queries>(*this, *replica_, parts_.files, parts_.executor, *types_,
-                                       parts_.log);
+  queries_ = std::make_unique<Queries>(*this, *replica_, parts_.files, parts_.executor, *types_);
   uploads_ = std::make_unique<Uploads>(*this, *replica_, parts_.executor, parts_.clock, parts_.log,
                                        config_.uploads);
   questions_ = std::make_unique<Questions>(*this, *replica_, parts_.files, parts_.executor);

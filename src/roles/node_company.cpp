@@ -15,6 +15,12 @@ std::string counted_files(std::uint64_t files) {
   return str(files, files == 1 ? " file" : " files");
 }
 
+// Strangers that are kept out keep nothing of the group's from this node.
+bool holds_content(const std::vector<HoldReport>& held) {
+  return std::any_of(held.begin(), held.end(),
+                     [](const HoldReport& hold) { return hold.kind != HoldKind::kNetwork; });
+}
+
 std::string size_text(std::uint64_t bytes) {
   if (bytes < 1000) return str(bytes, " B");
   static constexpr const char* kUnits[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
@@ -45,16 +51,38 @@ Ping Node::make_ping(bool to_hub) const {
     ping.files = people_.left.files - std::min(people_.left.files, own.files + noticed);
     if (ping.files > 0) ping.bytes = people_.left.bytes - std::min(people_.left.bytes, own.bytes);
   }
+  const std::uint64_t cannot = cannot_hold();
+  ping.files += cannot;
   if (!replica_->root_error().empty()) {
     ping.obstacle = Obstacle::kError;
   } else if (replica_->paused()) {
     ping.obstacle = Obstacle::kPaused;
-  } else if (!holds_->list(*guard_, now_).empty()) {
+  } else if (const std::vector<HoldReport> held = holds_->list(*guard_, now_);
+             holds_content(held)) {
     ping.obstacle = Obstacle::kHeld;
+    for (const HoldReport& hold : held)
+      if (hold.kind == HoldKind::kDeletes) ping.files = std::max(ping.files, hold.number);
   } else if (!fetcher_->pause_reason().empty() || replica_->short_of_room(now_)) {
     ping.obstacle = Obstacle::kNoRoom;
+  } else if (cannot > 0 && ping.files == cannot) {
+    ping.obstacle = Obstacle::kCannot;
   }
   return ping;
+}
+
+// Files and links of the group that are wanted here and cannot stand on this disk as it has them.
+std::uint64_t Node::cannot_hold() const {
+  std::uint64_t files = 0;
+  for (const auto& [path, reason] : replica_->problems()) {
+    const PathRecord* record = replica_->index().find(path);
+    if (!record || !record->remote || record->remote->is_tombstone()) continue;
+    if (record->live() && same_content(*record->local, *record->remote)) continue;
+    // What a person said is not to be taken (--max-file-size, --on-demand) is not lacking.
+    if (!replica_->index().wants(*record)) continue;
+    if (config_.max_file_size != 0 && record->remote->size > config_.max_file_size) continue;
+    ++files;
+  }
+  return files;
 }
 
 void Node::sample_progress(Instant now) {
@@ -148,11 +176,14 @@ PeerBehind Node::behind_of(SessionId id) const {
   }
   auto told = people_.members.told(id);
   // What `wait` goes by: the two are never at odds.
-  if (!told || people_.members.has(id, hub_->seq())) return behind;
+  if (!told || people_.members.complete(id, hub_->seq())) {
+    if (told && told->obstacle == Obstacle::kPaused) behind.why = to_words(told->obstacle);
+    return behind;
+  }
   behind.files = told->files;
   behind.bytes = told->bytes;
   behind.why = to_words(told->obstacle);
-  if (told->heard < hub_->seq()) {
+  if (told->heard < hub_->seq() && !people_.members.has(id, hub_->seq())) {
     const Hub::Amount since = hub_->published_since(told->heard, id);
     behind.files += since.files;
     behind.bytes += since.bytes;
@@ -170,15 +201,18 @@ std::string Node::behind_reason(bool& moves) const {
   for (const auto& [id, peer] : sessions_) {
     if (!peer.hello || silent(id)) continue;
     const PeerBehind behind = behind_of(id);
-    if (behind.files == 0) continue;
+    auto told = people_.members.told(id);
+    if (behind.files == 0 && !(told && lacks_something(told->obstacle))) continue;
     if (!text.empty()) {
       ++others;
       moves = moves || behind.why.empty();
       continue;
     }
     moves = behind.why.empty();
-    text = str(printable(name_of(peer.info.node), 64), " is behind by ",
-               counted_files(behind.files), " (", size_text(behind.bytes), ')');
+    text = printable(name_of(peer.info.node), 64);
+    if (behind.files > 0)
+      text +=
+          str(" is behind by ", counted_files(behind.files), " (", size_text(behind.bytes), ')');
     if (!behind.why.empty()) text += ": " + behind.why;
   }
   if (others > 0) text += str("; and ", others, others == 1 ? " other node" : " other nodes");
@@ -192,7 +226,7 @@ std::optional<bool> Node::members_have(std::uint64_t seq, bool all, SessionId bu
   for (const auto& [id, peer] : sessions_) {
     // One whose cable is out is connected to nobody, whatever the session's time limit says.
     if (!peer.hello || id == but || silent(id) || (!all && !peer.hello->full_replica)) continue;
-    const bool has = people_.members.has(id, seq);
+    const bool has = people_.members.complete(id, seq);
     answer = all ? answer.value_or(true) && has : answer.value_or(false) || has;
   }
   return answer;
@@ -200,13 +234,46 @@ std::optional<bool> Node::members_have(std::uint64_t seq, bool all, SessionId bu
 
 // Members whose `wait --all` waits for the others.
 void Node::answer_marks(Instant now) {
-  std::erase_if(people_.marks, [&](const PeopleView::AllMark& mark) {
+  std::erase_if(people_.marks, [&](PeopleView::AllMark& mark) {
     if (!hub_->acting() || mark.term != election_->term() || now >= mark.until) return true;
     if (!sessions_.contains(mark.session)) return true;
-    if (!members_have(mark.seq, true, mark.session).value_or(true)) return false;
+    if (!members_have(mark.seq, true, mark.session).value_or(true)) {
+      tell_who_is_behind(mark, now);
+      return false;
+    }
     outbox_->send(mark.session, Mark{mark.token, true, true});
     return true;
   });
+}
+
+// So that `wait --all` on a member can say whom it waits for.
+void Node::tell_who_is_behind(PeopleView::AllMark& mark, Instant now) {
+  if (now < mark.tell_at) return;
+  mark.tell_at = now + PeopleView::kTellEach;
+  std::size_t told = 0;
+  for (const auto& [id, peer] : sessions_) {
+    if (!peer.hello || id == mark.session || silent(id)) continue;
+    if (people_.members.complete(id, mark.seq)) continue;
+    if (++told > PeopleView::kMaxElsewhere) return;
+    const PeerBehind behind = behind_of(id);
+    const auto last = people_.members.told(id);
+    outbox_->send(mark.session, Mark{mark.token, true, true, peer.info.node, behind.files,
+                                     behind.bytes, last ? last->obstacle : Obstacle::kNone});
+  }
+}
+
+void Node::on_mark_answer(const Mark& mark) {
+  if (!mark.behind.is_zero()) {
+    std::erase_if(people_.elsewhere, [&](const auto& item) {
+      return now_ - item.second.at > PeopleView::kElsewhereLife;
+    });
+    if (people_.elsewhere.size() < PeopleView::kMaxElsewhere)
+      people_.elsewhere[mark.behind] = {mark.files, mark.bytes, mark.obstacle, now_};
+    return;
+  }
+  for (Wait& wait : waits_) {
+    if (wait.mark == mark.token) wait.marked = true;
+  }
 }
 
 // ---- what is here alone, and what is not here
@@ -234,8 +301,24 @@ std::uint64_t Node::only_here() const {
     }
     return files;
   }
-  if (!contacts_.shared_ago(replica_->observed_ns())) return replica_->index().totals().files;
-  return files + hub_->own_since(people_.members.best());
+  const auto ago = contacts_.shared_ago(replica_->observed_ns());
+  if (!ago) return replica_->index().totals().files;
+  const std::uint64_t own = hub_->own_since(people_.members.best());
+  // Alone since it was started: what it made before that, alone too, is in no count of this reign.
+  if (people_.members.best() != 0 || !sessions_.empty()) return files + own;
+  return files + std::max(own, made_since(parts_.clock.wall().ns - *ago));
+}
+
+// Files whose last edit was made here after that. By the clock of this machine: for people.
+std::uint64_t Node::made_since(std::int64_t wall_ns) const {
+  const std::int64_t count_for = 1'000'000'000;
+  std::uint64_t files = 0;
+  for (const auto& [path, record] : replica_->index().paths()) {
+    const EntryPtr& here = record.local;
+    if (!here || !here->is_file() || here->author != short_id(node_)) continue;
+    if (here->edited.ns >= wall_ns + count_for) ++files;
+  }
+  return files;
 }
 
 std::string Node::only_here_text() const {

@@ -138,6 +138,8 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
   if (hub_->acting() && sessions_.empty()) {
     reason = people_.unfinished.text();
     if (reason.empty()) reason = lonely_reason();
+    if (const std::string alone = only_here_text(); !alone.empty())
+      reason = reason.empty() ? alone : str(alone, "; ", reason);
   }
   if (std::string notice = version_notice(); !notice.empty()) {
     reason = notice;
@@ -188,6 +190,8 @@ StatusReport Node::status() {
   report.pending_bytes = pending.bytes;
   report.held_deletes = replica_->held_deletes();
   report.conflicts = conflicts().size();
+  report.only_here = only_here();
+  report.offers = uploads_->offers();
   report.peers = peers();
   add_transfers(report);
   add_progress(report);

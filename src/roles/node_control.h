@@ -135,7 +135,9 @@ struct StatusReport {
   std::vector<HoldReport> held;
   std::uint64_t conflicts = 0;
   std::uint64_t under_replicated = 0;
-  std::vector<PeerReport> peers;  // the other nodes, those that were turned away too
+  std::uint64_t only_here = 0;      // files that no other node is known to have
+  std::vector<OfferReport> offers;  // uploads that wait for a person's word here
+  std::vector<PeerReport> peers;    // the other nodes, those that were turned away too
   std::vector<TransferReport> transfers;
   CounterReport counters;
 };

@@ -8,6 +8,9 @@ namespace lansync {
 namespace {
 
 constexpr Duration kSameHostTold = 10min;
+// So long a neighbour may take to come in, and so old its last beacon may be.
+constexpr Duration kShut = 10s;
+constexpr Duration kShutHeard = 45s;
 
 }  // namespace
 
@@ -99,8 +102,15 @@ std::vector<PeerReport> Node::peers() {
         "not known to this folder, on a network that is new to it, in an open group";
   }
   if (client_->hub() != 0) {
-    for (const auto& [node, row] : roster_)
+    for (const auto& [node, row] : roster_) {
       by_node[node] = report_of(node, row.role, row.address, PeerState::kKnown);
+      auto told = people_.elsewhere.find(node);
+      if (told == people_.elsewhere.end() || now_ - told->second.at > PeopleView::kElsewhereLife)
+        continue;
+      by_node[node].behind = {told->second.files, told->second.bytes,
+                              to_words(told->second.obstacle)};
+      by_node[node].why = by_node[node].behind.why;
+    }
   }
   for (const auto& [id, peer] : sessions_) {
     if (!peer.hello) continue;
@@ -196,7 +206,27 @@ Complaint Node::kept_out() const {
   Complaint refused = people_.refusals.kept_out(not_asked(), now_);
   if (!refused.what.empty()) return refused;
   if (std::string notice = version_notice(); !notice.empty()) return {notice, ""};
-  return {election_->kept_out(now_), ""};
+  if (std::string hub = election_->kept_out(now_); !hub.empty()) return {hub, ""};
+  // In an open group nobody has to have a password, and still one may keep this node out.
+  if (!config_.open || now_ - alone_since_ < kShut || !election_->silent(now_).empty()) return {};
+  std::string who;
+  std::size_t more = 0;
+  for (const auto& [node, neighbour] : discovery_->neighbours()) {
+    const bool there = now_ - neighbour.last_heard < kShutHeard && !neighbour.leaving;
+    if (!there || now_ - neighbour.first_heard < kShut || guard_->is_stranger(node)) continue;
+    if (lost_.contains(node)) continue;
+    if (!who.empty()) {
+      ++more;
+      continue;
+    }
+    who = str(printable(neighbour.beacon.name, 64), " (", ip_to_string(neighbour.address.ip), ')');
+  }
+  if (who.empty()) return {};
+  if (more > 0) who += str(" and ", more, " more");
+  return {str(who, more > 0 ? " are heard in this group and do not let this node in"
+                            : " is heard in this group and does not let this node in"),
+          "a node on a network that is new to its folder keeps out whom it has not met; "
+          "`lansync status` there says so, and `lansync confirm network` there lets this node in"};
 }
 
 std::string Node::same_host_notice() const {

@@ -102,6 +102,8 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
     return;
   }
   note_contact(id, at->second);
+  // Before its source, and what it had, are forgotten: the election hears of its end later.
+  if (client_->hub() == id) note_hub_gone();
   Peer peer = std::move(at->second);
   sessions_.erase(at);
   if (sessions_.empty()) alone_since_ = now_;
@@ -402,17 +404,15 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
       hub_->pump();
       if (mark->all) {
         if (people_.marks.size() >= PeopleView::kMaxMarks) return true;
-        people_.marks.push_back(
-            {id, mark->token, hub_->seq(), election_->term(), now_ + PeopleView::kMarkLife});
+        people_.marks.push_back({id, mark->token, hub_->seq(), election_->term(),
+                                 now_ + PeopleView::kMarkLife, now_ + PeopleView::kTellEach / 4});
         answer_marks(now_);
         return true;
       }
       outbox_->send(id, Mark{mark->token, true, false});
       return true;
     }
-    for (Wait& wait : waits_) {
-      if (wait.mark == mark->token) wait.marked = true;
-    }
+    if (client_->hub() == id) on_mark_answer(*mark);
     return true;
   }
   if (client_->hub() != id) return true;

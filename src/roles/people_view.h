@@ -1,6 +1,7 @@
 // What a node keeps for people alone: nothing is decided by it, but for how long `wait` waits.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,18 @@ struct PeopleView {
     std::uint64_t seq = 0;
     std::uint64_t term = 0;
     Instant until{};
+    Instant tell_at{};  // who is waited for, not before
   };
+  // What the hub said of another member, to a `wait --all` of this node.
+  struct Elsewhere {
+    std::uint64_t files = 0;
+    std::uint64_t bytes = 0;
+    Obstacle obstacle = Obstacle::kNone;
+    Instant at{};
+  };
+  static constexpr Duration kTellEach = 2s;
+  static constexpr Duration kElsewhereLife = 5s;
+  static constexpr std::size_t kMaxElsewhere = 16;
   static constexpr Duration kMarkLife = 10min;
   static constexpr std::size_t kMaxMarks = 1024;
 
@@ -36,6 +48,7 @@ struct PeopleView {
   Replica::Pending left;  // as of the last sample
   Instant next_sample{};
   std::vector<AllMark> marks;
+  std::map<NodeId, Elsewhere> elsewhere;
 };
 
 }  // namespace lansync

@@ -43,13 +43,12 @@ std::pair<std::string, std::string> describe_question(const Message& message) {
 }
 
 Queries::Queries(QueryHost& host, Replica& replica, FileSystem& files, Executor& executor,
-                 ContentTypes& types, Log& log)
+                 ContentTypes& types)
     : host_(host),
       replica_(replica),
       files_(files),
       executor_(executor),
       types_(types),
-      log_(log),
       alive_(std::make_shared<bool>(true)) {}
 
 Queries::~Queries() = default;

@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "base/executor.h"
-#include "base/log.h"
 #include "base/time.h"
 #include "sync/content_types.h"
 #include "sync/examiner.h"
@@ -59,7 +58,7 @@ class Queries {
   static constexpr Duration kForgotten = 10min;  // the asker never asked for the next page
 
   Queries(QueryHost& host, Replica& replica, FileSystem& files, Executor& executor,
-          ContentTypes& types, Log& log);
+          ContentTypes& types);
   ~Queries();
 
   // False: the question has no place here (the peer's fault).
@@ -124,7 +123,6 @@ class Queries {
   FileSystem& files_;
   Executor& executor_;
   ContentTypes& types_;
-  Log& log_;
   std::shared_ptr<bool> alive_;
   std::map<Key, Run> runs_;
   Key next_turn_{};  // whose turn it is

@@ -107,6 +107,7 @@ void Questions::search(Token token, const NodeId& node, const SearchAsk& what,
   }
   ask->token = token;
   ask->node = node;
+  ask->quiet = what.quiet;
   ask->state = std::move(state);
   ask->done = std::move(done);
   start(std::move(ask), now);
@@ -470,7 +471,7 @@ void Questions::fail(const AskPtr& ask, ErrorCode code, const std::string& why) 
 void Questions::end(const AskPtr& ask, Result<AskEnd> result, const std::string& told) {
   asks_.erase(ask->token);
   auto [command, arguments] = describe_question(message_of(*ask));
-  host_.asked(ask->node, command, arguments, told);
+  if (!ask->quiet) host_.asked(ask->node, command, arguments, told);
   ask->done(std::move(result));
 }
 

@@ -117,6 +117,7 @@ class Questions {
     std::uint64_t rows = 0;
     int empty_pages = 0;
     bool last = false;
+    bool quiet = false;  // not in the history
   };
   using AskPtr = std::shared_ptr<Ask>;
 

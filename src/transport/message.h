@@ -104,9 +104,10 @@ struct Clone {
   bool live = false;  // another node answers under it; else it has not stated a run that is known
 };
 
-// What keeps a member from taking what the group has, until a person or its disk ends it.
-enum class Obstacle : std::uint8_t { kNone, kPaused, kHeld, kNoRoom, kError };
-inline constexpr std::uint64_t kLastObstacle = 4;
+// What keeps a member from taking what the group has, until a person or its disk ends it. kCannot:
+// it is in sync but for some files that cannot stand on its disk as the group has them.
+enum class Obstacle : std::uint8_t { kNone, kPaused, kHeld, kNoRoom, kError, kCannot };
+inline constexpr std::uint64_t kLastObstacle = 5;
 
 // Keeps "nothing authenticated for 2 s" from being true of a quiet session. Each 500 ms.
 struct Ping {
@@ -149,6 +150,12 @@ struct Mark {
   std::uint64_t token = 0;
   bool answer = false;
   bool all = false;  // the answer waits until every connected member has what the hub has now
+  // Not zero: no answer yet, but word of a member that is waited for, for people. On the wire only
+  // then.
+  NodeId behind{};
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+  Obstacle obstacle = Obstacle::kNone;
 };
 
 // "Which of these contents do you keep?", asked before a copy is dropped. A full replica that is in

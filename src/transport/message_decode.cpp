@@ -299,9 +299,21 @@ Message read_hub_heard(Fields& in) {
   return m;
 }
 
-constexpr std::array<std::string_view, 4> kMarkNames = {"type", "token", "answer", "all"};
+constexpr std::array<std::string_view, 8> kMarkNames = {"type",   "token", "answer", "all",
+                                                        "behind", "files", "bytes",  "obstacle"};
 
-Message read_mark(Fields& in) { return Mark{in.number<std::uint64_t>(1), in.flag(2), in.flag(3)}; }
+Message read_mark(Fields& in) {
+  Mark m;
+  m.token = in.number<std::uint64_t>(1);
+  m.answer = in.flag(2);
+  m.all = in.flag(3);
+  if (!in.has(4)) return m;
+  m.behind = in.id<NodeId>(4);
+  m.files = in.number<std::uint64_t>(5);
+  m.bytes = in.number<std::uint64_t>(6);
+  m.obstacle = static_cast<Obstacle>(in.number(7, kLastObstacle));
+  return m;
+}
 
 constexpr std::array<std::string_view, 4> kHoldsNames = {"type", "token", "answer", "hashes"};
 

@@ -121,10 +121,16 @@ class Encoder {
   }
 
   void operator()(const Mark& m) {
-    begin("mark", 3);
+    const bool word = !m.behind.is_zero();
+    begin("mark", word ? 7 : 3);
     number("token", m.token);
     flag("answer", m.answer);
     flag("all", m.all);
+    if (!word) return;
+    bytes("behind", m.behind.bytes);
+    number("files", m.files);
+    number("bytes", m.bytes);
+    number("obstacle", static_cast<std::uint8_t>(m.obstacle));
   }
 
   void operator()(const Holds& m) {

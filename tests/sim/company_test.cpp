@@ -194,3 +194,85 @@ TEST_CASE("a machine whose cable is out is not in sync, and waits for nothing to
   CHECK(company.world.run_until([&] { return wait.done; }, 20s));
   company.settle();
 }
+
+TEST_CASE(
+    "what a member misses is known also when its session with the hub ends before the hub is "
+    "lost") {
+  // A member that stands still while the hub dies counts the hub's silence anew; the session's own
+  // time limit goes by.
+  for (const Duration frozen : {Duration(2500ms), Duration(5s), Duration(12s)}) {
+    Company company(907, {"b", "c"});
+    INFO("frozen for " << to_string(frozen));
+    company.hub->write("film", film());
+    SimNode& member = *company.all[0];
+    REQUIRE(company.world.run_until(
+        [&] {
+          const auto rows = member.node().status().transfers;
+          return !rows.empty() && rows.front().done > kSize / 5;
+        },
+        20s));
+    company.hub->kill();
+    member.freeze(frozen);
+    company.world.run_for(frozen + 15s);
+    const StatusReport report = member.node().status();
+    CHECK(holds(report.reason, "film is here by "));
+    CHECK(holds(report.reason, "hub, which held it, is gone"));
+    company.hub->start();
+    company.settle();
+    CHECK(member.has("film"));
+  }
+}
+
+TEST_CASE("a member whose disk cannot hold a file is behind by it, and `wait --all` names it") {
+  Company company(908, {"b", "c"});
+  SimNode& lacking = *company.all[0];
+  SimNode& other = *company.all[1];
+  REQUIRE(lacking.make_pipe("x"));
+  company.world.run_for(3s);
+  company.hub->write("x", "has no place there");
+  company.world.run_for(60s);
+  REQUIRE(other.has("x"));
+  CHECK(lacking.node().status().state == NodeState::kInSync);
+  const PeerReport row = company.row(*company.hub, "b");
+  CHECK(row.behind.files == 1);
+  CHECK(holds(row.behind.why, "cannot hold"));
+  CHECK(holds(company.hub->node().status().reason, "b is behind by 1 file"));
+  Waiting one(*company.hub, false);
+  Waiting all(*company.hub, true);
+  Waiting member(other, true);
+  company.world.run_for(10s);
+  CHECK(one.done);
+  CHECK_FALSE(all.done);
+  CHECK_FALSE(member.done);
+  const PeerReport told = company.row(other, "b");
+  CHECK(told.behind.files == 1);
+  CHECK(holds(told.why, "cannot hold"));
+  REQUIRE(lacking.erase("x"));
+  CHECK(company.world.run_until([&] { return all.done && member.done; }, 60s));
+  CHECK(lacking.has("x"));
+  CHECK(company.row(*company.hub, "b").behind.files == 0);
+}
+
+TEST_CASE("what was made alone is counted, also by the next start, until another node has it") {
+  Company company(909, {"b"});
+  SimNode& member = *company.all[0];
+  company.hub->write("f", "text");
+  company.settle();
+  CHECK(member.node().status().only_here == 0);
+  CHECK(company.hub->node().status().only_here == 0);
+  company.world.run_for(5s);
+  company.hub->kill();
+  company.world.run_for(15s);
+  for (int i = 0; i < 3; ++i) member.write(str("alone", i), str("text ", i));
+  company.world.run_for(10s);
+  CHECK(member.node().status().only_here == 3);
+  CHECK(holds(member.node().status().reason, "3 files are on no other machine yet"));
+  member.kill();
+  member.start();
+  company.world.run_for(10s);
+  CHECK(member.node().status().only_here == 3);
+  company.hub->start();
+  company.settle();
+  CHECK(member.node().status().only_here == 0);
+  CHECK(company.hub->node().status().only_here == 0);
+}

@@ -269,6 +269,11 @@ void HostileMessages::fill(Mark& m) {
   m.token = number();
   m.answer = flip();
   m.all = flip();
+  if (flip()) return;
+  m.behind = node();
+  m.files = number();
+  m.bytes = number();
+  m.obstacle = static_cast<Obstacle>(number_below(kLastObstacle + 1));
 }
 
 void HostileMessages::fill(Holds& m) {

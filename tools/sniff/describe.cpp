@@ -16,6 +16,12 @@ Value hex(const Id& id) {
   return to_hex(id);
 }
 
+const char* obstacle_name(Obstacle obstacle) {
+  static constexpr std::array kNames{"none", "paused", "held", "no-room", "error", "cannot"};
+  static_assert(kNames.size() == kLastObstacle + 1);
+  return kNames[static_cast<std::size_t>(obstacle)];
+}
+
 const char* suite_name(std::uint8_t bit) {
   return bit == 1 ? "chacha20-poly1305" : bit == 2 ? "aes-256-gcm" : "unknown";
 }
@@ -140,12 +146,11 @@ struct Describer {
   }
   Fields operator()(const Ping& m) const {
     if (!m.tells_progress()) return {{"seq", m.seq}};
-    static constexpr std::array kObstacles{"none", "paused", "held", "no-room", "error"};
     return {{"seq", m.seq},
             {"heard", m.heard},
             {"files", m.files},
             {"bytes", m.bytes},
-            {"obstacle", kObstacles[static_cast<std::size_t>(m.obstacle)]}};
+            {"obstacle", obstacle_name(m.obstacle)}};
   }
   Fields operator()(const HubHeard& m) const {
     return {{"node", hex(m.node)}, {"ip", ip_to_string(m.address.ip)}, {"port", m.address.port}};
@@ -192,7 +197,13 @@ struct Describer {
     return {{"items", std::move(items)}};
   }
   Fields operator()(const Mark& m) const {
-    return {{"token", m.token}, {"answer", m.answer}, {"all", m.all}};
+    Fields fields{{"token", m.token}, {"answer", m.answer}, {"all", m.all}};
+    if (m.behind.is_zero()) return fields;
+    fields.push_back({"behind", hex(m.behind)});
+    fields.push_back({"files", m.files});
+    fields.push_back({"bytes", m.bytes});
+    fields.push_back({"obstacle", obstacle_name(m.obstacle)});
+    return fields;
   }
   Fields operator()(const Holds& m) const {
     List hashes;

@@ -69,6 +69,33 @@ TEST_CASE("who is behind, by what, and what keeps it there is said") {
   CHECK(render_peers({peer}).find("it is paused there") != std::string::npos);
 }
 
+TEST_CASE("who lacks something is never said to lack nothing") {
+  PeerReport peer;
+  peer.name = "bob";
+  peer.state = PeerState::kConnected;
+  // Its folder is gone: how much it lacks cannot be said.
+  peer.behind = {0, 0, "it stands still there"};
+  CHECK(behind_text(peer) == "bob: it stands still there");
+  CHECK(render_peers({peer}).find("nothing") == std::string::npos);
+  CHECK(render_peers({peer}).find("bob: it stands still there") != std::string::npos);
+  // Of a member that this one has no session with the hub told.
+  peer.state = PeerState::kKnown;
+  peer.why = "its disk cannot hold that";
+  peer.behind = {1, 12, peer.why};
+  CHECK(behind_text(peer) == "bob is behind by 1 file (12 B): its disk cannot hold that");
+  CHECK(render_peers({peer}).find("not connected") == std::string::npos);
+}
+
+TEST_CASE("status shows an upload that waits, with what answers it, and what is here alone") {
+  StatusReport report = sample_status();
+  CHECK(render_status(report).find("here alone") == std::string::npos);
+  report.offers = {{3, "film.mkv", 5'000'000, "anna", {}}};
+  report.only_here = 2;
+  const std::string text = render_status(report);
+  CHECK(text.find("anna offers film.mkv (5 MB): `lansync uploads allow 3`") != std::string::npos);
+  CHECK(text.find("2 files are on no other machine yet") != std::string::npos);
+}
+
 TEST_CASE("what is to do has a total, a rate and the time left") {
   StatusReport report;
   CHECK(progress_line(report).empty());

@@ -23,7 +23,7 @@ TEST_CASE("status is the document of the contract, field by field and in its ord
             "\"held\":[{\"kind\":\"deletes\",\"run\":\"0a0b0c0d\",\"number\":15,"
             "\"names\":[\"x\"],\"author\":\"bob\",\"since\":\"1970-01-01T00:00:01Z\","
             "\"says\":\"15 deletes by bob\"}],\"conflicts\":16,"
-            "\"under_replicated\":17,\"peers\":[{\"id\":\"bb" +
+            "\"under_replicated\":17,\"only_here\":0,\"offers\":[],\"peers\":[{\"id\":\"bb" +
             zeros +
             "\",\"name\":\"bob\",\"role\":\"client\",\"address\":\"192.168.1.7\",\"port\":27801,"
             "\"state\":\"connected\",\"rtt_ms\":2,\"protocol\":1,\"reason\":\"\","

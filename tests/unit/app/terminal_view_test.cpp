@@ -102,6 +102,15 @@ TEST_CASE("who was turned away and who is behind stand in the view") {
   CHECK(frame.find("another password") != std::string::npos);
 }
 
+TEST_CASE("the view says why a member stands still, and what is here alone") {
+  StatusReport report = sample_status();
+  report.peers[0].behind = {0, 0, "it is paused there"};
+  report.only_here = 2;
+  const std::string frame = render_frame(report, {}, {}, {160, 30}, false);
+  CHECK(frame.find("it is paused there") != std::string::npos);
+  CHECK(frame.find("2 files are on no other machine yet") != std::string::npos);
+}
+
 TEST_CASE("what is no terminal gets no view") {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);

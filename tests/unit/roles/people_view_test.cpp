@@ -106,6 +106,27 @@ TEST_CASE("a member has what it said to have, also when it is gone") {
   CHECK_FALSE(members.told(2));
 }
 
+TEST_CASE("a member that was in sync and lost its folder, or cannot hold a file, has not all") {
+  for (const Obstacle obstacle : {Obstacle::kHeld, Obstacle::kError, Obstacle::kCannot}) {
+    MemberProgress members;
+    members.on_ping(1, Ping{8}, true);
+    CHECK(members.complete(1, 7));
+    members.on_ping(1, Ping{8, 7, 1, 0, obstacle}, true);
+    CHECK(members.has(1, 7));
+    CHECK_FALSE(members.complete(1, 7));
+    CHECK_FALSE(to_words(obstacle).empty());
+    members.on_ping(1, Ping{8, 7}, true);
+    CHECK(members.complete(1, 7));
+  }
+  // Who pauses, or has no room for what is not there yet, has what it has.
+  for (const Obstacle obstacle : {Obstacle::kPaused, Obstacle::kNoRoom}) {
+    MemberProgress members;
+    members.on_ping(1, Ping{8, 7, 0, 0, obstacle}, true);
+    CHECK(members.complete(1, 7));
+    CHECK_FALSE(members.complete(1, 8));
+  }
+}
+
 TEST_CASE("a long task has a total, a rate and a time left") {
   Progress progress;
   Instant now = kStart;

@@ -148,7 +148,7 @@ class Rig : public QueryHost, public QuestionHost {
   Fetcher fetcher{files, executor, clock};
   Replica replica{Replica::Options{}, files, store, executor, fetcher, random, clock, log};
   ContentTypes types{files, executor, nullptr};
-  Queries queries{*this, replica, files, executor, types, log};
+  Queries queries{*this, replica, files, executor, types};
   Questions questions{*this, replica, files, executor};
 
   NodeId peer;
@@ -511,6 +511,18 @@ TEST_CASE("a hash of another file than the one that was asked for is a lie") {
   rig.run();
   CHECK(rig.lies.size() == 1);
   CHECK(rig.hashes.empty());
+}
+
+TEST_CASE("a question of the program itself is in nobody's own history") {
+  Rig rig;
+  rig.add("report.txt", "x");
+  rig.questions.search(
+      1, rig.peer, {"report.txt", false, true},
+      [](const std::vector<RecordReport>&, const AskControl::Taken& next) { next(); },
+      [&](const Result<AskEnd>& result) { rig.end = result; }, rig.clock.at);
+  rig.run();
+  REQUIRE(rig.end);
+  for (const std::string& row : rig.history) CHECK_FALSE(row.starts_with("out "));
 }
 
 TEST_CASE("a search tells every holder once, over as many pages as it takes") {

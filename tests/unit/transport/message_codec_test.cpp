@@ -264,8 +264,15 @@ Message random_message(Prng& random) {
       return random_request(random);
     case 11:
       return HubHeard{random.id<NodeId>(), {u32(), 27801}};
-    case 12:
-      return Mark{random_number(random), random.chance(1, 2), random.chance(1, 2)};
+    case 12: {
+      Mark m{random_number(random), random.chance(1, 2), random.chance(1, 2)};
+      if (random.chance(1, 2)) return m;
+      m.behind = random.id<NodeId>();
+      m.files = random_number(random);
+      m.bytes = random_number(random);
+      m.obstacle = static_cast<Obstacle>(random.below(kLastObstacle + 1));
+      return m;
+    }
     case 18: {
       Holds m{random_number(random), random.chance(1, 2), {}};
       for (std::uint64_t i = random.below(5); i > 0; --i)
