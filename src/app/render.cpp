@@ -58,6 +58,8 @@ std::string hub_text(const StatusReport& report) {
 std::string behind_amount(const PeerReport& peer) {
   if (peer.behind.files == 0)
     return peer.state != PeerState::kConnected ? "-" : peer.behind.why.empty() ? "nothing" : "-";
+  // Deletes have no bytes.
+  if (peer.behind.bytes == 0) return counted(peer.behind.files, "files");
   return str(counted(peer.behind.files, "files"), ", ", format_size(peer.behind.bytes));
 }
 
@@ -207,8 +209,9 @@ std::string behind_text(const PeerReport& peer) {
   if (peer.behind.files == 0 && peer.behind.why.empty()) return {};
   std::string line = printable(peer.name, 64);
   if (peer.behind.files > 0)
-    line += str(" is behind by ", counted(peer.behind.files, "files"), " (",
-                format_size(peer.behind.bytes), ')');
+    line +=
+        str(" is behind by ", counted(peer.behind.files, "files"),
+            peer.behind.bytes > 0 ? str(" (", format_size(peer.behind.bytes), ')') : std::string());
   if (!peer.behind.why.empty()) line += ": " + printable(peer.behind.why, 300);
   return line;
 }

@@ -139,8 +139,9 @@ void add_offer(const std::vector<OfferReport>& offers, Frame& frame) {
 std::string peer_note(const PeerReport& peer) {
   const std::string why = printable(peer.behind.why, 300);
   if (peer.state == PeerState::kConnected && peer.behind.files > 0)
-    return str("behind by ", counted(peer.behind.files, "files"), ", ",
-               format_size(peer.behind.bytes), why.empty() ? "" : ": ", why);
+    return str("behind by ", counted(peer.behind.files, "files"),
+               peer.behind.bytes > 0 ? ", " + format_size(peer.behind.bytes) : std::string(),
+               why.empty() ? "" : ": ", why);
   if (!why.empty()) return why;
   return peer.state == PeerState::kRefused ? printable(peer.why, 300) : "";
 }

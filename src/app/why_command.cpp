@@ -156,6 +156,8 @@ Why why_of(const CommandLine& command, const Answers& answers, const std::string
     return out;
   }
   out.holders = holders_of(command.dir, name);
+  // The hub counts what this node has not told it yet, a delete that is held here for one.
+  if (out.here == "not here") std::erase(out.holders, answers.status.name);
   if (std::string problem = problem_of(answers, name); !problem.empty()) {
     out.state = "not synced";
     out.waits_for = problem;

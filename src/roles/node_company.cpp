@@ -73,7 +73,10 @@ Ping Node::make_ping(bool to_hub) const {
 // Files and links of the group that are wanted here and cannot stand on this disk as it has them.
 std::uint64_t Node::cannot_hold() const {
   std::uint64_t files = 0;
+  const bool synced = in_sync();
   for (const auto& [path, reason] : replica_->problems()) {
+    // What is tried again soon, or waits for room, is counted among what is on its way.
+    if (!synced && !replica_->obstacles().stands(path)) continue;
     const PathRecord* record = replica_->index().find(path);
     if (!record || !record->remote || record->remote->is_tombstone()) continue;
     if (record->live() && same_content(*record->local, *record->remote)) continue;
@@ -211,8 +214,8 @@ std::string Node::behind_reason(bool& moves) const {
     moves = behind.why.empty();
     text = printable(name_of(peer.info.node), 64);
     if (behind.files > 0)
-      text +=
-          str(" is behind by ", counted_files(behind.files), " (", size_text(behind.bytes), ')');
+      text += str(" is behind by ", counted_files(behind.files),
+                  behind.bytes > 0 ? str(" (", size_text(behind.bytes), ')') : std::string());
     if (!behind.why.empty()) text += ": " + behind.why;
   }
   if (others > 0) text += str("; and ", others, others == 1 ? " other node" : " other nodes");

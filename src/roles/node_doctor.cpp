@@ -147,6 +147,10 @@ void Node::add_state_findings(DoctorFacts& facts) {
   bool moves = false;
   const std::string behind = behind_reason(moves);
   if (!behind.empty() && !moves) add(behind, "");
+  // A pipe is nobody's fault, but for the group's file whose place it has.
+  if (const std::uint64_t files = cannot_hold(); files > 0)
+    add(str(files, files == 1 ? " file" : " files", " of the group cannot stand on this disk"),
+        "`lansync why` says which and why");
 }
 
 }  // namespace lansync
