@@ -206,7 +206,7 @@ void Hub::on_push(SessionId session, const Push& message, bool may_rename) {
       break;
     }
   }
-  // nothing.
+  // Conflict copies first: what they keep is lost from its own name by what follows.
   for (const bool copies : {true, false})
     for (const PushItem& item : message.items)
       if (parse_conflict_name(item.name).has_value() == copies) offer({session, item});

@@ -135,9 +135,10 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
     reason = behind;
     return NodeState::kSyncing;
   }
+  // What somebody promised and took away with him is wanted here and is not here.
+  if (reason = people_.unfinished.text(); !reason.empty()) return NodeState::kSyncing;
   if (hub_->acting() && sessions_.empty()) {
-    reason = people_.unfinished.text();
-    if (reason.empty()) reason = lonely_reason();
+    reason = lonely_reason();
     if (const std::string alone = only_here_text(); !alone.empty())
       reason = reason.empty() ? alone : str(alone, "; ", reason);
   }
@@ -145,8 +146,6 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
     reason = notice;
   } else if (std::string twin = same_host_notice(); !twin.empty()) {
     reason = twin;
-  } else if (std::string missing = people_.unfinished.text(); !missing.empty()) {
-    reason = missing;
   } else if (!behind.empty()) {
     reason = behind;
   } else if (reason.empty() && !replica_->problems().empty()) {
@@ -333,7 +332,9 @@ void Node::check_waits(Instant now) {
       wait.scanning = true;
       wait.fallback_at = now + 100ms;
     }
-    if (!wait.noticed || known_nodes() < wait.what.peers || !in_sync()) continue;
+    if (!wait.noticed || known_nodes() < wait.what.peers || !in_sync() ||
+        !people_.unfinished.rows().empty())
+      continue;
     // What waits for a person's word is not on the hub, or not done here.
     if (replica_->held_deletes() != 0) continue;
     if ((!network_.lan && reached().empty()) || !kept_out().what.empty()) continue;

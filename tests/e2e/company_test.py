@@ -66,6 +66,8 @@ def test_hub_that_goes_in_between():
             said = bert.status()["reason"]
             check("hub, which held it, is gone" in said, f"{said!r}")
             check_equal(bert.cli("doctor").code, 1, "doctor of who misses it")
+            check_equal(bert.status()["state"], "syncing", "state of who misses it")
+            check_equal(bert.cli("wait", "--timeout", "2s").code, 1, "wait of who misses it")
             hub.start(*FAST)
             eventually(lambda: bert.exists("film.bin"), 60, "the file after all", 0.2)
             for node in (hub, bert):
