@@ -97,6 +97,40 @@ def test_folders_that_are_refused():
         check_equal(a.status()["state"] != "error", True, "a's state")
 
 
+def start_as_nobody(node):
+    """Root reads everything."""
+    node.process = netns.popen(
+        node.namespace, ["setpriv", "--pdeathsig", "keep", "--reuid=65534", "--regid=65534", "--clear-groups", program(), "run", node.path,
+                         "--name", node.name, *FAST],
+        stdin=subprocess.DEVNULL, stdout=open(node.log_path, "ab"), stderr=subprocess.STDOUT, cwd="/", env=node.environment())
+    node.wait_ready()
+
+
+def test_unreadable_at_start():
+    """A directory that cannot be read when the node starts is there once it can be, and what changes in it later."""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        a.write("dark/deep/old.txt", "old")
+        a.write("light.txt", "l")
+        os.chmod(net.root, 0o755)
+        for at, directories, files in os.walk(a.path):
+            for name in [at, *(os.path.join(at, name) for name in files)]:
+                os.chown(name, 65534, 65534)
+        os.chown(a.home, 65534, 65534)
+        os.chmod(a.at("dark"), 0)
+        b.start(*FAST)
+        start_as_nobody(a)
+        eventually(lambda: b.read("light.txt") == b"l", 10, "the rest")
+        check("dark" in a.status()["reason"], f"the directory is not named: {a.status()['reason']!r}")
+        os.chmod(a.at("dark"), 0o755)
+        check_equal(a.cli("wait", "--timeout", "20s").code, 0, "wait after the directory could be read")
+        check_equal(b.read("dark/deep/old.txt"), b"old", "what was in it")
+        with open(a.at("dark/deep/new.txt"), "w", encoding="utf-8") as file:
+            file.write("new")
+        os.chown(a.at("dark/deep/new.txt"), 65534, 65534)
+        eventually(lambda: b.read("dark/deep/new.txt") == b"new", 10, "what was made in it later")
+
+
 def test_unreadable_directory():
     """A directory of mode 0 deletes nothing below it anywhere; it is named; all is well once it can be read again."""
     with Lan() as net:
@@ -106,11 +140,7 @@ def test_unreadable_directory():
         for path in (a.path, a.home):
             os.chown(path, 65534, 65534)
         b.start(*FAST)
-        a.process = netns.popen(
-            a.namespace, ["setpriv", "--pdeathsig", "keep", "--reuid=65534", "--regid=65534", "--clear-groups", program(), "run", a.path, "--name",
-                          "a", *FAST],
-            stdin=subprocess.DEVNULL, stdout=open(a.log_path, "ab"), stderr=subprocess.STDOUT, cwd="/", env=a.environment())
-        a.wait_ready()
+        start_as_nobody(a)
         for n in range(80):
             b.write(f"dark/d{n % 4}/{n}.txt", f"{n}")
         b.write("light/l.txt", "l")
@@ -334,6 +364,36 @@ def test_exfat_by_fuse():
             check_equal([name for name in a.files() if "conflict" in name], [], "copies that nobody needs")
             a.remove("Dog")
             eventually(lambda: b.read("dog") == b"lower" and "dog" in os.listdir(b.path), 20, "the twin, once there is room for it")
+
+
+def test_edits_on_exfat():
+    """Edits on exFAT, which keeps no modes: file and directory elsewhere keep theirs, and nothing is announced for it"""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        os.makedirs(b.path)
+        with exfat_device(os.path.join(net.root, "exfat.img")) as device, mounted_exfat(device, b):
+            a.write("private/secret.txt", "one")
+            a.write("tool.sh", "#!/bin/sh")
+            os.chmod(a.at("private/secret.txt"), 0o600)
+            os.chmod(a.at("private"), 0o700)
+            os.chmod(a.at("tool.sh"), 0o755)
+            os.utime(a.at("tool.sh"), ns=(0, 1_700_000_001_123_456_789))
+            modes = lambda: {name: oct(os.stat(a.at(name)).st_mode & 0o7777) for name in ("private", "private/secret.txt", "tool.sh")}
+            before = modes()
+            a.start(*FAST)
+            b.start(*FAST)
+            eventually(lambda: b.read("private/secret.txt") == b"one" and b.read("tool.sh"), 10, "the files on exFAT")
+            b.wait()
+            with open(b.at("private/secret.txt"), "a", encoding="utf-8") as file:
+                file.write(" two")
+            b.write("private/new.txt", "new")
+            eventually(lambda: a.read("private/secret.txt") == b"one two" and a.read("private/new.txt") == b"new", 10, "the edits")
+            for _ in range(2):
+                b.cli("rescan")
+                b.wait()
+            check_equal(modes(), before, "modes where modes are kept")
+            check_equal(os.stat(a.at("tool.sh")).st_mtime_ns, 1_700_000_001_123_456_789, "a time finer than exFAT's")
+            check_equal([name for name in a.files() if "conflict" in name], [], "copies that nobody needs")
 
 
 if __name__ == "__main__":

@@ -263,5 +263,25 @@ def test_busy_file_is_listed():
         settled([a, b], seconds=60)
 
 
+def test_truncated_by_path():
+    """A file that is cut or grown by its path, never opened, is there after the quiet timer, whatever its size."""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        for node in (a, b):
+            node.start("--settle", "100ms")
+        a.wait(peers=1)
+        sizes = {"small": (5, 2), "middle": (300_000, 100), "large": (6_000_000, 5_000_000), "emptied": (40, 0), "grown": (10, 70_000)}
+        for name, (before, _) in sizes.items():
+            a.write(name, os.urandom(before))
+        settled([a, b])
+        for name, (_, after) in sizes.items():
+            started = time.monotonic()
+            os.truncate(a.at(name), after)
+            a.wait(seconds=5)
+            eventually(lambda: os.path.getsize(b.at(name)) == after, 5, f"{name}, cut to {after}", 0.02)
+            print(f"    {name}: {time.monotonic() - started:.2f} s")
+            check(a.read(name) == b.read(name), f"{name}: other bytes")
+
+
 if __name__ == "__main__":
     main(__name__)
