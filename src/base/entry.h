@@ -45,7 +45,8 @@ struct Entry {
   // had, so that a run can be undone; zero for all else, and where that was empty.
   ContentId content;
   // Tombstones: what was deleted (a tombstone: not known), and the run that it was deleted in. A
-  // delete that was half of a rename is in none, 0.
+  // delete that was half of a rename is in none, 0. The run also of a directory or link that took
+  // the place of what was deleted in it.
   EntryKind was = EntryKind::kTombstone;
   RunId run = 0;
   Md5 md5;             // files only
@@ -67,6 +68,11 @@ using EntryPtr = std::shared_ptr<const Entry>;
 // The same kind and the same bytes (content id; target): what decides whether a conflict needs a
 // copy.
 bool same_content(const Entry& a, const Entry& b);
+// Ends a file or link that stood at its path: a tombstone, or another kind in its place.
+inline bool is_delete(const EntryPtr& entry) {
+  return entry && (entry->is_tombstone() || entry->run != 0);
+}
+
 // The run that a tombstone counts in: its own, or where its author gave none, one for the author.
 inline RunId run_label(const Entry& tombstone) {
   return tombstone.run != 0 ? tombstone.run : ~tombstone.author;

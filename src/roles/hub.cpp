@@ -46,7 +46,7 @@ void Hub::start(std::uint64_t term, std::uint64_t seq, Instant now) {
   std::vector<std::pair<std::string, EntryPtr>> tree;
   for (const auto& [path, record] : replica_.index().paths()) {
     // A held delete goes nowhere: the group still has the version before it.
-    bool held = record.local && record.local->is_tombstone() && replica_.is_held(path);
+    bool held = replica_.is_held(path);
     // Nor does what no member would take.
     held = held || (record.local && record.local->version.too_long_for_others());
     tree.emplace_back(path, held ? record.synced : record.known());

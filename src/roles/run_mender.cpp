@@ -39,23 +39,10 @@ void RunMender::tick(Instant now) {
 
 void RunMender::look(Instant now) {
   std::set<RunId> runs;
-  std::vector<std::pair<std::string, std::uint16_t>> directories;
-  for (const auto& [path, gone] : replica_.gone_in(decisions_.rejected())) {
-    if (gone->was == EntryKind::kDirectory) {
-      directories.emplace_back(path, gone->mode);
-    } else {
-      runs.insert(gone->run);
-    }
-  }
-  if (runs.empty() && directories.empty()) return;
+  for (const auto& [path, gone] : replica_.gone_in(decisions_.rejected())) runs.insert(gone->run);
+  if (runs.empty()) return;
   if (tries_ < static_cast<int>(std::size(kLooks))) next_ = now + kLooks[tries_++];
   running_ = true;
-  // Before what is in them, which would make them with any mode.
-  replica_.make_directories_again(std::move(directories), [this, runs] { look_for(runs); });
-}
-
-void RunMender::look_for(const std::set<RunId>& runs) {
-  if (runs.empty()) running_ = false;
   auto left = std::make_shared<std::size_t>(runs.size());
   for (RunId run : runs) {
     undo_.find_of_run(run, [this, run, left](std::vector<FoundTrash> found, const std::string&) {
@@ -65,22 +52,33 @@ void RunMender::look_for(const std::set<RunId>& runs) {
   }
 }
 
-// Each once: from the own trash if it is there, else from the first that has it.
+// Each once: from the own trash if it is there, else from the first that has it. What a tombstone
+// says that it was is its author's word: what some trash has was no directory.
 void RunMender::bring(RunId run, std::vector<FoundTrash> found) {
   std::map<std::string, EntryPtr> missing;
-  for (const auto& [path, gone] : replica_.gone_in({run})) {
-    if (gone->was != EntryKind::kDirectory) missing.emplace(path, gone);
-  }
+  for (const auto& [path, gone] : replica_.gone_in({run})) missing.emplace(path, gone);
   std::vector<FoundTrash> chosen;
   for (FoundTrash& row : found) {
     if (missing.erase(row.path) > 0) chosen.push_back(std::move(row));
   }
-  undo_.bring_back_missing(chosen, [] {});
-  for (const auto& [path, gone] : missing) copy_from_folder(path, *gone);
+  std::vector<std::pair<std::string, std::uint16_t>> directories;
+  for (auto at = missing.begin(); at != missing.end();) {
+    const auto& [path, gone] = *at;
+    const bool directory = gone->was == EntryKind::kDirectory && gone->content.is_zero();
+    if (directory) directories.emplace_back(path, gone->mode);
+    at = directory ? missing.erase(at) : std::next(at);
+  }
+  // Before what is in them, which would make them with any mode.
+  replica_.make_directories_again(std::move(directories),
+                                  [this, chosen = std::move(chosen), missing = std::move(missing)] {
+                                    undo_.bring_back_missing(chosen, [] {});
+                                    for (const auto& [path, gone] : missing)
+                                      copy_from_folder(path, *gone);
+                                  });
 }
 
 void RunMender::copy_from_folder(const std::string& path, const Entry& gone) {
-  if (gone.was != EntryKind::kFile) return;
+  if (gone.content.is_zero()) return;
   const auto other = replica_.index().find_content(gone.content, path);
   if (!other) return;
   const Entry& there = *replica_.index().find(*other)->local;

@@ -31,7 +31,6 @@ class RunMender {
 
  private:
   void look(Instant now);
-  void look_for(const std::set<RunId>& runs);
   void bring(RunId run, std::vector<FoundTrash> found);
   void copy_from_folder(const std::string& path, const Entry& gone);
 

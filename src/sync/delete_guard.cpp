@@ -66,7 +66,8 @@ void DeleteGuard::end_current() {
   if (!current_) return;
   current_ = false;
   changed_ = true;
-  forget_fresh();
+  fresh_.clear();
+  forget_heirs();
   drop_if_done(std::prev(runs_.end()));
 }
 
@@ -81,12 +82,7 @@ void DeleteGuard::begin_anew_if_nothing_counts(const HeardDelete& heard) {
   run.began = heard.now;
   run.since = heard.wall;
   changed_ = true;
-  forget_fresh();
-}
-
-void DeleteGuard::forget_fresh() {
   fresh_.clear();
-  heirs_.clear();
 }
 
 void DeleteGuard::expire(Instant now) {
@@ -102,7 +98,8 @@ void DeleteGuard::drop_run(Runs::iterator run) {
   while (!run->members.empty()) erase(deletes_.find(run->members.back()->first));
   if (current_ && run == std::prev(runs_.end())) {
     current_ = false;
-    forget_fresh();
+    fresh_.clear();
+    forget_heirs();
   }
   std::erase_if(restored_, [&](const auto& item) { return item.second == run; });
   runs_.erase(run);
@@ -130,7 +127,7 @@ void DeleteGuard::insert(Runs::iterator run, const std::string& path, Delete wha
   if (what.counts) ++run->count;
   if (!what.pushed) {
     ++run->unpushed;
-    if (!what.directory) ++run->unpushed_files;
+    if (!what.directory()) ++run->unpushed_files;
     if (++run->unpushed_of[what.label] == 1) changed_ = true;
   }
   if (!what.content.is_zero()) by_content_.insert({key_of(what.content), &at->first});
@@ -143,7 +140,7 @@ void DeleteGuard::mark_pushed(Delete& what) {
   held_runs_known_ = false;
   Run& run = *what.run;
   --run.unpushed;
-  if (!what.directory) --run.unpushed_files;
+  if (!what.directory()) --run.unpushed_files;
   auto label = run.unpushed_of.find(what.label);
   LS_ASSERT(label != run.unpushed_of.end());
   if (--label->second == 0) {
@@ -178,15 +175,16 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
   if (auto at = deletes_.find(path); at != deletes_.end()) {
     // One that is seen again is no news: it is heard of first, and looked at later.
     if (!at->second.pushed) return !held(*at);
+    if (ends(at->second.kind, heard.was.kind)) return count_on(at);
     on_restored(path);  // it must have been there again
   }
   begin_anew_if_nothing_counts(heard);
-  const bool was_there = heard.in_sync || heirs_.contains(path);
-  if (!was_there || (!limit_.holds_all() && fresh_.contains(path))) return true;
+  const std::optional<Heir> heir = take_heir(path, heard.now);
+  if (!heir && (!heard.in_sync || (!limit_.holds_all() && fresh_.contains(path)))) return true;
   Delete what;
   what.label = heard.label;
-  what.directory = heard.was.is_directory();
-  what.counts = !what.directory;
+  what.kind = heard.was.kind;
+  what.counts = !what.directory();
   what.content = telling_content(heard.was);
   auto restored = restored_.find(heard.label);
   Runs::iterator run;
@@ -196,14 +194,20 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
     (void)current_run(heard);
     run = std::prev(runs_.end());
   }
+  const std::optional<Appearance> by = take_appeared(what.content);
   const bool moved_away = run->excused_above.contains(path) && !has_deletes_below(path);
-  const bool renamed = what.directory ? moved_away || take_new_directory(path)
-                                      : !what.content.is_zero() && take_appeared(what.content);
-  if (renamed) {
+  if (by || (what.directory() && (moved_away || take_new_directory(path)))) {
     note_above(*run, path);
     note_excused(path);
+    if (by) {
+      Heirlooms of = heir ? heir->of : Heirlooms{};
+      if (!heir || heir->as_well) of.push_back({path, what, heard.files_total});
+      note_heir(*by, std::move(of), heard.now);
+    }
     return true;
   }
+  if (heir) count_again(*heir, heard.in_sync, run);
+  if (!heard.in_sync) return true;
   if (what.label == 0) what.label = run->id;
   if (deletes_.size() >= kMaxTracked) {
     ++run->untracked;
@@ -214,7 +218,18 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
   return !held(*deletes_.find(path));
 }
 
+// What had taken its place goes as well: that is no second delete, but must not go unasked either.
+bool DeleteGuard::count_on(Deletes::iterator at) {
+  const std::string path = at->first;
+  Delete again = at->second;
+  erase(at);
+  again.pushed = false;
+  insert(again.run, path, again);
+  return !held(*deletes_.find(path));
+}
+
 void DeleteGuard::on_first_synced(const std::string& path) {
+  if (auto at = appeared_at_.find(path); at != appeared_at_.end()) at->second->synced = true;
   if (!current_ || runs_.back().returned.contains(path) || heirs_.contains(path)) return;
   if (fresh_.size() < kMaxRemembered) fresh_.insert(path);
 }
@@ -234,31 +249,43 @@ DeleteGuard::Change DeleteGuard::on_present(const std::string& path, const Entry
   forget_appeared(path);
   const ContentId content = telling_content(is);
   auto at = deletes_.find(path);
-  if (at != deletes_.end()) {
-    const bool as_before = at->second.directory ? is.is_directory() : at->second.content == content;
+  const bool ended = at != deletes_.end() && ends(at->second.kind, is.kind);
+  if (at != deletes_.end() && !ended) {
+    const bool as_before =
+        at->second.directory() ? is.is_directory() : at->second.content == content;
     Change change = on_restored(path);
     // One reappearance excuses one delete, and this was the path's own.
-    if (as_before || is.is_directory() || content.is_zero()) return change;
-    if (auto other = find_excusable(content); other != deletes_.end()) {
-      note_heir(path);
-      Change more = excuse(other);
-      change.excused = std::move(more.excused);
-      change.emptied = std::move(more.emptied);
-      change.freed.insert(change.freed.end(), more.freed.begin(), more.freed.end());
-    } else {
-      note_appeared(path, content, now);
-    }
+    if (as_before || is.is_directory()) return change;
+    Change more = excuse_by(path, content, now);
+    change.excused = std::move(more.excused);
+    change.emptied = std::move(more.emptied);
+    change.freed.insert(change.freed.end(), more.freed.begin(), more.freed.end());
     return change;
   }
-  excused_.erase(path);
-  if (is.is_directory()) return on_new_directory(path, now);
-  if (content.is_zero()) return {};
-  if (auto other = find_excusable(content); other != deletes_.end()) {
-    note_heir(path);
-    return excuse(other);
+  if (!ended) {
+    excused_.erase(path);
+    forget_heir_of(path);
   }
-  note_appeared(path, content, now);
-  return {};
+  if (is.is_directory()) return on_new_directory(path, now);
+  return excuse_by(path, content, now);
+}
+
+DeleteGuard::Change DeleteGuard::excuse_by(const std::string& path, const ContentId& content,
+                                           Instant now) {
+  if (content.is_zero()) return {};
+  // It has excused one already.
+  if (auto heir = heirs_.find(path);
+      heir != heirs_.end() && (current_ || now - heir->second.at <= kRunGap))
+    return {};
+  auto other = find_excusable(content, path);
+  if (other == deletes_.end()) {
+    note_appeared(path, content, now);
+    return {};
+  }
+  Heirlooms of{{other->first, other->second, 0}};
+  Change change = excuse(other);
+  note_heir({now, content, path, 0, false}, std::move(of), now);
+  return change;
 }
 
 DeleteGuard::Change DeleteGuard::on_new_directory(const std::string& path, Instant now) {
@@ -268,7 +295,7 @@ DeleteGuard::Change DeleteGuard::on_new_directory(const std::string& path, Insta
     for (const Node* member : run.members) {
       if (++looked > kMaxLooked) break;
       const auto& [name, what] = *member;
-      if (!what.directory || what.pushed || !may_be_renamed(name, path)) continue;
+      if (!what.directory() || what.pushed || !may_be_renamed(name, path)) continue;
       if (has_deletes_below(name)) continue;
       if (!run.excused_above.contains(name)) return excuse(deletes_.find(name));
     }
@@ -290,10 +317,12 @@ bool DeleteGuard::take_new_directory(const std::string& path) {
   return false;
 }
 
-DeleteGuard::Change DeleteGuard::on_restored(const std::string& path) {
+DeleteGuard::Change DeleteGuard::on_restored(const std::string& path, std::optional<EntryKind> is) {
   Change change;
-  excused_.erase(path);
   auto at = deletes_.find(path);
+  if (at != deletes_.end() && is && ends(at->second.kind, *is)) return change;
+  excused_.erase(path);
+  forget_heir_of(path);
   if (at == deletes_.end()) return change;
   auto run = at->second.run;
   const bool was_over = over(*run);
@@ -331,7 +360,7 @@ bool DeleteGuard::has_deletes_below(const std::string& path) const {
 void DeleteGuard::excuse_emptied(const std::string& path, Change& change) {
   for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
     auto at = deletes_.find(std::string(parent));
-    if (at == deletes_.end() || !at->second.directory || has_deletes_below(at->first)) return;
+    if (at == deletes_.end() || !at->second.directory() || has_deletes_below(at->first)) return;
     if (!at->second.pushed) note_excused(at->first);
     change.emptied.push_back(at->first);
     erase(at);
@@ -363,7 +392,8 @@ void DeleteGuard::collect_freed(Run& run, bool was_over, Change& change) const {
 }
 
 // One that has not gone out before one that has.
-DeleteGuard::Deletes::iterator DeleteGuard::find_excusable(const ContentId& content) {
+DeleteGuard::Deletes::iterator DeleteGuard::find_excusable(const ContentId& content,
+                                                           const std::string& by) {
   const std::string none;
   const std::uint64_t key = key_of(content);
   auto gone = deletes_.end();
@@ -371,7 +401,7 @@ DeleteGuard::Deletes::iterator DeleteGuard::find_excusable(const ContentId& cont
   for (auto at = by_content_.lower_bound({key, &none}); at != by_content_.end(); ++at) {
     if (at->key != key || ++looked > kMaxLooked) break;
     auto found = deletes_.find(*at->path);
-    if (found->second.content != content) continue;
+    if (found->second.content != content || found->first == by) continue;
     if (!found->second.pushed) return found;
     if (gone == deletes_.end()) gone = found;
   }
@@ -382,15 +412,69 @@ void DeleteGuard::note_excused(const std::string& path) {
   if (excused_.size() < kMaxRemembered) excused_.insert(path);
 }
 
-void DeleteGuard::note_heir(const std::string& path) {
-  fresh_.erase(path);
-  if (heirs_.size() < kMaxRemembered) heirs_.insert(path);
+// ---- where the content of what was excused stands
+// -------------------------------------------------------------------
+
+void DeleteGuard::note_heir(const Appearance& by, Heirlooms of, Instant now) {
+  const bool as_well = by.synced && !fresh_.contains(by.path);
+  fresh_.erase(by.path);
+  if (heirs_.size() >= kMaxRemembered) return;
+  for (const Heirloom& one : of) heir_of_[one.path] = by.path;
+  heirs_.insert_or_assign(by.path, Heir{std::move(of), now, as_well});
 }
+
+std::optional<DeleteGuard::Heir> DeleteGuard::take_heir(const std::string& path, Instant now) {
+  auto at = heirs_.find(path);
+  if (at == heirs_.end()) return std::nullopt;
+  Heir heir = std::move(at->second);
+  heirs_.erase(at);
+  for (const Heirloom& one : heir.of) heir_of_.erase(one.path);
+  if (!current_ && now - heir.at > kRunGap) return std::nullopt;
+  return heir;
+}
+
+// `path` lives again: nothing stands for it any more.
+void DeleteGuard::forget_heir_of(const std::string& path) {
+  auto at = heir_of_.find(path);
+  if (at == heir_of_.end()) return;
+  if (auto heir = heirs_.find(at->second); heir != heirs_.end()) {
+    std::erase_if(heir->second.of, [&](const Heirloom& one) { return one.path == path; });
+    if (heir->second.of.empty()) heirs_.erase(heir);
+  }
+  heir_of_.erase(at);
+}
+
+void DeleteGuard::forget_heirs() {
+  heirs_.clear();
+  heir_of_.clear();
+}
+
+// What stood for them is deleted: of `cp -a d e; rm -r d e` all count, against what was there with
+// both. What was moved and then deleted counts once, under the name that the group has last.
+void DeleteGuard::count_again(const Heir& heir, bool in_sync, Runs::iterator run) {
+  std::size_t left_out = in_sync && !heir.as_well ? 1 : 0;
+  for (auto one = heir.of.rbegin(); one != heir.of.rend(); ++one) {
+    if (left_out > 0) {
+      --left_out;
+      continue;
+    }
+    if (deletes_.contains(one->path) || deletes_.size() >= kMaxTracked) continue;
+    Delete what = one->what;
+    what.pushed = excused_.erase(one->path) == 0;
+    if (what.label == 0) what.label = run->id;
+    run->files_at_start = std::max(run->files_at_start, one->files_total);
+    insert(run, one->path, what);
+    counted_again_.push_back(one->path);
+  }
+}
+
+// ---- what has appeared
+// -----------------------------------------------------------------------------
 
 void DeleteGuard::note_appeared(const std::string& path, const ContentId& content, Instant now) {
   if (appeared_.size() >= kMaxAppeared) drop_appeared(appeared_.begin());
   const std::uint64_t number = next_appeared_++;
-  appeared_.push_back({now, content, path, number});
+  appeared_.push_back({now, content, path, number, false});
   const auto at = std::prev(appeared_.end());
   appeared_by_content_.emplace(std::pair(content, number), at);
   appeared_at_.emplace(path, at);
@@ -407,14 +491,14 @@ void DeleteGuard::forget_appeared(const std::string& path) {
 }
 
 // The youngest of that content.
-bool DeleteGuard::take_appeared(const ContentId& content) {
+std::optional<DeleteGuard::Appearance> DeleteGuard::take_appeared(const ContentId& content) {
   auto after = appeared_by_content_.upper_bound({content, ~std::uint64_t{0}});
-  if (after == appeared_by_content_.begin()) return false;
+  if (content.is_zero() || after == appeared_by_content_.begin()) return std::nullopt;
   auto found = std::prev(after);
-  if (found->first.first != content) return false;
-  note_heir(found->second->path);
+  if (found->first.first != content) return std::nullopt;
+  Appearance taken = *found->second;
   drop_appeared(found->second);
-  return true;
+  return taken;
 }
 
 // ---- what is held
@@ -426,7 +510,7 @@ bool DeleteGuard::has_held_below(const std::string& path, const Run& run) const 
        at != deletes_.end() && is_within(at->first, path); ++at) {
     const Delete& below = at->second;
     if (below.pushed || &*below.run != &run) continue;
-    if (!below.directory || !run.excused_above.contains(at->first)) return true;
+    if (!below.directory() || !run.excused_above.contains(at->first)) return true;
   }
   return false;
 }
@@ -434,7 +518,7 @@ bool DeleteGuard::has_held_below(const std::string& path, const Run& run) const 
 bool DeleteGuard::held(const Node& one) const {
   const Delete& what = one.second;
   if (what.pushed || !over(*what.run)) return false;
-  if (!what.directory || !what.run->excused_above.contains(one.first)) return true;
+  if (!what.directory() || !what.run->excused_above.contains(one.first)) return true;
   return has_held_below(one.first, *what.run);
 }
 
@@ -481,7 +565,7 @@ void DeleteGuard::list_held_runs() const {
       const auto& [name, what] = *member;
       Sum& sum = sums[what.label];
       if (sum.all++ == 0) sum.row.since = run.since;
-      if (!what.directory) ++sum.files;
+      if (!what.directory()) ++sum.files;
       sum.row.mark = std::max(sum.row.mark, what.mark);
       if (sum.names.size() < kNames || name < *sum.names.rbegin()) sum.names.insert(name);
       if (sum.names.size() > kNames) sum.names.erase(std::prev(sum.names.end()));

@@ -2,7 +2,9 @@
 //
 // Deletes count together in a run: while each follows the last within 60 s, for an hour at most,
 // against the number of files when it began, and only those of paths that were in sync then. One
-// whose content reappears is a rename and none of the run; nor is one whose path lives again.
+// whose content reappears is a rename and none of the run; nor is one whose path lives again, which
+// a directory or a link in the place of a file is not. Who deletes what took the place of a deleted
+// one within the same run has deleted both.
 // Invariant: while a run is over the limit, none of its deletes that has not gone out yet goes out;
 // a person's word (release() or drop_label()), or enough of them turning out to be none, ends that.
 // Driven by the replica: one guard for deletes found on this disk, one for unconfirmed tombstones
@@ -47,6 +49,13 @@ struct HeldRun {
   std::uint64_t mark = 0;  // what joins later has a higher one
 };
 
+// What takes the place of a delete without being what was deleted: the file or link is gone all the
+// same. (Two hundred files that were deleted and made again as directories, and these deleted then,
+// went unasked.) A file in a link's place is an edit of it.
+inline bool ends(EntryKind was, EntryKind is) {
+  return was != is && was != EntryKind::kDirectory && is != EntryKind::kFile;
+}
+
 class DeleteGuard {
  public:
   static constexpr Duration kRunGap = 60s;
@@ -74,12 +83,13 @@ class DeleteGuard {
 
   // False: held.
   bool on_delete(const HeardDelete& heard);
-  // What is at `path` now is there as an edit, by whomever: its delete is void. If its content was
-  // not there before, and not under this name, it excuses the delete of another. Remembered for
-  // kRunGap, because the new name may be noticed before the old one's delete.
+  // What is at `path` now is there as an edit, by whomever: its delete is void, unless it was of
+  // another kind (ends()). If its content was not there before, and not under this name, it excuses
+  // the delete of another: of one and no more. Remembered for kRunGap, because the new name may be
+  // noticed before the old one's delete.
   Change on_present(const std::string& path, const Entry& is, Instant now);
-  // The path lives again, or its delete is none any more for another reason.
-  Change on_restored(const std::string& path);
+  // The path lives again, as what `is` says, or its delete is none any more for another reason.
+  Change on_restored(const std::string& path, std::optional<EntryKind> is = std::nullopt);
   // The group has a version of `path` for the first time: its delete does not count in a run that
   // has begun before.
   void on_first_synced(const std::string& path);
@@ -107,6 +117,9 @@ class DeleteGuard {
   // the state, then take_back() each known delete, then finish_restore(). False (and nothing
   // changed) if `bytes` is malformed.
   std::string serialize() const;
+  // Deletes that were excused and count again, since their other half was deleted as well.
+  std::vector<std::string> take_counted_again() { return std::exchange(counted_again_, {}); }
+
   // True once after each change of what serialize() gives.
   bool take_changed() { return std::exchange(changed_, false); }
   bool restore(std::string_view bytes, Instant now);
@@ -138,10 +151,12 @@ class DeleteGuard {
     std::size_t slot = 0;  // in run->members
     RunId label = 0;
     std::uint64_t mark = 0;
-    ContentId content;  // zero: nothing excuses it by content
-    bool directory = false;
+    ContentId content;                  // zero: nothing excuses it by content
+    EntryKind kind = EntryKind::kFile;  // what was deleted
     bool counts = true;
     bool pushed = false;
+
+    bool directory() const { return kind == EntryKind::kDirectory; }
   };
   using Deletes = std::map<std::string, Delete>;
   struct Place {
@@ -157,8 +172,22 @@ class DeleteGuard {
     ContentId content;
     std::string path;
     std::uint64_t number = 0;
+    bool synced = false;  // the group has it
   };
   using Appeared = std::list<Appearance>;
+  // What was deleted and excused.
+  struct Heirloom {
+    std::string path;
+    Delete what;
+    std::uint64_t files_total = 0;  // then
+  };
+  using Heirlooms = std::vector<Heirloom>;
+  // What excused them: one, or what was moved several times.
+  struct Heir {
+    Heirlooms of;
+    Instant at{};
+    bool as_well = false;  // was in sync beside it: a copy, and its delete is one of its own
+  };
 
   bool over(const Run& run) const;
   bool held(const Node& one) const;
@@ -169,12 +198,17 @@ class DeleteGuard {
   void begin_anew_if_nothing_counts(const HeardDelete& heard);
   void expire(Instant now);
   void note_appeared(const std::string& path, const ContentId& content, Instant now);
-  bool take_appeared(const ContentId& content);
+  std::optional<Appearance> take_appeared(const ContentId& content);
   void drop_appeared(Appeared::iterator at);
   void forget_appeared(const std::string& path);
   void note_excused(const std::string& path);
-  void note_heir(const std::string& path);
-  void forget_fresh();
+  void note_heir(const Appearance& by, Heirlooms of, Instant now);
+  std::optional<Heir> take_heir(const std::string& path, Instant now);
+  void forget_heir_of(const std::string& path);
+  void forget_heirs();
+  void count_again(const Heir& heir, bool in_sync, Runs::iterator run);
+  bool count_on(Deletes::iterator at);
+  Change excuse_by(const std::string& path, const ContentId& content, Instant now);
   bool take_new_directory(const std::string& path);
   void insert(Runs::iterator run, const std::string& path, Delete what);
   void erase(Deletes::iterator at);
@@ -186,7 +220,7 @@ class DeleteGuard {
   void excuse_emptied(const std::string& path, Change& change);
   void collect_freed_above(const Run& run, const std::string& path, Change& change) const;
   void collect_freed(Run& run, bool was_over, Change& change) const;
-  Deletes::iterator find_excusable(const ContentId& content);
+  Deletes::iterator find_excusable(const ContentId& content, const std::string& by);
   void drop_run(Runs::iterator run);
   // A run that takes no more deletes and holds nothing is of no use.
   void drop_if_done(Runs::iterator run);
@@ -205,9 +239,10 @@ class DeleteGuard {
   mutable bool held_runs_known_ = false;
   std::set<Place> by_content_;   // deletes that may yet turn out to be renames
   std::set<std::string> fresh_;  // first in sync after the current run had begun
-  // Where the content of what was renamed since then stands now: its delete is that of what was in
-  // sync under the old name.
-  std::set<std::string> heirs_;
+  // Where the content of what was renamed lately stands now, and by the old name where that is.
+  std::map<std::string, Heir> heirs_;
+  std::map<std::string, std::string> heir_of_;
+  std::vector<std::string> counted_again_;
   std::map<RunId, Runs::iterator> restored_;
   Appeared appeared_;
   // Its number tells equal ones apart: of 100,000 equal files each is found at once.

@@ -70,7 +70,9 @@ bool DeleteGuard::restore(std::string_view bytes, Instant now) {
   while (!appeared_.empty()) drop_appeared(appeared_.begin());
   excused_.clear();
   new_directories_.clear();
-  forget_fresh();
+  fresh_.clear();
+  forget_heirs();
+  counted_again_.clear();
   restored_.clear();
   for (const Header& header : headers) {
     if (restored_.contains(header.id)) continue;
@@ -99,8 +101,8 @@ void DeleteGuard::take_back(const std::string& path, const Entry& tombstone, boo
   }
   Delete what;
   what.label = tombstone.run;
-  what.directory = tombstone.was == EntryKind::kDirectory;
-  what.counts = !what.directory;
+  what.kind = tombstone.was;
+  what.counts = !what.directory();
   what.content = tombstone.content;
   what.pushed = pushed;
   insert(restored->second, path, what);

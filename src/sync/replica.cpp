@@ -396,7 +396,7 @@ std::vector<std::string> Replica::push_order() const {
     if (!record || !record->local || kept_from_others(path)) continue;
     const bool gone = record->local->is_tombstone();
     // It was to go out before its run was over the limit.
-    if (gone && is_held(path)) continue;
+    if (is_held(path)) continue;
     if (!gone && waits_for_below(path, *record)) continue;
     if (!gone && waits_for_directory(index_, to_push_, path)) continue;
     (!gone ? live : below_a_leaf(index_, path) ? cleared : deleted).push_back(path);

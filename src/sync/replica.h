@@ -173,7 +173,8 @@ class Replica final : public ContentLocator {
   // ---- guards
   // ----------------------------------------------------------------------------------------
   std::uint64_t held_deletes() const;
-  // Its tombstone goes nowhere: the group still has the version before it.
+  // Its tombstone, or what took the place of what was deleted, goes nowhere, nor what is below
+  // that: the group still has the version before it.
   bool is_held(const std::string& path) const;
   // The same, or a delete of others that waits here.
   bool waits_for_word(const std::string& path) const {
@@ -413,12 +414,18 @@ class Replica final : public ContentLocator {
   void start_guards(Instant now);
   void note_delete(const std::string& path, Instant now);
   void hear_delete(const std::string& path, Instant now);
+  void hear_ended(const std::string& path, const std::optional<FileStat>& is, Instant now);
+  void lives_again(const std::string& path);
   bool bury(const std::string& directory);
   void step_gone(Instant now);
   bool gone_waits() const;
   bool deletes_wait() const { return !gone_.missing.empty() || !gone_.counting.empty(); }
   void apply_change(DeleteGuard::Change change);
   void leave_run(const std::string& path);
+  void put_in_run(const std::string& path);
+  void set_run(const std::string& path, RunId run);
+  void plan_with_below(const std::string& path);
+  bool takes_held_place(const std::string& path, const PathRecord& record) const;
   void give_up_delete(const std::string& path);
   bool undo_delete(const std::string& path);
   bool keep_deleted(const std::string& path);
@@ -509,6 +516,10 @@ class Replica final : public ContentLocator {
   void judge_deletes(const std::vector<Operation>& operations, Instant now);
   void forget_incoming(const std::vector<std::string>& paths, const Plan& planned, Instant now);
   bool may_be_renamed_to(const Operation& operation) const;
+  bool deletes_here(const Operation& operation) const;
+  bool waits_or_stays(const Operation& operation, Instant now);
+  bool is_unseen_delete(const std::string& path) const;
+  bool is_below_held(const std::string& path) const;
   void apply_incoming(const DeleteGuard::Change& change);
   void plan_incoming();
   void agree(const Operation& operation);

@@ -47,6 +47,16 @@ std::vector<std::string> last_below(const Index& index, const std::string& direc
 }
 
 bool is_gone(const EntryPtr& entry) { return entry && entry->is_tombstone(); }
+// For the guards: what a version that took its place deleted.
+Entry as_tombstone(const Entry& ends, const Entry& was) {
+  if (ends.is_tombstone()) return ends;
+  Entry gone;
+  gone.kind = EntryKind::kTombstone;
+  gone.was = was.kind;
+  gone.content = was.content;
+  gone.run = ends.run;
+  return gone;
+}
 bool is_there(const EntryPtr& entry) { return entry && !entry->is_tombstone(); }
 
 }  // namespace
@@ -58,12 +68,14 @@ void Replica::start_guards(Instant now) {
     (void)incoming_guard_.restore({}, now);
   std::vector<std::string> unknown;
   for (const auto& [path, record] : index_.paths()) {
-    if (!is_gone(record.local) || record.local->run == 0) continue;
+    if (!is_delete(record.local) || record.local->run == 0) continue;
     const Entry& gone = *record.local;
     const bool let_go = confirmed_runs_.covers(gone.run, path, gone.version);
     const bool pushed = let_go || !is_there(record.synced);
+    if (!gone.is_tombstone() && (pushed || !ends(record.synced->kind, gone.kind))) continue;
     if (guard_.knows(gone.run)) {
-      guard_.take_back(path, gone, pushed);
+      guard_.take_back(path, as_tombstone(gone, gone.is_tombstone() ? gone : *record.synced),
+                       pushed);
     } else if (!pushed) {
       unknown.push_back(path);
     }
@@ -97,6 +109,23 @@ void Replica::hear_delete(const std::string& path, Instant now) {
   const PathRecord* record = index_.find(path);
   guard_.on_delete({path, *record->local, 0, index_.totals().files, is_there(record->synced), now,
                     clock_.wall()});
+  for (const std::string& again : guard_.take_counted_again()) put_in_run(again);
+}
+
+// Another kind stands where a file or link of ours was: that is a delete of it as well, which no
+// event may have told (a rename over it).
+void Replica::hear_ended(const std::string& path, const std::optional<FileStat>& is, Instant now) {
+  const PathRecord* record = index_.find(path);
+  if (!record || !record->live() || record->local->is_directory() || is_own_delete(path)) return;
+  const bool directory = is && is->kind == FileKind::kDirectory;
+  const bool link = is && is->kind == FileKind::kSymlink;
+  if (directory || (link && record->local->is_file())) hear_delete(path, now);
+}
+
+void Replica::lives_again(const std::string& path) {
+  const PathRecord* record = index_.find(path);
+  if (!record || !record->live()) return;
+  apply_change(guard_.on_restored(path, record->local->kind));
 }
 
 // Makes tombstones of what is below a directory that is gone. False: not of all of it yet, and the
@@ -143,7 +172,7 @@ void Replica::step_gone(Instant now) {
   if (waited) {
     // What could have gone out meanwhile.
     for (const auto& [path, record] : index_.paths()) {
-      if (is_gone(record.local) && !index_.in_agreement(record)) plan_.insert(path);
+      if (is_delete(record.local) && !index_.in_agreement(record)) plan_with_below(path);
     }
   }
   if (gone_.burying.empty() || frozen_ || edit_reserved_ < counter_.last() + kCountReserve / 4)
@@ -159,7 +188,7 @@ void Replica::step_gone(Instant now) {
 }
 
 void Replica::apply_change(DeleteGuard::Change change) {
-  for (const std::string& path : change.freed) plan_.insert(path);
+  for (const std::string& path : change.freed) plan_with_below(path);
   // Half of a rename is none of the run, also where its tombstone was made before that was known:
   // who undoes the run must not bring it back.
   if (change.excused) leave_run(*change.excused);
@@ -169,22 +198,59 @@ void Replica::apply_change(DeleteGuard::Change change) {
   }
 }
 
-void Replica::leave_run(const std::string& path) {
+void Replica::leave_run(const std::string& path) { set_run(path, 0); }
+
+// Its delete was none, and is one again: its other half went as well.
+void Replica::put_in_run(const std::string& path) {
   const PathRecord* record = index_.find(path);
-  if (!record || !is_gone(record->local) || record->local->run == 0) return;
+  if (record && is_gone(record->local) && is_there(record->synced))
+    set_run(path, guard_.run_of(path));
+}
+
+void Replica::set_run(const std::string& path, RunId run) {
+  const PathRecord* record = index_.find(path);
+  if (!record || !is_delete(record->local) || record->local->run == run) return;
   Entry entry = *record->local;
-  entry.run = 0;
-  if (EntryPtr made = versioned(path, std::move(entry))) index_.set_local(path, made, FileStat{});
-  plan_.insert(path);
+  const FileStat stat = record->stat;
+  entry.run = run;
+  const bool held = record->held;
+  if (EntryPtr made = versioned(path, std::move(entry))) index_.set_local(path, made, stat, held);
+  plan_with_below(path);
   reserve_counts();
+}
+
+// What is in a directory that took a file's place waited for it.
+void Replica::plan_with_below(const std::string& path) {
+  plan_.insert(path);
+  const PathRecord* record = index_.find(path);
+  if (!record) return;
+  for (const EntryPtr& entry : {record->local, record->remote}) {
+    if (!entry || !entry->is_directory()) continue;
+    const auto& paths = index_.paths();
+    const std::string prefix = path + '/';
+    for (auto at = paths.lower_bound(prefix); at != paths.end() && at->first.starts_with(prefix);
+         ++at) {
+      plan_.insert(at->first);
+    }
+    return;
+  }
 }
 
 // A held delete of what somebody has edited meanwhile: the edit beats it. One of what the group has
 // deleted as well has nothing left to hold back.
 void Replica::give_up_delete(const std::string& path) {
   const PathRecord* record = index_.find(path);
+  if (!guard_.holds(path)) return;
   if (!record->remote || record->local->version.covers(record->remote->version)) return;
+  if (!is_gone(record->local)) {
+    // Of a directory or link and that edit both are kept, by the hub.
+    apply_change(guard_.on_restored(path));
+    plan_with_below(path);
+    return;
+  }
   if (record->remote->is_tombstone()) {
+    const EntryPtr local = record->local;
+    index_.set_local(path, local, FileStat{});
     guard_.on_pushed(path);
     to_push_.insert(path);
     push_changed_ = true;
@@ -209,12 +275,33 @@ void Replica::set_synced(const std::string& path, const EntryPtr& entry) {
 
 void Replica::set_known_synced(const std::string& path, const EntryPtr& entry) {
   set_synced(path, entry);
-  if (is_gone(entry)) guard_.on_pushed(path);
+  if (is_delete(entry)) guard_.on_pushed(path);
 }
 
 bool Replica::is_held(const std::string& path) const {
   const PathRecord* record = index_.find(path);
-  if (!record || !is_gone(record->local)) return false;
+  if (!record || !record->local) return false;
+  if (is_gone(record->local)) return guard_.holds(path) || deletes_wait();
+  if (!guard_.holding() && !deletes_wait()) return false;
+  if (takes_held_place(path, *record)) return true;
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    const std::string above(parent);
+    const PathRecord* directory = index_.find(above);
+    if (directory && takes_held_place(above, *directory)) return true;
+  }
+  return false;
+}
+
+// A tombstone of ours, or a directory or link where the group has what was deleted.
+bool Replica::is_unseen_delete(const std::string& path) const {
+  const PathRecord* record = index_.find(path);
+  if (!record || !is_delete(record->local)) return false;
+  return is_gone(record->local) ||
+         (is_there(record->synced) && ends(record->synced->kind, record->local->kind));
+}
+
+bool Replica::takes_held_place(const std::string& path, const PathRecord& record) const {
+  if (!record.live() || record.local->run == 0 || !is_unseen_delete(path)) return false;
   return guard_.holds(path) || deletes_wait();
 }
 
@@ -237,10 +324,10 @@ void Replica::forget_incoming(const std::vector<std::string>& paths, const Plan&
   if (incoming_counted_.empty()) return;
   std::set<std::string> deletes;
   for (const Operation& operation : planned.operations) {
-    if (operation.kind == OperationKind::kDelete) deletes.insert(operation.path);
+    if (deletes_here(operation)) deletes.insert(operation.path);
   }
   for (const Blocked& blocked : planned.blocked) {
-    if (blocked.operation.kind == OperationKind::kDelete) deletes.insert(blocked.operation.path);
+    if (deletes_here(blocked.operation)) deletes.insert(blocked.operation.path);
   }
   for (const std::string& path : paths) {
     if (deletes.contains(path) || incoming_counted_.erase(path) == 0) continue;
@@ -249,6 +336,23 @@ void Replica::forget_incoming(const std::vector<std::string>& paths, const Plan&
                        ? incoming_guard_.on_present(path, *record->remote, now)
                        : incoming_guard_.on_restored(path));
   }
+}
+
+// A file or link goes: there is a tombstone for it, or a directory or link takes its place.
+bool Replica::deletes_here(const Operation& operation) const {
+  if (operation.kind == OperationKind::kDelete) return true;
+  if (!operation.replaces || !operation.entry) return false;
+  const PathRecord* record = index_.find(operation.path);
+  return record && record->live() && ends(record->local->kind, operation.entry->kind);
+}
+
+bool Replica::is_below_held(const std::string& path) const {
+  if (incoming_counted_.empty()) return false;
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    const std::string above(parent);
+    if (incoming_counted_.contains(above) && incoming_guard_.holds(above)) return true;
+  }
+  return false;
 }
 
 // A rename needs an old name, here or in the trash by now. Content that is new here must not excuse
@@ -280,7 +384,7 @@ void Replica::judge_deletes(const std::vector<Operation>& operations, Instant no
       apply_incoming(incoming_guard_.on_present(operation.path, *operation.entry, now));
   }
   for (const Operation& operation : operations) {
-    if (operation.kind != OperationKind::kDelete) continue;
+    if (!deletes_here(operation)) continue;
     const std::string& path = operation.path;
     const Entry& gone = *operation.entry;
     if (confirmed_runs_.covers(run_label(gone), path, gone.version)) continue;
@@ -331,7 +435,7 @@ std::uint64_t Replica::confirm_deletes(const HeldDeletes& what) {
       const EntryKind was = is_gone(entry) ? entry->was : entry->kind;
       if (was != EntryKind::kDirectory) ++files;
     }
-    if (is_gone(entry)) {
+    if (is_delete(entry) || (what.theirs && entry)) {
       confirming.confirmed.leaves.push_back(delete_leaf(path, entry->version));
     } else if (!what.theirs && entry) {
       // Heard of, and its timer still runs.
@@ -349,7 +453,7 @@ void Replica::step_confirming() {
   for (Confirming& confirming : confirming_) {
     for (auto at = confirming.waiting.begin(); at != confirming.waiting.end();) {
       const PathRecord* record = index_.find(*at);
-      const bool gone = record && is_gone(record->local);
+      const bool gone = record && is_delete(record->local);
       // It is there after all, or another delete by now: no part of what was confirmed.
       const bool none = !record || guard_.run_of(*at) != confirming.confirmed.run;
       if (!gone && !none) {
@@ -381,7 +485,7 @@ void Replica::let_go(RunId run, std::vector<DeleteLeaf> leaves) {
   std::vector<std::string> own;
   for (const std::string& path : guard_.held(run)) {
     const PathRecord* record = index_.find(path);
-    if (record && is_gone(record->local) &&
+    if (record && is_delete(record->local) &&
         confirmed_runs_.covers(run, path, record->local->version))
       own.push_back(path);
   }
@@ -389,13 +493,12 @@ void Replica::let_go(RunId run, std::vector<DeleteLeaf> leaves) {
   std::vector<std::string> theirs;
   for (const std::string& path : incoming_guard_.held(run)) {
     const PathRecord* record = index_.find(path);
-    if (record && is_gone(record->remote) &&
-        confirmed_runs_.covers(run, path, record->remote->version))
+    if (record && record->remote && confirmed_runs_.covers(run, path, record->remote->version))
       theirs.push_back(path);
   }
   incoming_guard_.release(theirs);
-  plan_.insert(own.begin(), own.end());
-  plan_.insert(theirs.begin(), theirs.end());
+  for (const std::string& path : own) plan_with_below(path);
+  for (const std::string& path : theirs) plan_with_below(path);
 }
 
 void Replica::take_run_back(RunId run) {
@@ -417,6 +520,24 @@ bool Replica::undo_delete(const std::string& path) {
   due_.erase(path);
   to_push_.erase(path);
   EntryPtr before = record->synced;
+  if (record->live() && record->local->run != 0 && !index_.live_below(path).empty()) {
+    // People went on in what took its place: both are kept, which the hub sees to.
+    plan_with_below(path);
+    index_.set_local(path, nullptr, FileStat{});
+    index_.set_synced(path, nullptr);
+    due_.insert(path);
+    return true;
+  }
+  if (record->live() && record->local->run != 0) {
+    // Something took its place: that is older than what was there.
+    Entry there = *record->local;
+    there.run = 0;
+    there.version = {};
+    const FileStat stat = record->stat;
+    index_.set_local(path, std::make_shared<const Entry>(std::move(there)), stat);
+    plan_.insert(path);
+    return true;
+  }
   index_.set_local(path, nullptr, FileStat{});
   index_.set_synced(path, nullptr);
   if (!index_.find(path) && is_there(before)) index_.set_remote(path, before);

@@ -158,6 +158,7 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
         (glance.now->inode != record->stat.inode || unknown_below_.contains(glance.path))) {
       look_below(glance.path, clock_.now());
     }
+    hear_ended(glance.path, glance.now, clock_.now());
     bool as_known = live ? glance.now && *glance.now == record->stat : !glance.now;
     // Somebody wrote within a tick of our own last change of it (mode, time, name): the stat may
     // hide that, and we never write under this name.
@@ -175,7 +176,7 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
     if (glance.now && obstacles_.passed_over(glance.path, *glance.now)) continue;
     if (as_known && !timer_.waiting(glance.path)) {
       // Our own write, or one that was undone; or a path that came and went (an editor's probe).
-      if (live) apply_change(guard_.on_restored(glance.path));
+      if (live) lives_again(glance.path);
       if (!glance.now && !obstacles_.stands(glance.path)) clear_problem(glance.path);
       continue;
     }
@@ -352,7 +353,7 @@ void Replica::judge(const Observation& seen, Instant now) {
       look_at_obstacle(seen.path, seen.stat);
       journal_.resolve(seen.path);
       gone_.burying.erase(seen.path);
-      apply_change(guard_.on_restored(seen.path));
+      lives_again(seen.path);
       if (!obstacles_.stands(seen.path)) clear_problem(seen.path);
       break;
     case Observation::Kind::kAbsent:
@@ -500,7 +501,7 @@ void Replica::on_present(const Observation& seen, Instant now) {
   if (record && record->live()) {
     // A directory whose children changed has another mtime and ctime; that is no edit of it.
     if (same_on_disk(entry, *record->local)) {
-      apply_change(guard_.on_restored(seen.path));
+      lives_again(seen.path);
       index_.set_stat(seen.path, stat);
       return;
     }
@@ -510,11 +511,22 @@ void Replica::on_present(const Observation& seen, Instant now) {
       if (!bury(seen.path)) return;
     }
   }
+  const bool undone = record && record->held && record->local && record->local->is_tombstone() &&
+                      record->synced && same_content(entry, *record->synced);
+  hear_ended(seen.path, stat, now);
   // What was there before the node was is half of no rename.
   const bool imported = importing_ && initial_.contains(seen.path);
   apply_change(imported || (was_directory && entry.is_directory())
-                   ? guard_.on_restored(seen.path)
+                   ? guard_.on_restored(seen.path, entry.kind)
                    : guard_.on_present(seen.path, entry, now));
+  if (!entry.is_file()) entry.run = guard_.run_of(seen.path);
+  // The delete has gone nowhere, and what it took is back: that is no edit of what the group has.
+  // (`rm -rf` that was undone, and an edit elsewhere: its vector made a conflict of the two.)
+  if (undone) {
+    const EntryPtr before = index_.find(seen.path)->synced;
+    index_.set_local(seen.path, before, stat);
+    if (same_on_disk(entry, *before)) return;
+  }
   if (!importing_) activity_.note(Activity::Kind::kChangedHere, seen.path, "", now);
   make_version(seen.path, std::move(entry), stat);
 }
@@ -596,7 +608,8 @@ void Replica::make_tombstone(const std::string& path) {
   entry.kind = EntryKind::kTombstone;
   // Of what was in a directory that a batch of ours has removed as well.
   if (adopt(path, entry, FileStat{})) return;
-  const Entry& was = *record->local;
+  // What took the place of the group's file and has not gone out is nothing that anybody has.
+  const Entry& was = is_unseen_delete(path) ? *record->synced : *record->local;
   entry.was = was.kind;
   entry.mode = was.mode;
   if (was.is_symlink() || (was.is_file() && was.size > 0)) entry.content = was.content;
@@ -605,7 +618,7 @@ void Replica::make_tombstone(const std::string& path) {
   EntryPtr made = versioned(path, std::move(entry));
   if (!made) note_problem(path, kTooManyAuthors);
   activity_.note(Activity::Kind::kDeletedHere, path, "", clock_.now());
-  index_.set_local(path, made, FileStat{});
+  index_.set_local(path, made, FileStat{}, made && guard_.holds(path));
   clear_obstacle(path);
   plan_.insert(path);
   reserve_counts();

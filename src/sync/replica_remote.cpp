@@ -107,6 +107,19 @@ void Replica::plan(Instant now) {
     // What is held in a directory may stay for days: its end plans the directory again.
     if (incoming_counted_.contains(blocked.because) && incoming_guard_.holds(blocked.because))
       continue;
+    if (is_below_held(blocked.operation.path)) continue;
+    // Somebody made something in a directory whose delete is held here: an edit beats a delete.
+    // (It was planned each 200 ms for as long as that was held.)
+    const PathRecord* above = index_.find(blocked.because);
+    if (above && above->local && above->local->is_tombstone() && is_held(blocked.because) &&
+        above->remote && above->remote->is_directory()) {
+      apply_change(guard_.on_restored(blocked.because));
+      index_.set_local(blocked.because, nullptr, FileStat{});
+      index_.set_synced(blocked.because, nullptr);
+      plan_.insert(blocked.because);
+      plan_.insert(blocked.operation.path);
+      continue;
+    }
     if (obstacles_.stands(blocked.because)) {
       obstacles_.on_behind(blocked.operation.path, blocked.operation.entry->version,
                            blocked.because);
@@ -173,11 +186,11 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       note_absent(path, operation.entry);
       break;
     case OperationKind::kPush:
-      if (operation.entry->is_tombstone() && rejected_runs_.contains(operation.entry->run) &&
-          undo_delete(path))
+      if (is_delete(operation.entry) && rejected_runs_.contains(operation.entry->run) &&
+          is_unseen_delete(path) && undo_delete(path))
         break;
       // A held delete stays where it was found, if it is one.
-      if (operation.entry->is_tombstone() && is_held(path)) {
+      if (is_held(path)) {
         give_up_delete(path);
         break;
       }
@@ -185,6 +198,10 @@ void Replica::carry_out(const Operation& operation, Instant now) {
         to_push_.erase(path);
         note_problem(path, kTooManyAuthors);
         break;
+      }
+      if (const PathRecord* record = index_.find(path); record->held) {
+        const FileStat stat = record->stat;
+        index_.set_local(path, record->local, stat);
       }
       to_push_.insert(path);
       push_changed_ = true;
@@ -211,23 +228,18 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       want_content(path, operation.entry);
       break;
     case OperationKind::kMakeDirectory:
+      if (deletes_here(operation) && waits_or_stays(operation, now)) break;
       queue_change(operation, DiskChange::Kind::kMakeDirectory, {});
       break;
     case OperationKind::kMakeSymlink:
+      if (deletes_here(operation) && waits_or_stays(operation, now)) break;
       queue_change(operation, DiskChange::Kind::kMakeSymlink, {});
       break;
     case OperationKind::kSetMetadata:
       queue_change(operation, DiskChange::Kind::kSetMetadata, {});
       break;
     case OperationKind::kDelete: {
-      if (rejected_runs_.contains(run_label(*operation.entry)) && keep_deleted(path)) break;
-      if (incoming_guard_.holds(path)) break;
-      // A run of deletes comes in many messages: the first waits for the others to be counted.
-      if (auto at = incoming_counted_.find(path);
-          at != incoming_counted_.end() && now < at->second + kDeleteGathering) {
-        retry_[path] = at->second + kDeleteGathering;
-        break;
-      }
+      if (waits_or_stays(operation, now)) break;
       const PathRecord* record = index_.find(path);
       bool directory = record && record->live() && record->local->is_directory();
       queue_change(operation,
@@ -235,6 +247,17 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       break;
     }
   }
+}
+
+// What others deleted stays here, or waits for its run to be counted, which comes in many messages.
+bool Replica::waits_or_stays(const Operation& operation, Instant now) {
+  const std::string& path = operation.path;
+  if (rejected_runs_.contains(run_label(*operation.entry)) && keep_deleted(path)) return true;
+  if (incoming_guard_.holds(path)) return true;
+  auto at = incoming_counted_.find(path);
+  if (at == incoming_counted_.end() || now >= at->second + kDeleteGathering) return false;
+  retry_[path] = at->second + kDeleteGathering;
+  return true;
 }
 
 void Replica::agree(const Operation& operation) {
@@ -245,7 +268,7 @@ void Replica::agree(const Operation& operation) {
   }
   set_synced(operation.path, operation.entry);
   // The group deleted it, too: there is nothing left to hold.
-  if (operation.entry->is_tombstone()) {
+  if (is_delete(operation.entry)) {
     guard_.on_pushed(operation.path);
   } else {
     apply_change(guard_.on_restored(operation.path));

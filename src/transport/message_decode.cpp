@@ -110,12 +110,14 @@ bool read_fields_of_kind(Fields& in, Entry& entry, Fault& fault) {
       entry.md5 = in.id<Md5>(kMd5);
       break;
     case EntryKind::kDirectory:
-      allowed = bit(kMode);
+      allowed = bit(kMode) | bit(kRun);
       entry.mode = in.number<std::uint16_t>(kMode, 0777);
+      if (in.has(kRun)) entry.run = in.number<std::uint64_t>(kRun);
       break;
     case EntryKind::kSymlink:
-      allowed = bit(kHash) | bit(kTarget);
+      allowed = bit(kHash) | bit(kTarget) | bit(kRun);
       entry.mode = 0777;
+      if (in.has(kRun)) entry.run = in.number<std::uint64_t>(kRun);
       entry.content = in.id<ContentId>(kHash);
       entry.target = in.text(kTarget, kMaxPathBytes);
       if (entry.target.empty() || entry.target.find('\0') != std::string::npos)

@@ -529,10 +529,10 @@ class Encoder {
         of_kind = 5;
         break;
       case EntryKind::kDirectory:
-        of_kind = 1;
+        of_kind = 1 + (e->run == 0 ? 0 : 1);
         break;
       case EntryKind::kSymlink:
-        of_kind = 2;
+        of_kind = 2 + (e->run == 0 ? 0 : 1);
         break;
       case EntryKind::kTombstone:
         of_kind = 2 + (e->content.is_zero() ? 0 : 1) + (e->run == 0 ? 0 : 1);
@@ -583,10 +583,12 @@ class Encoder {
         break;
       case EntryKind::kDirectory:
         number("mode", e.mode);
+        if (e.run != 0) number("run", e.run);
         break;
       case EntryKind::kSymlink:
         bytes("hash", e.content.bytes);
         text("target", e.target);
+        if (e.run != 0) number("run", e.run);
         break;
       case EntryKind::kTombstone:
         number("mode", e.mode);

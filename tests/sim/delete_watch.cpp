@@ -1,5 +1,8 @@
 #include "sim/delete_watch.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/log.h"
 #include "sim/node.h"
 #include "sync/delete_guard.h"
@@ -33,20 +36,35 @@ std::set<std::string> DeleteWatch::in_sync(SimNode& node) {
 }
 
 // One reappearance excuses one delete: DESIGN, Deletes.
-void DeleteWatch::forgive(Run& run, const std::string& path, const SeenFile& now, Instant when) {
+bool DeleteWatch::forgive(Run& run, const std::string& path, const SeenFile& now, Instant when) {
   auto at = run.gone.find(path);
   if (at != run.gone.end() && when - at->second.when <= kReplaced) {
     run.gone.erase(at);
-    return;
+    return false;
   }
-  if (now.kind != FileKind::kFile || now.bytes.empty()) return;
+  if (now.kind != FileKind::kFile || now.bytes.empty()) return true;
   for (at = run.gone.begin(); at != run.gone.end(); ++at) {
     const Gone& gone = at->second;
     if (at->first == path || gone.bytes != now.bytes) continue;
     if (when - gone.when > DeleteGuard::kRunGap) continue;
     run.gone.erase(at);
-    return;
+    return true;
   }
+  return false;
+}
+
+// The new name may have been written over before the old one goes. (Seed 1589: a renamed file was
+// edited elsewhere while its new name travelled and its old one did not yet.)
+bool DeleteWatch::take_came(Folder& folder, const std::string& path, const SeenFile& what,
+                            Instant when) {
+  std::deque<Came>& came = folder.came;
+  while (!came.empty() && when - came.front().when > DeleteGuard::kRunGap) came.pop_front();
+  const auto at = std::find_if(came.rbegin(), came.rend(), [&](const Came& one) {
+    return one.path != path && one.bytes == what.bytes;
+  });
+  if (at == came.rend()) return false;
+  came.erase(std::next(at).base());
+  return true;
 }
 
 void DeleteWatch::on_changed(SimNode& node, const std::string& path,
@@ -57,7 +75,8 @@ void DeleteWatch::on_changed(SimNode& node, const std::string& path,
   } else {
     folder.files.erase(path);
   }
-  if (now) forgive(folder.run, path, *now, when);
+  if (now && !forgive(folder.run, path, *now, when))
+    folder.came.push_back({when, path, now->bytes});
 }
 
 void DeleteWatch::on_let_go(const std::string& path) {
@@ -86,6 +105,7 @@ void DeleteWatch::on_deleted(SimNode& node, const std::string& path, const SeenF
   Run& run = folder.run;
   // What has come since is no loss of what was there, and a move is none.
   if (elsewhere || since + kDecided > run.begin || !run.in_sync.contains(path)) return;
+  if (take_came(folder, path, what, when)) return;
   run.last = when;
   run.gone[path] = {what.bytes, when};
   run.last_path = path;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -52,14 +53,24 @@ class DeleteWatch {
     std::map<std::string, Gone> gone;
     std::string last_path;
   };
+  // Bytes that came to a name: one delete of the same within the minute is half of a rename.
+  struct Came {
+    Instant when{};
+    std::string path;
+    Bytes bytes;
+  };
   struct Folder {
     std::map<std::string, Instant> files;  // since when
+    std::deque<Came> came;
     std::set<std::string> let_go;
     Run run;
   };
 
   static std::set<std::string> in_sync(SimNode& node);
-  static void forgive(Run& run, const std::string& path, const SeenFile& now, Instant when);
+  static bool take_came(Folder& folder, const std::string& path, const SeenFile& what,
+                        Instant when);
+  // True: it was some delete's other half.
+  static bool forgive(Run& run, const std::string& path, const SeenFile& now, Instant when);
 
   Report report_;
   std::map<std::string, Folder> folders_;

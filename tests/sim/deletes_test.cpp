@@ -504,6 +504,73 @@ TEST_CASE("an edit elsewhere beats a held delete, which is none any more") {
   CHECK(a.text(name_of(3)) == "edited meanwhile");
 }
 
+TEST_CASE("what somebody makes in a directory whose delete is held comes, and beats that delete") {
+  Group group(221);
+  SimNode& a = group.add("a");
+  SimNode& b = group.add("b");
+  fill(a, 100);
+  a.write("deep/er/file", "file");
+  group.world.start_all();
+  group.settle();
+  SimNode& hub = hub_of({&a, &b});
+  for (SimNode* author : {&hub, &hub == &a ? &b : &a}) {
+    SimNode& other = author == &a ? b : a;
+    erase(*author, 0, 100);
+    for (const char* name : {"d0", "d1", "d2", "d3", "deep/er/file", "deep/er", "deep"})
+      author->erase(name);
+    // The second time also what was made the first time.
+    REQUIRE(group.until([&] { return held(*author) >= 101; }));
+    group.world.run_for(5s);
+    const std::uint64_t before = held(*author);
+    const std::string made = "of " + author->name();
+    other.write("deep/er/" + made, "new");
+    other.write("d1/" + made, "new");
+    CHECK(group.until([&] { return author->has("deep/er/" + made) && author->has("d1/" + made); }));
+    CHECK(held(*author) == before);
+    CHECK(count_of(other, 100) == 100);
+    author->reject();
+    group.settle();
+    CHECK(count_of(*author, 100) == 100);
+    CHECK(author->text("deep/er/file") == "file");
+  }
+}
+
+TEST_CASE("a held delete that is undone is no edit, and makes no conflict with one elsewhere") {
+  for (const bool restarted : {false, true}) {
+    for (const bool at_hub : {false, true}) {
+      INFO("at the hub " << at_hub << ", restarted " << restarted);
+      Group group(220);
+      SimNode& a = group.add("a");
+      SimNode& b = group.add("b");
+      fill(a, 100);
+      group.world.start_all();
+      group.settle();
+      SimNode& hub = hub_of({&a, &b});
+      SimNode& member = &hub == &a ? b : a;
+      SimNode& author = at_hub ? hub : member;
+      SimNode& other = at_hub ? member : hub;
+      erase(author, 0, 80);
+      REQUIRE(group.until([&] { return held(author) == 80; }));
+      group.world.run_for(10s);
+      if (restarted) {
+        author.kill();
+        author.start();
+        REQUIRE(group.until([&] { return author.in_sync() || held(author) == 80; }));
+        group.world.run_for(10s);
+      }
+      for (int i = 0; i < 80; ++i) author.write(name_of(i), "text " + std::to_string(i));
+      other.write(name_of(3), "edited meanwhile");
+      group.settle();
+      CHECK(held(author) == 0);
+      for (SimNode* node : {&a, &b}) {
+        CHECK(count_of(*node, 100) == 100);
+        CHECK(node->text(name_of(3)) == "edited meanwhile");
+        CHECK(node->node().status().conflicts == 0);
+      }
+    }
+  }
+}
+
 TEST_CASE("a directory that becomes a file counts with all that was in it") {
   Group group(215);
   SimNode& a = group.add("a");

@@ -251,7 +251,8 @@ void History::on_undone(const std::string& where) {
   for (auto& [name, path] : paths_) {
     if (!where.empty() && !is_within(name, where)) continue;
     for (std::size_t i = 0; i < path.acts.size(); ++i) {
-      if (path.acts[i].after.there) continue;
+      // A directory or a link may have taken the place of what was deleted.
+      if (path.acts[i].after.there && path.acts[i].after.kind == FileKind::kFile) continue;
       path.acts[i].certain = false;
       // What was saved a moment before the delete may never have been a version: what comes back is
       // the one before it. (Seed 750.)

@@ -51,14 +51,14 @@ struct Against {
     world.run_for(2s);
   }
   // Tombstones of everything, made by the other honest node, for all that they say.
-  void delete_all() {
+  void delete_all(EntryKind was = EntryKind::kFile) {
     const ShortId author = short_id(other.node().replica().node());
     Push push;
     leaves.clear();
     for (int i = 0; i < kFiles; ++i) {
       auto gone = std::make_shared<Entry>();
       gone->kind = EntryKind::kTombstone;
-      gone->was = EntryKind::kFile;
+      gone->was = was;
       gone->mode = 0644;
       gone->run = run;
       gone->author = author;
@@ -197,6 +197,31 @@ TEST_CASE("a member who lets a run go in its own name is known by its key, and r
       [&] { return count_of(story.victim) == kFiles && count_of(story.other) == kFiles; }, 120s);
   INFO("refused: " << refused << ", back " << count_of(story.victim));
   CHECK(back);
+}
+
+TEST_CASE("reject brings back what was there, whatever a forged tombstone says that it was") {
+  for (const EntryKind was :
+       {EntryKind::kDirectory, EntryKind::kSymlink, EntryKind::kTombstone, EntryKind::kFile}) {
+    INFO(static_cast<int>(was));
+    Against story(86);
+    story.delete_all(was);
+    const SigningKey& own = story.mallory->signer();
+    REQUIRE(story.mallory->send(story.victim, story.word(own.public_key(), own)));
+    REQUIRE(story.world.run_until([&] { return count_of(story.other) == 0; }, 60s));
+    story.mallory.reset();
+    story.world.run_for(5s);
+    story.other.reject(run_text(kRun), [](const Result<RejectReport>&) {});
+    const auto as_before = [](const SimNode& node) {
+      int there = 0;
+      for (int i = 0; i < kFiles; ++i)
+        there += node.text(name_of(i)) == "text " + std::to_string(i) ? 1 : 0;
+      return there;
+    };
+    CHECK(story.world.run_until(
+        [&] { return as_before(story.victim) == kFiles && as_before(story.other) == kFiles; },
+        120s));
+    CHECK(as_before(story.victim) == kFiles);
+  }
 }
 
 TEST_CASE("a run that a member forged is undone or let go by the person who holds it") {

@@ -272,6 +272,94 @@ TEST_CASE("what was renamed and then deleted counts, though its new name is youn
   }
 }
 
+TEST_CASE("a directory or a link in the place of a deleted file is not the file that lives again") {
+  for (const EntryKind kind : {EntryKind::kDirectory, EntryKind::kSymlink}) {
+    Guard guard("5");
+    Entry other;
+    other.kind = kind;
+    if (kind == EntryKind::kSymlink) other.content = file(500).content;
+    for (int i = 0; i < 6; ++i) {
+      guard.remove(path(i), file(i), kStart, 10);
+      CHECK(guard.on_present(path(i), other, kStart).empty());
+      CHECK(guard.on_restored(path(i), kind).empty());
+    }
+    CHECK(guard.held_count() == 6);
+    // Nor when that has gone out, and goes as well: the file counts, and the rest is held.
+    guard.on_pushed(path(0));
+    CHECK(!guard.remove(path(0), other, kStart, 10));
+    CHECK(guard.held_count() == 6);
+    // Its bytes elsewhere excuse it, and a file in its place is one that lives again.
+    CHECK(appear(guard, 1, kStart).excused == path(1));
+    CHECK(guard.frees(guard.on_present(path(2), file(77), kStart)) == false);
+    CHECK(guard.held_count() == 0);
+  }
+}
+
+TEST_CASE("a copy that excused a delete and is deleted as well has excused none") {
+  Guard guard("50%");
+  for (int i = 0; i < 100; ++i) {
+    appear(guard, i, kStart);
+    guard.on_first_synced("new/" + std::to_string(i));
+  }
+  for (int i = 0; i < 100; ++i) CHECK(guard.remove(path(i), file(i), kStart + 1s, 200));
+  CHECK(!guard.holding());
+  for (int i = 0; i < 100; ++i) guard.remove("new/" + std::to_string(i), file(i), kStart + 2s, 100);
+  CHECK(guard.held_count() == 200);
+  CHECK(guard.take_counted_again().size() == 100);
+}
+
+TEST_CASE("a copy that nobody has yet leaves the delete that it excused, when it goes") {
+  Guard guard("5");
+  for (int i = 0; i < 6; ++i) appear(guard, i, kStart);
+  remove(guard, 0, 6, 10);
+  CHECK(!guard.holding());
+  for (int i = 0; i < 6; ++i) {
+    const std::string copy = "new/" + std::to_string(i);
+    const Entry was = file(i);
+    guard.on_delete({copy, was, 0, 10, false, kStart + 8s, {}});
+  }
+  CHECK(guard.held() ==
+        std::vector<std::string>{path(0), path(1), path(2), path(3), path(4), path(5)});
+  CHECK(guard.take_counted_again().size() == 6);
+}
+
+TEST_CASE("what was moved again and again stands for its first name, and counts once") {
+  for (const bool synced : {false, true}) {
+    INFO(synced);
+    Guard guard("5");
+    Instant now = kStart;
+    std::string before = "m/0";
+    const Entry what = file(1);
+    for (int i = 1; i < 10; ++i, now += 1s) {
+      const std::string after = "m/" + std::to_string(i);
+      guard.on_delete({before, what, 0, 10, synced || i == 1, now, {}});
+      guard.on_present(after, what, now);
+      if (synced) guard.on_first_synced(after);
+      before = after;
+    }
+    for (int i = 20; i < 25; ++i) guard.remove(path(i), file(i), now, 10);
+    CHECK(!guard.holding());
+    guard.on_delete({before, what, 0, 10, synced, now, {}});
+    CHECK(guard.held_count() == 6);
+    CHECK(guard.holds(synced ? before : "m/0"));
+  }
+}
+
+TEST_CASE("a name excuses one delete of a run, however often other bytes are put there") {
+  Guard guard("5");
+  for (int i = 0; i < 8; ++i) {
+    guard.on_present("same", file(i), kStart + i * Duration(1s));
+    guard.remove(path(i), file(i), kStart + i * Duration(1s), 10);
+    guard.on_present("same", file(i), kStart + i * Duration(1s));
+  }
+  CHECK(guard.held_count() == 7);
+  // Nor does one that stays take two along, of equal files or links.
+  Guard equal("5");
+  for (int i = 0; i < 8; ++i) equal.remove(path(i), file(1), kStart, 10);
+  for (int i = 0; i < 8; ++i) equal.on_present("link", file(1), kStart + 1s);
+  CHECK(equal.held_count() == 7);
+}
+
 TEST_CASE("one reappearance excuses one delete, and none of an empty file") {
   Guard guard("0");
   appear(guard, 1, kStart);
