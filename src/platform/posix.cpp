@@ -46,8 +46,9 @@ ErrorCode error_code_of(int errno_value) {
       return ErrorCode::kDenied;
     case ENOSPC:
     case EDQUOT:
-    case EFBIG:
       return ErrorCode::kNoSpace;
+    case EFBIG:
+    case EINVAL:
     case ELOOP:
     case ENAMETOOLONG:
     case EILSEQ:

@@ -16,6 +16,7 @@ constexpr Duration kCheck = 500ms;
 constexpr Duration kMissedTwice = 3s;
 constexpr std::size_t kMaxMissed = 1024;
 constexpr std::size_t kMaxQuestions = 256;
+constexpr std::size_t kMaxLetGo = 10'000;
 
 std::string first_failure(const std::map<std::string, std::string>& failed, std::uint64_t done,
                           std::string_view what) {
@@ -316,6 +317,7 @@ void Demand::answer(SessionId session, const Holds& question, Instant now) {
                         for (std::size_t i = 0; i < found.size(); ++i) {
                           if (found[i]) held.hashes.push_back(question.hashes[i]);
                         }
+                        note_let_go(session, held.hashes);
                         outbox_.send(session, held);
                       });
     return;
@@ -324,6 +326,7 @@ void Demand::answer(SessionId session, const Holds& question, Instant now) {
   if (!full && view_.hub && questions_.size() < kMaxQuestions) {
     ask(question.hashes, now,
         [this, session, token = question.token](const std::set<ContentId>& held) {
+          note_let_go(session, {held.begin(), held.end()});
           outbox_.send(session, Holds{token, true, {held.begin(), held.end()}});
         });
     return;
@@ -331,7 +334,13 @@ void Demand::answer(SessionId session, const Holds& question, Instant now) {
   outbox_.send(session, reply);
 }
 
+void Demand::note_let_go(SessionId session, const std::vector<ContentId>& hashes) {
+  if (let_go_.size() > kMaxLetGo) let_go_.clear();
+  for (const ContentId& hash : hashes) let_go_.insert({session, hash});
+}
+
 void Demand::on_session_down(SessionId session, Instant) {
+  std::erase_if(let_go_, [session](const auto& one) { return one.first == session; });
   for (auto& [token, question] : questions_) question.asked.erase(session);
 }
 

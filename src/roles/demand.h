@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -50,6 +51,10 @@ class Demand {
   // False: it has no place here (the peer's fault).
   bool on_holds(SessionId session, const Holds& message, Instant now);
   void on_session_down(SessionId session, Instant now);
+  // That member asked who else holds it, and was told: it has freed its own copy, or is about to.
+  bool has_let_go(SessionId session, const ContentId& content) const {
+    return let_go_.contains({session, content});
+  }
   // A member asks this on-demand hub for content that is not here: who asks twice has found nobody
   // else. It is fetched and kept for the group.
   void on_request(const std::string& name, const ContentId& content, Instant now);
@@ -104,6 +109,7 @@ class Demand {
   void check_gets(Instant now);
   void check_drops(Instant now);
   void finish_question(std::uint64_t token);
+  void note_let_go(SessionId session, const std::vector<ContentId>& hashes);
 
   Replica& replica_;
   Outbox& outbox_;
@@ -114,6 +120,7 @@ class Demand {
   std::map<std::uint64_t, Question> questions_;
   std::uint64_t next_question_ = 1;
   Instant next_check_{};
+  std::set<std::pair<SessionId, ContentId>> let_go_;
   std::map<ContentId, Instant> missed_;  // asked of this hub in vain, first when
 };
 

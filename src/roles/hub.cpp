@@ -509,6 +509,7 @@ std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
   replica_.clear_path_source(path);
   replica_.unkeep(path);
   replica_.set_remote(path, candidate.before);
+  forget_not_here(path, candidate.entry, candidate.before);
   std::deque<Offer> queue = std::move(candidate.queue);
   if (requeue && candidate.offer.item.name == path) queue.push_front(candidate.offer);
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {

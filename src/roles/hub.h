@@ -126,6 +126,7 @@ class Hub {
   void offer_own_edits();
   void follow_rules();
   void note_not_here(const std::string& path);
+  void forget_not_here(const std::string& path, const EntryPtr& entry, const EntryPtr& before);
   EntryPtr published(const std::string& path) const;
   HubView view_of(const std::string& path) const;
 

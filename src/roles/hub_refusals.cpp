@@ -24,6 +24,14 @@ void Hub::note_not_here(const std::string& path) {
   not_here_[record.synced->content] = path;
 }
 
+// What was agreed on without a copy and is withdrawn before it was published has promised nothing.
+void Hub::forget_not_here(const std::string& path, const EntryPtr& entry, const EntryPtr& before) {
+  const PathRecord* record = replica_.index().find(path);
+  const bool agreed = record && entry && record->synced && record->agreed_elsewhere() &&
+                      record->synced->version == entry->version;
+  if (agreed) replica_.index().set_synced(path, before);
+}
+
 std::string Hub::not_here(const ContentId& content) const {
   auto at = not_here_.find(content);
   return at == not_here_.end() ? std::string() : at->second;

@@ -252,8 +252,8 @@ std::vector<HolderInfo> Node::holders_of(const std::string& path, const PathReco
     if (!peer.hello || !hub_->is_member(id)) continue;
     if (now_ - transport_->last_heard(id) > Questions::kSilence) continue;
     bool synced = peer.hello->full_replica && peer.synced_at && *peer.synced_at >= published;
-    if (pusher == id || synced)
-      holders.push_back({peer.info.node, peer.info.address, peer.hello->name});
+    const bool pushed = pusher == id && !demand_->has_let_go(id, record.remote->content);
+    if (pushed || synced) holders.push_back({peer.info.node, peer.info.address, peer.hello->name});
   }
   std::sort(holders.begin(), holders.end(),
             [](const HolderInfo& a, const HolderInfo& b) { return a.node < b.node; });

@@ -332,6 +332,11 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
       if (row.node != node_) known[row.node] = row;
     }
     if (election_->hub() == node) {
+      for (const auto& [member, row] : known) {
+        if (roster_.contains(member)) continue;
+        fetcher_->retry_failed();
+        break;
+      }
       roster_ = std::move(known);
     }
     election_->on_roster(node, roster->term, roster->number, rows, now_);

@@ -1,5 +1,9 @@
 #include "sync/disk_limits.h"
 
+#include "base/log.h"
+#include "base/rel_path.h"
+#include "sync/unicode_forms.h"
+
 namespace lansync {
 namespace {
 
@@ -32,9 +36,34 @@ void append(std::string& out, std::uint32_t c) {
   }
 }
 
+constexpr std::uint64_t kOftenMet = std::uint64_t{1} << 40;  // larger limits meet nobody
+
+// con, nul.txt, COM1 ...: devices of DOS, with any ending.
+bool is_reserved(std::string_view name) {
+  std::string stem;
+  for (const char c : name.substr(0, name.find('.')))
+    stem += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 0x20) : c;
+  while (stem.ends_with(' ')) stem.pop_back();
+  if (stem == "con" || stem == "prn" || stem == "aux" || stem == "nul") return true;
+  const bool numbered = stem.size() == 4 && (stem.starts_with("com") || stem.starts_with("lpt"));
+  return numbered && stem[3] >= '1' && stem[3] <= '9';
+}
+
 }  // namespace
 
 std::string fold_name(std::string_view path) {
+  DiskLimits limits;
+  limits.tells_case = false;
+  return fold_name(path, limits);
+}
+
+std::string fold_name(std::string_view path, const DiskLimits& limits) {
+  const auto put = [&limits](std::string& out, std::uint32_t c) {
+    if (limits.tells_forms) return append(out, limits.tells_case ? c : fold(c));
+    std::u32string letters;
+    append_decomposed(letters, c);
+    for (const char32_t letter : letters) append(out, limits.tells_case ? letter : fold(letter));
+  };
   std::string out;
   out.reserve(path.size());
   for (std::size_t i = 0; i < path.size();) {
@@ -43,13 +72,13 @@ std::string fold_name(std::string_view path) {
     };
     const std::uint32_t first = byte(i);
     if (first < 0x80) {
-      append(out, fold(first));
+      put(out, first);
       i += 1;
     } else if (first < 0xE0) {
-      append(out, fold((first & 0x1F) << 6 | (byte(i + 1) & 0x3F)));
+      put(out, (first & 0x1F) << 6 | (byte(i + 1) & 0x3F));
       i += 2;
     } else if (first < 0xF0) {
-      append(out, fold((first & 0x0F) << 12 | (byte(i + 1) & 0x3F) << 6 | (byte(i + 2) & 0x3F)));
+      put(out, (first & 0x0F) << 12 | (byte(i + 1) & 0x3F) << 6 | (byte(i + 2) & 0x3F));
       i += 3;
     } else {
       out += path.substr(i, 4);
@@ -72,9 +101,22 @@ void keep_what_disk_cannot(const DiskLimits& limits, Entry& seen, const Entry* k
   }
 }
 
-std::optional<std::string> why_not_held(const DiskLimits& limits, const std::string&,
+// The last part alone: what stands above it is an entry of its own.
+std::optional<std::string> why_not_held(const DiskLimits& limits, const std::string& path,
                                         const Entry& entry) {
   if (entry.is_symlink() && !limits.makes_links) return "this disk makes no symbolic links";
+  if (entry.is_file() && entry.size > limits.file_bytes)
+    return str("this disk holds no files above ", limits.file_bytes, " bytes");
+  const std::string_view name = last_part(path);
+  if (const std::size_t at = name.find_first_of(limits.refused); at != std::string_view::npos)
+    return str("this disk holds no names with ", name[at], ": rename it to have it here");
+  if (!limits.keeps_ends && (name.ends_with('.') || name.ends_with(' ')))
+    return "this disk holds no names that end in a dot or a space: rename it to have it here";
+  if (limits.reserves_names && is_reserved(name))
+    return "its name is a device's on this disk: rename it to have it here";
+  if (name.size() > limits.name_bytes)
+    return str("its name is too long for this disk, which has ", limits.name_bytes,
+               " bytes for it: rename it to have it here");
   return std::nullopt;
 }
 
@@ -86,6 +128,21 @@ std::vector<std::string> describe(const DiskLimits& limits) {
   if (!limits.tells_case)
     out.push_back(
         "takes names that differ in case alone for one: where the group has both, one is not here");
+  if (!limits.tells_forms)
+    out.push_back(
+        "takes an accent in its letter and one beside it for the same: where the group has both "
+        "names, one is not here");
+  if (!limits.refused.empty())
+    out.push_back(
+        str("holds no names with ", limits.refused, ": such files of the group are not here"));
+  if (!limits.keeps_ends)
+    out.push_back("holds no names that end in a dot or a space: those of the group are not here");
+  if (limits.reserves_names)
+    out.push_back("holds no files named con, nul, com1 and the like: those are not here");
+  if (limits.name_bytes < 255)
+    out.push_back(str("holds no names above ", limits.name_bytes, " bytes: those are not here"));
+  if (limits.file_bytes < kOftenMet)
+    out.push_back(str("holds no files above ", limits.file_bytes, " bytes: those are not here"));
   if (limits.mtime_step_ns >= 1'000'000'000)
     out.push_back("keeps times in whole seconds only: the group's stay as others set them");
   return out;

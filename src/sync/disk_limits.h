@@ -19,12 +19,22 @@ struct DiskLimits {
   bool keeps_modes = true;
   bool makes_links = true;
   bool tells_case = true;          // Readme and README are two files
+  bool tells_forms = true;         // a letter with its accent in one code point or in two
+  bool keeps_ends = true;          // names that end in a dot or a space
+  bool reserves_names = false;     // con, nul, com1 ... name devices
+  std::string refused;             // characters that no name may have
+  std::uint64_t name_bytes = 255;  // of one part of a path
+  std::uint64_t file_bytes = UINT64_MAX;
   std::int64_t mtime_step_ns = 1;  // times are cut to a multiple of it
   bool operator==(const DiskLimits&) const = default;
+  // No two names of the group are one there.
+  bool tells_names() const { return tells_case && tells_forms; }
 };
 
 // Equal for names that a disk which does not tell case takes for one.
 std::string fold_name(std::string_view path);
+// The same for one that takes names for one as `limits` say.
+std::string fold_name(std::string_view path, const DiskLimits& limits);
 
 // `seen` was read from the disk; `known` is what it was there before, or what the group has of it
 // (null: nothing).

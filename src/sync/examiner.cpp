@@ -9,6 +9,8 @@ namespace lansync {
 namespace {
 
 constexpr std::uint64_t kSliceBytes = 16 * 1024 * 1024;
+// Of a batch that leaves large files alone: then others have their turn.
+constexpr std::uint64_t kBatchBytes = 64 * 1024 * 1024;
 constexpr std::size_t kReadBytes = 256 * 1024;
 
 struct Examination {
@@ -21,6 +23,7 @@ struct Examination {
   std::unique_ptr<ReadFile> open;
   FileStat before;
   std::uint64_t offset = 0;
+  std::uint64_t read = 0;  // of all files
   ContentHasher hasher;
   std::vector<std::uint8_t> buffer;
 };
@@ -73,6 +76,13 @@ Observation absent(FileSystem& files, const std::string& path) {
 // Looks at the next request. Leaves `open` set if it is a file to be read.
 void begin_next(Examination& job) {
   const ExamineRequest& request = job.requests[job.seen.size()];
+  if (request.leave_large && job.read >= kBatchBytes) {
+    Observation later;
+    later.path = request.path;
+    later.kind = Observation::Kind::kLater;
+    job.seen.push_back(std::move(later));
+    return;
+  }
   auto stat = job.files.stat(request.path);
   if (!stat) {
     const bool gone =
@@ -109,7 +119,9 @@ void begin_next(Examination& job) {
       seen.reason = "is on another file system and is not entered";
     }
   }
-  if (stat->kind != FileKind::kFile) {
+  if (request.leave_large && stat->kind == FileKind::kFile && is_large(stat->size))
+    seen.kind = Observation::Kind::kLarge;
+  if (stat->kind != FileKind::kFile || seen.kind == Observation::Kind::kLarge) {
     job.seen.push_back(std::move(seen));
     return;
   }
@@ -163,6 +175,7 @@ bool read_slice(Examination& job, std::uint64_t& budget) {
     }
     job.hasher.update(ByteView(job.buffer).first(*size));
     job.offset += *size;
+    job.read += *size;
     budget -= std::min<std::uint64_t>(budget, *size);
     // A file that grows while it is read would be read for ever; it is unstable anyway.
     if (job.offset > job.before.size) {
@@ -200,7 +213,7 @@ void schedule(std::shared_ptr<Examination> job) {
 void run_examine(FileSystem& files, Executor& executor, std::vector<ExamineRequest> requests,
                  std::function<void(std::vector<Observation>)> done) {
   auto job = std::make_shared<Examination>(Examination{
-      files, executor, std::move(requests), std::move(done), {}, nullptr, {}, 0, {}, {}});
+      files, executor, std::move(requests), std::move(done), {}, nullptr, {}, 0, 0, {}, {}});
   schedule(std::move(job));
 }
 

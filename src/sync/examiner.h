@@ -2,6 +2,7 @@
 // pass. A file that changes while it is read is reported as unstable, never with a torn hash.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -14,10 +15,14 @@
 
 namespace lansync {
 
+// Takes longer to read than everybody else should wait.
+constexpr bool is_large(std::uint64_t size) { return size > 16 * 1024 * 1024; }
+
 struct ExamineRequest {
   std::string path;
   std::optional<FileStat> known;  // of the last verification: equal means nothing to read
   bool from_disk = false;         // not from the page cache
+  bool leave_large = false;       // a large file is told from its stat, and not read
 };
 
 struct Observation {
@@ -27,6 +32,8 @@ struct Observation {
     kPresent,    // stat, and content or target
     kUnstable,   // changed while it was read: ask again later
     kUnknown,    // could not be read: `reason`; never a delete
+    kLarge,      // not read: see leave_large
+    kLater,      // not looked at: enough was read for one batch with leave_large
   };
   std::string path;
   Kind kind = Kind::kUnknown;

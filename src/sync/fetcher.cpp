@@ -513,6 +513,10 @@ std::vector<WantedContent> Fetcher::fetching_large(std::uint64_t least) const {
   return out;
 }
 
+void Fetcher::retry_failed() {
+  for (const auto& [content, item] : items_) retry_soon(item);
+}
+
 // A moment only: others are looked for once a round, and rounds come ever more rarely.
 std::vector<WantedContent> Fetcher::lately_failed() const {
   const Instant now = clock_.now();

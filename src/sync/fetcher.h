@@ -134,6 +134,8 @@ class Fetcher {
   // Contents that those who were asked could not give, a moment ago; what failed for the first time
   // comes first.
   std::vector<WantedContent> lately_failed() const;
+  // Somebody came who may have what could not be had.
+  void retry_failed();
 
   void add_source(SourceId source);
   // What was asked of it goes back to missing; nothing that came is lost.

@@ -34,7 +34,7 @@ enum class OperationKind : std::uint8_t {
   kPush,   // send `entry` (= local) to the hub, which settles it
   kAgree,  // no disk change: local := synced := entry
   kNote,   // known, content not wanted here: local := null, synced := entry
-  // Absent content that the hub knows no more: local := synced := null.
+  // Absent content that the hub does not know, after a long absence: local := synced := null.
   kForget,
   kAdopt,  // first join, same bytes: local := synced := entry; set_metadata says if on disk too
   kFetch,  // write the file's content; then local := synced := entry (so for all below)

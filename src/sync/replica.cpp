@@ -309,8 +309,9 @@ Instant Replica::deadline() const {
 
 bool Replica::local_quiet() const {
   return hints_.empty() && glances_running_ == 0 && due_.empty() && examines_running_ == 0 &&
-         deferred_.empty() && timer_.size() == 0 && comparing_.empty() && !scan_running_ &&
-         !scan_again_ && initial_scan_done_ && !deletes_wait() && gone_.burying.empty();
+         examine_queue_.idle() && deferred_.empty() && timer_.size() == 0 && comparing_.empty() &&
+         !scan_running_ && !scan_again_ && initial_scan_done_ && !deletes_wait() &&
+         gone_.burying.empty();
 }
 
 bool Replica::caught_up() const {

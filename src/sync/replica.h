@@ -31,6 +31,7 @@
 #include "sync/confirmed_runs.h"
 #include "sync/delete_guard.h"
 #include "sync/edit_counter.h"
+#include "sync/examine_queue.h"
 #include "sync/examiner.h"
 #include "sync/fetcher.h"
 #include "sync/file_system.h"
@@ -435,6 +436,8 @@ class Replica final : public ContentLocator {
   void forget_ignored(const std::string& path);
   void start_due(Instant now);
   void start_examine(Instant now);
+  void start_large();
+  std::vector<ExamineRequest> requests_for(const std::set<std::string>& paths);
   void on_examined(std::vector<Observation> seen);
   void judge(const Observation& seen, Instant now);
   void on_present(const Observation& seen, Instant now);
@@ -606,7 +609,8 @@ class Replica final : public ContentLocator {
   std::set<std::string> restless_;     // read though they never came to rest
   std::set<std::string> busy_;         // path locks
   std::vector<Observation> deferred_;  // seen while frozen
-  int examines_running_ = 0;
+  int examines_running_ = 0;           // without those of large files
+  ExamineQueue examine_queue_;
   int glances_running_ = 0;
   std::map<std::string, bool> comparing_;  // directories; true: compared once more after this
   bool scan_running_ = false;

@@ -6,7 +6,7 @@ namespace lansync {
 // True: `operation` is not carried out as it stands, because the disk takes its name for another
 // that is here. Of a rename that changes case alone the other goes: then what is here is renamed.
 bool Replica::meets_twin(const Operation& operation) {
-  if (limits_.tells_case) return false;
+  if (limits_.tells_names()) return false;
   const std::string& path = operation.path;
   const PathRecord* record = index_.find(path);
   const bool makes = operation.kind == OperationKind::kFetch ||
@@ -74,7 +74,7 @@ void Replica::end_rename(const DiskChange& change, bool done) {
 
 // True: what was seen at `path` is what stands there under the other name.
 bool Replica::is_seen_twin(const Observation& seen) {
-  if (limits_.tells_case) return false;
+  if (limits_.tells_names()) return false;
   const PathRecord* record = index_.find(seen.path);
   if (record && record->live()) return false;
   const std::optional<std::string> twin = folded_.twin_of(seen.path);

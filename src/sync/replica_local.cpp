@@ -279,6 +279,7 @@ bool Replica::unknown_region(const std::string& path) const {
 void Replica::start_due(Instant now) {
   for (const QuietTimer::Due& due : timer_.take_due(now, 4 * kExamineBatch)) {
     due_.insert(due.path);
+    if (!initial_scan_done_) examine_queue_.prefer(due.path);
     if (due.busy && restless_.size() < kMaxProblems) restless_.insert(due.path);
   }
   ask_writers();
@@ -296,13 +297,44 @@ void Replica::require_parents(const std::string& path, std::set<std::string>& pa
   }
 }
 
+std::vector<ExamineRequest> Replica::requests_for(const std::set<std::string>& paths) {
+  std::vector<ExamineRequest> requests;
+  for (const std::string& path : paths) {
+    busy_.insert(path);
+    ExamineRequest request{path, std::nullopt, false, true};
+    const PathRecord* record = index_.find(path);
+    if (record && record->live() && !racy_.contains(path)) request.known = record->stat;
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+// The large ones beside all others, a few at a time.
+void Replica::start_large() {
+  for (;;) {
+    std::vector<ExamineRequest> group = examine_queue_.take_large();
+    if (group.empty()) return;
+    run_examine(files_, executor_, std::move(group), [this](std::vector<Observation> seen) {
+      examine_queue_.on_large_done();
+      on_examined(std::move(seen));
+      start_large();
+    });
+  }
+}
+
 void Replica::start_examine(Instant now) {
   // A batch may hold a directory whose delete makes a tombstone for each of its files.
   if (edit_reserved_ < counter_.last() + kCountReserve / 4) return;
   start_due(now);
+  start_large();
   while (!due_.empty() && examines_running_ < kExaminesAtOnce) {
     std::set<std::string> paths;
-    for (auto at = due_.begin(); at != due_.end() && paths.size() < kExamineBatch;) {
+    for (const std::string& path : examine_queue_.take_preferred(due_, busy_, kExamineBatch)) {
+      require_parents(path, paths);
+      paths.insert(path);
+    }
+    const bool edits = !paths.empty();
+    for (auto at = due_.begin(); !edits && at != due_.end() && paths.size() < kExamineBatch;) {
       if (busy_.contains(*at)) {
         ++at;
         continue;
@@ -312,18 +344,13 @@ void Replica::start_examine(Instant now) {
       at = due_.erase(at);
     }
     if (paths.empty()) return;
-    std::vector<ExamineRequest> requests;
-    for (const std::string& path : paths) {
-      busy_.insert(path);
-      ExamineRequest request{path, std::nullopt};
-      const PathRecord* record = index_.find(path);
-      if (record && record->live() && !racy_.contains(path)) request.known = record->stat;
-      requests.push_back(std::move(request));
-    }
+    std::vector<ExamineRequest> requests = requests_for(paths);
     ++examines_running_;
-    run_examine(files_, executor_, std::move(requests), [this](std::vector<Observation> seen) {
+    run_examine(files_, executor_, requests, [this, requests](std::vector<Observation> seen) {
       --examines_running_;
+      examine_queue_.put_aside(seen, requests);
       on_examined(std::move(seen));
+      start_large();
     });
   }
 }
@@ -335,7 +362,7 @@ void Replica::on_examined(std::vector<Observation> seen) {
     for (Observation& one : seen) deferred_.push_back(std::move(one));
     return;
   }
-  if (!limits_.tells_case) folded_.take(index_);
+  if (!limits_.tells_names()) folded_.take(index_, limits_);
   // Deletes first: the guard must know all of a batch before it judges the first.
   for (const Observation& one : seen) {
     if (one.kind == Observation::Kind::kAbsent) judge(one, now);
@@ -371,6 +398,10 @@ void Replica::judge(const Observation& seen, Instant now) {
       }
       timer_.on_event(seen.path, FileEvent::kModify, now);
       break;
+    case Observation::Kind::kLater:
+    case Observation::Kind::kLarge:
+      due_.insert(seen.path);
+      return;
     case Observation::Kind::kUnknown:
       if (seen.stat.kind == FileKind::kOther && seen.stat.inode != 0)
         look_at_obstacle(seen.path, seen.stat);

@@ -82,7 +82,7 @@ void Replica::plan(Instant now) {
   if (paths.empty()) return;
   more_to_plan_ = paths.size() == kPlanBatch;
   paths_planned_ += paths.size();
-  if (!limits_.tells_case) folded_.take(index_);
+  if (!limits_.tells_names()) folded_.take(index_, limits_);
   Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
   push_unseen(planned.operations, short_id(options_.node), counter_.shared());
   if (planned.mismatches > 0) {

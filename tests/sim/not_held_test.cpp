@@ -244,7 +244,7 @@ TEST_CASE("its author leaves before anybody had it: the others say so, and it co
   CHECK(status.reason.find("made on a") != std::string::npos);
   CHECK(trio.world.rest());
   trio.a.start();
-  CHECK(trio.world.run_until([&] { return trio.b.text("f") == kLarge; }, 12min));
+  CHECK(trio.world.run_until([&] { return trio.b.text("f") == kLarge; }, 60s));
   trio.require_held_by_others("f");
 }
 

@@ -207,3 +207,41 @@ TEST_CASE("an own file above --max-file-size is read once, and not at each scan"
   CHECK(pair.world.rest());
   CHECK(member.node().replica().problems().contains("x"));
 }
+
+TEST_CASE("a name that one disk cannot hold is not synced there, and is after a rename") {
+  for (const bool at_hub : {false, true}) {
+    CAPTURE(at_hub);
+    World world(12);
+    NodeOptions hub_options;
+    hub_options.role = ManualRole::kServer;
+    SimNode& hub = world.add("hub", hub_options);
+    SimNode& member = world.add("member");
+    SimNode& third = world.add("third");
+    DiskLimits fat;
+    fat.refused = ":?";
+    fat.keeps_ends = false;
+    fat.file_bytes = 4000;
+    (at_hub ? hub : member).disk().set_limits(fat);
+    SimNode& cannot = at_hub ? hub : member;
+    SimNode& other = at_hub ? member : hub;
+    world.start_all();
+    other.write("12:30/notes", "text");
+    other.write("end.", "dot");
+    other.write("film", std::string(5000, 'f'));
+    other.write("fine", "fine");
+    REQUIRE(world.run_until([&] { return cannot.text("fine") == "fine"; }, 60s));
+    REQUIRE(world.run_until([&] { return third.text("12:30/notes") == "text"; }, 60s));
+    REQUIRE(world.run_until([&] { return third.text("film").size() == 5000; }, 60s));
+    for (SimNode* one : world.running())
+      CHECK(world.run_until([&] { return one->in_sync(); }, 60s));
+    for (const char* path : {"12:30", "end.", "film"})
+      CHECK(cannot.node().replica().problems().contains(path));
+    CHECK(world.rest());
+    other.rename("12:30", "12.30");
+    other.rename("end.", "end");
+    REQUIRE(world.run_until([&] { return cannot.text("12.30/notes") == "text"; }, 60s));
+    REQUIRE(world.run_until([&] { return cannot.text("end") == "dot"; }, 60s));
+    CHECK(world.run_until([&] { return cannot.in_sync(); }, 60s));
+    CHECK_FALSE(cannot.node().replica().problems().contains("12:30"));
+  }
+}

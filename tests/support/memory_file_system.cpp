@@ -130,8 +130,8 @@ Status MemoryFileSystem::check_expected(const std::string& path,
 }
 
 bool MemoryFileSystem::is_below(const std::string& path, const std::string& prefix) const {
-  if (limits_.tells_case) return path.starts_with(prefix);
-  return fold_name(path).starts_with(fold_name(prefix));
+  if (limits_.tells_names()) return path.starts_with(prefix);
+  return fold_name(path, limits_).starts_with(fold_name(prefix, limits_));
 }
 
 // What the disk shows instead of what it was told.
@@ -436,7 +436,7 @@ Status MemoryFileSystem::rename_fold(const std::string& from, const std::string&
   LS_TRY(check_expected(from, expected));
   std::vector<std::pair<std::string, NodePtr>> moved;
   for (const auto& [name, node] : files_) {
-    if (fold_name(name) == fold_name(from) || is_below(name, from + "/"))
+    if (fold_name(name, limits_) == fold_name(from, limits_) || is_below(name, from + "/"))
       moved.emplace_back(name, node);
   }
   for (const auto& [name, node] : moved) files_.erase(name);

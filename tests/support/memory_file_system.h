@@ -29,7 +29,7 @@ class MemoryFileSystem : public FileSystem {
   // Before anything is there.
   void set_limits(const DiskLimits& limits) {
     limits_ = limits;
-    files_ = Names(NameLess{!limits.tells_case});
+    files_ = Names(NameLess{limits});
   }
   DiskLimits limits() const override { return limits_; }
   // Limits what files and temp files hold together; free_bytes() follows it.
@@ -104,11 +104,11 @@ class MemoryFileSystem : public FileSystem {
     std::uint64_t written = 0;  // bytes that take room
   };
   using NodePtr = std::shared_ptr<Node>;
-  // Of a disk that does not tell case, if so set.
+  // Of a disk that takes some names for one, if so set.
   struct NameLess {
-    bool fold = false;
+    DiskLimits limits;
     bool operator()(const std::string& a, const std::string& b) const {
-      return fold ? fold_name(a) < fold_name(b) : a < b;
+      return limits.tells_names() ? a < b : fold_name(a, limits) < fold_name(b, limits);
     }
   };
   using Names = std::map<std::string, NodePtr, NameLess>;

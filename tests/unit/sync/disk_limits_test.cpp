@@ -168,4 +168,63 @@ TEST_CASE("a link that a disk cannot make is not synced there, and all else is")
   CHECK(rig.replica.in_sync());
 }
 
+TEST_CASE("disk limits: an accent in its letter and one beside it are one name where forms are") {
+  DiskLimits limits;
+  CHECK(fold_name("caf\xC3\xA9", limits) != fold_name("cafe\xCC\x81", limits));
+  CHECK(fold_name("Cafe", limits) != fold_name("cafe", limits));
+  limits.tells_forms = false;
+  CHECK(fold_name("caf\xC3\xA9", limits) == fold_name("cafe\xCC\x81", limits));
+  CHECK(fold_name("Caf\xC3\xA9", limits) != fold_name("caf\xC3\xA9", limits));
+  // Two marks, Greek, kana, Hangul.
+  CHECK(fold_name("\xE1\xBA\xA5", limits) == fold_name("a\xCC\x82\xCC\x81", limits));
+  CHECK(fold_name("\xCE\xAC", limits) == fold_name("\xCE\xB1\xCC\x81", limits));
+  CHECK(fold_name("\xE3\x81\x8C", limits) == fold_name("\xE3\x81\x8B\xE3\x82\x99", limits));
+  CHECK(fold_name("\xEA\xB0\x81", limits) ==
+        fold_name("\xE1\x84\x80\xE1\x85\xA1\xE1\x86\xA8", limits));
+  limits.tells_case = false;
+  CHECK(fold_name("CAF\xC3\x89", limits) == fold_name("cafe\xCC\x81", limits));
+}
+
+TEST_CASE("disk limits: names, kinds and sizes that a disk cannot hold are known without a try") {
+  DiskLimits fat;
+  fat.makes_links = fat.keeps_ends = false;
+  fat.reserves_names = true;
+  fat.refused = "\\:*?\"<>|";
+  fat.name_bytes = 143;
+  fat.file_bytes = 0xFFFFFFFF;
+  Entry file;
+  for (const char* name :
+       {"a:b", "d/what?", "end.", "end ", "CON", "nul.txt", "d/Com1", "lpt9.a.b"})
+    CHECK(why_not_held(fat, name, file).has_value());
+  for (const char* name : {"a:b/c", "con/fine", "console", "com0", "com10", ".hidden", "a.b"})
+    CHECK_FALSE(why_not_held(fat, name, file).has_value());
+  CHECK(why_not_held(fat, std::string(144, 'n'), file));
+  CHECK_FALSE(why_not_held(fat, std::string(143, 'n'), file));
+  file.size = 0xFFFFFFFF;
+  CHECK_FALSE(why_not_held(fat, "f", file));
+  ++file.size;
+  CHECK(why_not_held(fat, "f", file));
+  CHECK_FALSE(why_not_held({}, "a:b", file));
+  CHECK(describe(fat).size() == 6);
+  CHECK(describe({}).empty());
+}
+
+TEST_CASE(
+    "two forms of one name meet on a disk that takes them for one: reported, none written over") {
+  DiskLimits limits;
+  limits.tells_forms = false;
+  ReplicaRig rig(limits);
+  const Bytes composed = random_bytes(100, 1);
+  const Bytes decomposed = random_bytes(100, 2);
+  rig.sender.add("one", composed);
+  rig.sender.add("two", decomposed);
+  (void)rig.remote("caf\xC3\xA9", composed);
+  REQUIRE(settled(rig));
+  (void)rig.remote("cafe\xCC\x81", decomposed);
+  CHECK(settled(rig));
+  CHECK(rig.replica.problems().contains("cafe\xCC\x81"));
+  CHECK(rig.replica.to_push().empty());
+  CHECK(rig.fs.contents("caf\xC3\xA9") == composed);
+}
+
 }  // namespace lansync

@@ -1,0 +1,123 @@
+// Which of the edits on this disk are read first.
+#include "support/catch.h"
+#include "sync/examine_queue.h"
+#include "unit/sync/replica_rig.h"
+
+namespace lansync {
+namespace {
+
+constexpr std::size_t kLarge = 100 * 1024 * 1024;
+
+bool known(const ReplicaRig& rig, const std::string& path) {
+  const PathRecord* record = rig.replica.index().find(path);
+  return record != nullptr && record->live();
+}
+
+void turn(ReplicaRig& rig, Duration time) {
+  rig.clock.advance(time);
+  rig.replica.pump(rig.clock.now());
+}
+
+}  // namespace
+
+TEST_CASE("replica: a small edit is not kept waiting by large files that are being read") {
+  ReplicaRig rig;
+  for (const char* path : {"large-1", "large-2", "large-3"}) {
+    rig.fs.write_file(path, Bytes(kLarge));
+    rig.replica.on_hint({path, FileEvent::kCloseWrite}, rig.clock.now());
+    // Each in a look of its own.
+    turn(rig, 10ms);
+    while (rig.executor.run_one()) {
+    }
+    turn(rig, 3s);
+    rig.executor.run_one();
+  }
+  rig.fs.write_file("small", random_bytes(10, 1));
+  rig.replica.on_hint({"small", FileEvent::kCloseWrite}, rig.clock.now());
+  for (int i = 0; i < 8 && !known(rig, "small"); ++i) {
+    turn(rig, 1s);
+    rig.executor.run_one();
+    rig.executor.run_one();
+  }
+  CHECK(known(rig, "small"));
+  CHECK_FALSE(known(rig, "large-3"));
+  CHECK_FALSE(rig.replica.local_quiet());
+  for (int i = 0; i < 100; ++i) rig.step();
+  CHECK(rig.replica.local_quiet());
+  for (const char* path : {"large-1", "large-2", "large-3"}) CHECK(known(rig, path));
+}
+
+TEST_CASE("replica: a small file in one look with large ones is known before these are read") {
+  ReplicaRig rig;
+  for (const char* path : {"large-1", "large-2", "small"}) {
+    rig.fs.write_file(path, Bytes(std::string_view(path) == "small" ? 10 : kLarge));
+    rig.replica.on_hint({path, FileEvent::kCloseWrite}, rig.clock.now());
+  }
+  turn(rig, 10ms);
+  rig.executor.run_one();
+  turn(rig, 3s);
+  for (int i = 0; i < 3 && !known(rig, "small"); ++i) {
+    rig.executor.run_one();
+    turn(rig, 1ms);
+  }
+  CHECK(known(rig, "small"));
+  CHECK_FALSE(known(rig, "large-1"));
+  for (int i = 0; i < 100; ++i) rig.step();
+  CHECK(known(rig, "large-1"));
+}
+
+TEST_CASE("examine queue: both halves of a large file's rename stay together") {
+  ExamineQueue queue;
+  FileStat large;
+  large.kind = FileKind::kFile;
+  large.size = kLarge;
+  FileStat small = large;
+  small.size = 10;
+  const std::vector<ExamineRequest> requests{{"new", std::nullopt, false, true},
+                                             {"old", large, false, true},
+                                             {"small-gone", small, false, true},
+                                             {"small-new", std::nullopt, false, true}};
+  std::vector<Observation> seen(4);
+  for (std::size_t i = 0; i < 4; ++i) seen[i].path = requests[i].path;
+  seen[0].kind = Observation::Kind::kLarge;
+  seen[1].kind = seen[2].kind = Observation::Kind::kAbsent;
+  seen[3].kind = Observation::Kind::kPresent;
+  queue.put_aside(seen, requests);
+  REQUIRE(seen.size() == 2);
+  CHECK(seen[0].path == "small-gone");
+  CHECK(seen[1].path == "small-new");
+  CHECK_FALSE(queue.idle());
+  const std::vector<ExamineRequest> group = queue.take_large();
+  REQUIRE(group.size() == 2);
+  CHECK(group[0].path == "new");
+  CHECK(group[1].path == "old");
+  CHECK_FALSE(group[0].leave_large);
+  CHECK_FALSE(queue.idle());
+  queue.on_large_done();
+  CHECK(queue.idle());
+}
+
+TEST_CASE("examine queue: so many large ones at a time, and edits before what is only due") {
+  ExamineQueue queue;
+  for (int i = 0; i < 3; ++i) {
+    std::vector<ExamineRequest> requests{{std::to_string(i), std::nullopt, false, true}};
+    std::vector<Observation> seen(1);
+    seen[0].kind = Observation::Kind::kLarge;
+    queue.put_aside(seen, requests);
+    CHECK(seen.empty());
+  }
+  CHECK(queue.take_large().size() == 1);
+  CHECK(queue.take_large().size() == 1);
+  CHECK(queue.take_large().empty());
+  queue.on_large_done();
+  CHECK(queue.take_large().front().path == "2");
+  std::set<std::string> due{"a", "b", "z"};
+  queue.prefer("z");
+  queue.prefer("gone");
+  queue.prefer("b");
+  CHECK(queue.take_preferred(due, {"b"}, 10) == std::set<std::string>{"z"});
+  CHECK(due == std::set<std::string>{"a", "b"});
+  CHECK(queue.take_preferred(due, {}, 10) == std::set<std::string>{"b"});
+}
+
+}  // namespace lansync
