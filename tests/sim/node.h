@@ -114,6 +114,8 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   bool write(const std::string& path, std::string_view text);
   // A writer that holds the file open: at each step the whole text so far; `closes`: the last one.
   bool write_on(const std::string& path, std::string_view text, bool closes);
+  void note_written(const std::string& path, const std::optional<Bytes>& before,
+                    const Bytes& bytes);
   bool save(const std::string& path, std::string_view text);
   bool append(const std::string& path, std::string_view text);
   // As a program does that restores the time of what it writes (touch -r).

@@ -1,5 +1,6 @@
 // A machine's people: what they do in the folder, and what they ask of the running node.
 #include "base/assert.h"
+#include "base/rel_path.h"
 #include "sim/node.h"
 
 namespace lansync::sim {
@@ -8,6 +9,14 @@ namespace {
 Bytes bytes_of(std::string_view text) {
   const ByteView view = as_bytes(text);
   return {view.begin(), view.end()};
+}
+
+// Also what a save left there that could not be finished. (Seed 2751.)
+std::vector<std::string> files_at(const SimDisk& disk, const std::string& path) {
+  std::vector<std::string> out;
+  for (const auto& [name, seen] : disk.tree())
+    if (seen.kind == FileKind::kFile && is_within(name, path)) out.push_back(name);
+  return out;
 }
 
 NodeControl::Callback<ActionReport> as_callback(SimNode::Answer done) {
@@ -44,6 +53,15 @@ class OutsideFile final : public ReadFile {
 
 }  // namespace
 
+// Who writes what stands there already makes nothing anew: to lansync it is a new mtime, and to him
+// nothing that another's edit of the same bytes could lose. (Seed 2153.)
+void SimNode::note_written(const std::string& path, const std::optional<Bytes>& before,
+                           const Bytes& bytes) {
+  if (before == bytes) return;
+  if (before) oracle_.on_superseded(*before);
+  oracle_.on_written(name_, path, bytes);
+}
+
 bool SimNode::write(const std::string& path, std::string_view text) {
   return write_on(path, text, true);
 }
@@ -54,8 +72,7 @@ bool SimNode::write_on(const std::string& path, std::string_view text, bool clos
   // Before the disk: what stands there between the two is what somebody wrote.
   if (!disk_.write_open(path, bytes)) return false;
   if (closes) disk_.close_file(path);
-  if (before && *before != bytes) oracle_.on_superseded(*before);
-  oracle_.on_written(name_, path, bytes);
+  note_written(path, before, bytes);
   trace_.line(name_, str("a person writes ", path, " (", bytes.size(), " bytes",
                          closes ? ")" : " so far)"));
   return true;
@@ -63,10 +80,13 @@ bool SimNode::write_on(const std::string& path, std::string_view text, bool clos
 
 bool SimNode::save(const std::string& path, std::string_view text) {
   const auto before = disk_.contents(path);
+  // What an earlier save left there (its target was a directory by then) is written over. (Seed
+  // 2048.)
+  const auto left = disk_.contents(path + "~save");
   const Bytes bytes = bytes_of(text);
   if (!disk_.save(path, bytes)) return false;
-  if (before && *before != bytes) oracle_.on_superseded(*before);
-  oracle_.on_written(name_, path, bytes);
+  if (left && *left != bytes) oracle_.on_superseded(*left);
+  note_written(path, before, bytes);
   trace_.line(name_, str("a person saves ", path, " (", bytes.size(), " bytes)"));
   return true;
 }
@@ -77,8 +97,7 @@ bool SimNode::rewrite(const std::string& path, std::string_view text) {
   const ByteView view = as_bytes(text);
   const Bytes bytes(view.begin(), view.end());
   disk_.rewrite(path, bytes);
-  if (*before != bytes) oracle_.on_superseded(*before);
-  oracle_.on_written(name_, path, bytes);
+  note_written(path, before, bytes);
   trace_.line(name_, str("a person writes ", path, " under its old time"));
   return true;
 }
@@ -94,7 +113,7 @@ bool SimNode::append(const std::string& path, std::string_view text) {
 
 bool SimNode::rename(const std::string& from, const std::string& to) {
   const auto displaced = disk_.contents(to);
-  const std::vector<std::string> moved = disk_.files_below(from);
+  const std::vector<std::string> moved = files_at(disk_, from);
   if (!disk_.rename(from, to)) return false;
   if (displaced) oracle_.on_superseded(*displaced);
   for (const std::string& path : moved) {
@@ -107,7 +126,7 @@ bool SimNode::rename(const std::string& from, const std::string& to) {
 
 bool SimNode::erase(const std::string& path) {
   std::vector<Bytes> gone;
-  for (const std::string& below : disk_.files_below(path)) gone.push_back(*disk_.contents(below));
+  for (const std::string& below : files_at(disk_, path)) gone.push_back(*disk_.contents(below));
   if (!disk_.erase(path)) return false;
   for (const Bytes& bytes : gone) oracle_.on_superseded(bytes);
   trace_.line(name_, str("a person deletes ", path));
@@ -151,8 +170,7 @@ bool SimNode::rewrite_quietly(const std::string& path, std::string_view text) {
   const auto before = disk_.contents(path);
   const Bytes bytes = bytes_of(text);
   if (!disk_.rewrite_quietly(path, bytes)) return false;
-  if (before && *before != bytes) oracle_.on_superseded(*before);
-  oracle_.on_written(name_, path, bytes);
+  note_written(path, before, bytes);
   trace_.line(name_, str("a person rewrites ", path, " (", bytes.size(),
                          " bytes) and sets its mtime back"));
   return true;
