@@ -39,12 +39,11 @@ std::vector<ExamineRequest> ExamineQueue::take_large() {
   return group;
 }
 
-std::set<std::string> ExamineQueue::take_preferred(std::set<std::string>& due,
-                                                   const std::set<std::string>& busy,
+std::set<std::string> ExamineQueue::take_preferred(std::set<std::string>& due, const Waits& waits,
                                                    std::size_t most) {
   std::set<std::string> taken;
   for (auto at = preferred_.begin(); at != preferred_.end() && taken.size() < most;) {
-    if (busy.contains(*at) && due.contains(*at)) {
+    if (due.contains(*at) && waits(*at)) {
       ++at;
       continue;
     }

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -32,9 +33,10 @@ class ExamineQueue {
 
   // An edit: before what is only due.
   void prefer(const std::string& path) { preferred_.insert(path); }
-  // Up to `most` of those that are in `due` and not in `busy`, and out of it.
-  std::set<std::string> take_preferred(std::set<std::string>& due,
-                                       const std::set<std::string>& busy, std::size_t most);
+  // Up to `most` of those that are in `due` and wait for nothing, and out of it.
+  using Waits = std::function<bool(const std::string&)>;
+  std::set<std::string> take_preferred(std::set<std::string>& due, const Waits& waits,
+                                       std::size_t most);
 
  private:
   std::deque<std::vector<ExamineRequest>> waiting_;

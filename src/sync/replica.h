@@ -316,6 +316,8 @@ class Replica final : public ContentLocator {
   // Reading anew found other bytes than the index has, under an unchanged stat: they are not given
   // to others.
   void on_rot(const std::string& path);
+  // The hub could not have the bytes of this push: are they what is on the disk?
+  void doubt_push(const std::string& path);
   // Fetches its content anew; the bad copy goes to the trash. `done` comes from a later pump().
   void repair(const std::string& path, std::function<void(Status)> done);
 
@@ -476,6 +478,7 @@ class Replica final : public ContentLocator {
     std::function<void(Status)> done;
   };
   bool is_rotten(const std::string& path) const;
+  void on_doubted(const EntryPtr& entry, const Observation& seen);
   void end_repair(const std::string& path, Status status);
   bool install_repair(const std::string& path, const std::string& temp);
   void run_repairs();

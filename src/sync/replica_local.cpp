@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/rel_path.h"
+#include "sync/bystander.h"
 #include "sync/hashing.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
@@ -50,14 +51,16 @@ ShortId import_id(const std::string& path, const Entry& entry) {
   return id_from(content_id_of(out.bytes()));
 }
 
-// The author of a version that is made where this disk had none of what the group has: of this very
-// one and no other, so that no other version's vector can be part of its.
-ShortId bystander_id(const NodeId& node, std::uint64_t count) {
-  ByteWriter out;
-  out.text("lansync bystander");
-  out.raw(node);
-  out.u64(count);
-  return id_from(content_id_of(out.bytes()));
+// A directory above `path` that the index does not have is being looked at: what is in it waits.
+bool comes_before_parent(const std::string& path, const Index& index,
+                         const std::set<std::string>& busy) {
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    const std::string text(parent);
+    const PathRecord* record = index.find(text);
+    if (record && record->live() && record->local->is_directory()) return false;
+    if (busy.contains(text)) return true;
+  }
+  return false;
 }
 
 EntryKind entry_kind(FileKind kind) {
@@ -285,14 +288,14 @@ void Replica::start_due(Instant now) {
   ask_writers();
 }
 
-// Directories above `path` that the index does not have are looked at first, so that a version
-// never goes out before the directory it is in.
+// Directories above `path` that the index does not have (as directories: a person may have put one
+// in a file's place) are looked at first, so that a version never goes out before the directory it
+// is in. The hub would make one, and keep the file that a person replaced as a conflict copy.
 void Replica::require_parents(const std::string& path, std::set<std::string>& paths) const {
   for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
     std::string text(parent);
     const PathRecord* record = index_.find(text);
-    if (record && record->live()) return;
-    if (busy_.contains(text)) return;
+    if (record && record->live() && record->local->is_directory()) return;
     paths.insert(std::move(text));
   }
 }
@@ -329,13 +332,16 @@ void Replica::start_examine(Instant now) {
   start_large();
   while (!due_.empty() && examines_running_ < kExaminesAtOnce) {
     std::set<std::string> paths;
-    for (const std::string& path : examine_queue_.take_preferred(due_, busy_, kExamineBatch)) {
+    const auto waits = [&](const std::string& path) {
+      return busy_.contains(path) || comes_before_parent(path, index_, busy_);
+    };
+    for (const std::string& path : examine_queue_.take_preferred(due_, waits, kExamineBatch)) {
       require_parents(path, paths);
       paths.insert(path);
     }
     const bool edits = !paths.empty();
     for (auto at = due_.begin(); !edits && at != due_.end() && paths.size() < kExamineBatch;) {
-      if (busy_.contains(*at)) {
+      if (waits(*at)) {
         ++at;
         continue;
       }
@@ -534,6 +540,9 @@ void Replica::on_present(const Observation& seen, Instant now) {
     if (same_on_disk(entry, *record->local)) {
       lives_again(seen.path);
       index_.set_stat(seen.path, stat);
+      // What was not what the index knew is that now: a file that could not be read when the group
+      // changed it, say.
+      clear_obstacle(seen.path);
       return;
     }
     if (was_directory && !entry.is_directory()) {
@@ -564,11 +573,12 @@ void Replica::on_present(const Observation& seen, Instant now) {
 
 namespace {
 
-// Would pass for a successor of a file or link of the group's.
-bool goes_past(const VersionVector& version, const PathRecord& record) {
+// The group's file or link has an edit of this node that `before` has not, so that a count of this
+// node's would pass for its successor, or (in a merge) for that edit's.
+bool forgets_own_edit(const VersionVector& before, ShortId own, const PathRecord& record) {
   for (const EntryPtr& entry : {record.synced, record.remote}) {
     if (!entry || entry->is_tombstone() || entry->is_directory()) continue;
-    if (version.compare(entry->version) == Order::kNewer) return true;
+    if (entry->version.count_of(own) > before.count_of(own)) return true;
   }
   return false;
 }
@@ -589,11 +599,9 @@ EntryPtr Replica::versioned(const std::string& path, Entry entry) {
   } else {
     LS_ASSERT(counter_.last() < edit_reserved_);
     count = counter_.next();
-    VersionVector alone;
-    alone.raise(id, count);
     // Who writes where the group's file is absent has not seen its bytes, also if they were his own
-    // once: both are kept.
-    if (record && !record->local && goes_past(alone, *record)) {
+    // once: both are kept. And who then writes again, or deletes that, has not either.
+    if (record && forgets_own_edit(before, id, *record)) {
       id = bystander_id(options_.node, count);
       count = 1;
     }

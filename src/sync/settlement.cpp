@@ -269,7 +269,9 @@ std::optional<std::vector<AncestorChange>> revive_ancestors(const std::string& p
     if (before && before->is_directory()) continue;
     auto entry = std::make_shared<Entry>();
     entry->kind = EntryKind::kDirectory;
-    entry->mode = 0755;
+    // As it was, where it was one.
+    const bool was_one = before && before->is_tombstone() && before->was == EntryKind::kDirectory;
+    entry->mode = was_one && before->mode != 0 ? before->mode : 0755;
     const VersionVector grown_from = before ? before->version : VersionVector();
     auto version =
         VersionVector::next(grown_from, settling_id(hub.hub), count, kMaxVectorFromOutside);
