@@ -152,11 +152,11 @@ void Replica::on_applied(const DiskBatch& batch) {
   blocked_.clear();
 }
 
-// A directory that others deleted as well may have waited for this.
+// A directory that others deleted as well, or replaced by a file, may have waited for this.
 void Replica::plan_parent_of_deleted(const std::string& path) {
   const std::string parent(parent_path(path));
   const PathRecord* record = parent.empty() ? nullptr : index_.find(parent);
-  if (record && record->live() && record->remote && record->remote->is_tombstone())
+  if (record && record->live() && record->remote && !record->remote->is_directory())
     plan_.insert(parent);
 }
 
