@@ -27,6 +27,14 @@ bool is_below(const std::set<std::string>& paths, const std::string& path) {
   return below != paths.end() && is_within(*below, path);
 }
 
+// One of `directories` is above it.
+bool is_in(const std::set<std::string>& directories, const std::string& path) {
+  if (directories.empty()) return false;
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent))
+    if (directories.contains(std::string(parent))) return true;
+  return false;
+}
+
 constexpr std::size_t kMaxListing = 10'000'000;  // entries; a hub that lists for ever is cut off
 
 }  // namespace
@@ -155,14 +163,18 @@ void Client::on_verdict(const Verdict& verdict, Instant now) {
         in_flight_.erase(at);
         if (item.entry) replica_.set_remote(item.name, item.entry);
         break;
-      case VerdictKind::kRefuse:
-        wait_until_[item.name] = {at->second.entry,
-                                  now + refused_delay(item.name, at->second.entry)};
+      case VerdictKind::kRefuse: {
+        const Duration delay = refused_delay(item.name, at->second.entry);
+        wait_until_[item.name] = {at->second.entry, now + delay};
         in_flight_.erase(at);
+        // Often it is others who changed it; that the bytes are not here any more only reading
+        // tells, which is not for each time.
+        if (delay == 2 * kRefusedDelay) replica_.doubt_push(item.name);
         refused_[item.name] = item.detail;
         replica_.on_content_changed(item.name);
         log_.warn(str(printable(item.name), ": the hub did not take it: ", printable(item.detail)));
         break;
+      }
     }
   }
   note_answered(now);
@@ -213,6 +225,9 @@ void Client::push(Instant now) {
   // Deletes that have to wait: what is deleted or replaced above them waits with them, or the hub
   // would keep a directory because something in it lives.
   std::set<std::string> waiting;
+  // Directories that cannot go out yet: the hub would make one for what is in them, and keep a file
+  // that a person replaced by it as a conflict copy.
+  std::set<std::string> made_later;
   for (const std::string& path : replica_.push_order()) {
     if (in_flight_.size() >= kMaxInFlight) break;
     const PathRecord* record = replica_.index().find(path);
@@ -221,9 +236,10 @@ void Client::push(Instant now) {
     auto refused = wait_until_.find(path);
     const bool for_now = refused != wait_until_.end() && now < refused->second.until &&
                          refused->second.entry == record->local;
-    if (for_now || flight != in_flight_.end() || !replica_.is_durable(path) ||
-        is_below(waiting, path)) {
+    const bool not_yet = flight != in_flight_.end() || !replica_.is_durable(path);
+    if (for_now || not_yet || is_below(waiting, path) || is_in(made_later, path)) {
       if (record->local->is_tombstone()) waiting.insert(path);
+      if (not_yet && record->local->is_directory()) made_later.insert(path);
       continue;
     }
     in_flight_[path] = {record->local, now + kAskAgain, kAskAgain};

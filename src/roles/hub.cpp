@@ -22,6 +22,26 @@ constexpr std::size_t kComingAtOnce = 4;
 constexpr const char* kNoDirectory =
     "too many nodes have edited a directory above it (512 at most): use another directory";
 constexpr const char* kIgnoredHere = "by the hub's .lansyncignore it is not synced";
+// This disk's own, not settled yet.
+bool takes_a_living_directory(const Index& index, const std::string& path,
+                              const PathRecord& record) {
+  if (!record.synced || !record.synced->is_directory()) return false;
+  if (!record.local || record.local->is_directory()) return false;
+  const auto& paths = index.paths();
+  for (auto at = paths.lower_bound(path + '/'); at != paths.end() && is_within(at->first, path);
+       ++at) {
+    if (const EntryPtr& below = at->second.known(); below && !below->is_tombstone()) return true;
+  }
+  return false;
+}
+
+// Directories first, or one would be made for a copy that is in it, with another mode than its own;
+// then the conflict copies, so that what they keep is not kept twice.
+int turn_of(const std::string& path, const Entry& entry) {
+  if (entry.is_directory()) return 0;
+  return parse_conflict_name(path) ? 1 : 2;
+}
+
 constexpr std::size_t kMaxQueuedOffers = 64;  // a path; each member has one push a path under way
 
 }  // namespace
@@ -49,6 +69,9 @@ void Hub::start(std::uint64_t term, std::uint64_t seq, Instant now) {
     bool held = replica_.is_held(path);
     // Nor does what no member would take.
     held = held || (record.local && record.local->version.too_long_for_others());
+    // Of a directory that was deleted or replaced here, and in which something lives that is not
+    // kept here: it is offered like any edit, and the directory stays.
+    held = held || takes_a_living_directory(replica_.index(), path, record);
     tree.emplace_back(path, held ? record.synced : record.known());
   }
   for (auto& [path, entry] : tree) {
@@ -206,10 +229,10 @@ void Hub::on_push(SessionId session, const Push& message, bool may_rename) {
       break;
     }
   }
-  // Conflict copies first: what they keep is lost from its own name by what follows.
-  for (const bool copies : {true, false})
+  // Directories, then conflict copies: see turn_of.
+  for (const int turn : {0, 1, 2})
     for (const PushItem& item : message.items)
-      if (parse_conflict_name(item.name).has_value() == copies) offer({session, item});
+      if (turn_of(item.name, *item.entry) == turn) offer({session, item});
 }
 
 void Hub::offer(Offer offer) {
@@ -252,6 +275,7 @@ void Hub::offer(Offer offer) {
                       (both.kind == SettlementKind::kConflict && !both.copy && !both.hub_lost);
     if (kept && both.changed) {
       std::deque<Offer> behind = withdraw(path, false);
+      if (waits_for_ancestor(offer)) return run_queue(std::move(behind));
       if (both.count_used) replica_.use_counts(1);
       if (propose(path, both.entry, offer)) {
         verdict(offer.session, VerdictKind::kAccept, path, nullptr, {});
@@ -262,13 +286,16 @@ void Hub::offer(Offer offer) {
       return;
     }
   }
-  auto& queue = at->second.queue;
-  // A newer push takes the place of an older one of the same path. (Behind a conflict copy an offer
-  // of the path that the copy is made for may wait too.)
+  queue_behind(at->second.queue, std::move(offer), kMaxQueuedOffers);
+}
+
+// A newer push takes the place of an older one of the same path. (Behind a conflict copy an offer
+// of the path that the copy is made for may wait too.)
+void Hub::queue_behind(std::deque<Offer>& queue, Offer offer, std::size_t most) {
   std::erase_if(queue, [&](const Offer& other) {
     return other.session == offer.session && other.item.name == offer.item.name;
   });
-  if (queue.size() >= kMaxQueuedOffers) {
+  if (queue.size() >= most) {
     verdict(offer.session, VerdictKind::kRefuse, offer.item.name, nullptr, "busy, try again");
     return;
   }
@@ -276,6 +303,7 @@ void Hub::offer(Offer offer) {
 }
 
 void Hub::settle_offer(const Offer& offer) {
+  if (waits_for_ancestor(offer)) return;
   const std::string& path = offer.item.name;
   EntryPtr ours = published(path);
   Settlement settled = settle({path, *offer.item.entry}, ours, view_of(path));
@@ -353,32 +381,7 @@ void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
 // Makes `entry` the candidate of `path`; the replica brings its content here, and on_settled
 // publishes.
 bool Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& offer) {
-  std::optional<std::vector<AncestorChange>> above(std::in_place);
-  if (!entry->is_tombstone()) above = revive_ancestors(path, view_of(path));
-  if (!above) return false;
-  for (const AncestorChange& change : *above) {
-    replica_.use_counts(1);
-    auto under_way = candidates_.find(change.path);
-    if (under_way != candidates_.end() && !under_way->second.entry) continue;
-    if (change.copy && !candidates_.contains(change.copy_path)) {
-      // The bytes of a candidate are its pusher's, those of what is published are here.
-      SessionId holder = under_way != candidates_.end() ? under_way->second.offer.session : 0;
-      propose(change.copy_path, change.copy, Offer{holder, {change.copy_path, change.copy}});
-    }
-    if (under_way = candidates_.find(change.path); under_way != candidates_.end()) {
-      // A delete (or a file) of that name is on its way: it would wait for ever for what is made
-      // below it now. The directory, whose vector covers it, is what gets published in its stead.
-      under_way->second.entry = change.entry;
-      replica_.set_remote(change.path, change.entry);
-      continue;
-    }
-    Candidate parent;
-    parent.offer = Offer{0, {change.path, change.entry}};
-    parent.entry = change.entry;
-    parent.before = published(change.path);
-    candidates_[change.path] = std::move(parent);
-    replica_.set_remote(change.path, change.entry);
-  }
+  if (!entry->is_tombstone() && !propose_ancestors(path)) return false;
   // Asked before there is a candidate, which would answer for itself.
   EntryPtr before = published(path);
   Candidate& candidate = candidates_[path];
@@ -393,11 +396,17 @@ bool Hub::propose(const std::string& path, const EntryPtr& entry, const Offer& o
     replica_.clear_path_source(path);
   }
   replica_.set_remote(path, entry);
-  // Bytes that nobody but the pusher has: they are not the group's before they are here, whatever
+  // Bytes that nobody but the pusher has, or (a conflict copy of this disk's own edit, or of what
+  // was published) nobody under this name: they are not the group's before they are here, whatever
   // this node wants for itself.
-  bool new_bytes = entry->is_file() && offer.session != 0 &&
-                   !(candidate.before && same_content(*entry, *candidate.before));
-  if (new_bytes) replica_.keep_for_group(path);
+  bool new_bytes =
+      entry->is_file() && !(candidate.before && same_content(*entry, *candidate.before));
+  if (new_bytes) {
+    replica_.keep_for_group(path);
+  } else if (const PathRecord* record = replica_.index().find(path); !record->live()) {
+    // The group has these bytes elsewhere, or nowhere any more: who pushes does not wait for them.
+    replica_.unkeep(path);
+  }
   const bool here = replica_.index().find_content(entry->content, path).has_value();
   if (new_bytes && !here && entry->size >= kLeastComing) may_come_.push_back(path);
   // The disk may have had it since before a withdrawal: then nothing is left to do that would say
@@ -525,48 +534,6 @@ std::deque<Hub::Offer> Hub::withdraw(const std::string& path, bool requeue) {
   return queue;
 }
 
-void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
-  auto at = candidates_.find(path);
-  if (at == candidates_.end()) return;
-  const Candidate& failed = at->second;
-  if (failed.entry && failed.entry->is_file() && failed.before &&
-      same_content(*failed.entry, *failed.before)) {
-    // No new bytes: whoever holds them, the decision is made.
-    replica_.set_known_synced(path, at->second.entry);
-    replica_.commit_then([this, path] { on_settled(path); });
-    return;
-  }
-  if (at->second.offer.session == 0) {
-    give_up_copy(path, reason);
-    return;
-  }
-  SessionId session = at->second.offer.session;
-  std::string name = at->second.offer.item.name;
-  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) name = copied->second;
-  run_queue(withdraw(path, false));
-  // The pusher looks at its file again and pushes what is there now.
-  verdict(session, VerdictKind::kRefuse, name, nullptr, reason);
-}
-
-// A conflict copy of what this disk showed, and a person replaced it before it could be made: its
-// bytes are nowhere that we can ask, and nobody misses them. (With a copy that waits for ever the
-// name that it was made for waits, too.)
-void Hub::give_up_copy(const std::string& path, const std::string& reason) {
-  const Candidate& candidate = candidates_.at(path);
-  // A directory that was to be made for somebody's file, and cannot: the file says so.
-  if (candidate.entry && candidate.entry->is_directory()) return run_queue(withdraw(path, false));
-  const PathRecord* record = replica_.index().find(path);
-  const bool copy = candidate.entry && candidate.entry->is_file() && !(record && record->live());
-  if (!copy || replica_.has_bytes(candidate.entry->content, path)) return;
-  std::optional<Offer> pushed;
-  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
-    auto owner = candidates_.find(copied->second);
-    if (owner != candidates_.end() && waits(owner->second, path)) pushed = owner->second.offer;
-  }
-  run_queue(withdraw(path, false));
-  if (pushed) refuse(*pushed, reason);
-}
-
 // ---- this disk's own edits
 // --------------------------------------------------------------------------
 
@@ -584,7 +551,12 @@ bool Hub::replaced_here(const Candidate& candidate, const PathRecord& record) co
 void Hub::offer_own_edits() {
   if (replica_.to_push().empty()) return;
   std::vector<std::string> order = replica_.push_order();
-  std::stable_partition(order.begin(), order.end(), parse_conflict_name);  // as in on_push
+  // As in on_push.
+  auto copies = std::stable_partition(order.begin(), order.end(), [&](const std::string& path) {
+    const PathRecord* record = replica_.index().find(path);
+    return record && record->local && record->local->is_directory();
+  });
+  std::stable_partition(copies, order.end(), parse_conflict_name);
   for (const std::string& path : order) {
     const PathRecord* record = replica_.index().find(path);
     if (!record || !record->local) continue;

@@ -109,6 +109,11 @@ class Hub {
   void offer(Offer offer);
   void settle_offer(const Offer& offer);
   void take_conflict(const Offer& offer, const Settlement& settlement);
+  // hub_ancestors.cpp
+  bool waits_for_ancestor(const Offer& offer);
+  void keep_what_gives_way(const AncestorChange& change);
+  bool propose_ancestors(const std::string& path);
+  void queue_behind(std::deque<Offer>& queue, Offer offer, std::size_t most);
   // False: there can be no directory above it.
   bool propose(const std::string& path, const EntryPtr& entry, const Offer& offer);
   void refuse(const Offer& offer, const std::string& reason);

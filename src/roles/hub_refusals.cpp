@@ -1,5 +1,8 @@
-// What a hub refuses, and what it publishes without a copy of its own: the version of a path that
-// its disk or its rules cannot have (sync/replica_obstacles.cpp).
+// What a hub refuses, because its content cannot be had or before it has begun anything with it, and
+// what it publishes without a copy of its own: the version of a path that its disk or its rules
+// cannot have (sync/replica_obstacles.cpp).
+#include <utility>
+
 #include "base/log.h"
 #include "roles/hub.h"
 
@@ -48,6 +51,56 @@ std::vector<std::string> Hub::describe_candidates() const {
     out.push_back(std::move(line));
   }
   return out;
+}
+
+void Hub::on_fetch_failed(const std::string& path, const std::string& reason) {
+  auto at = candidates_.find(path);
+  if (at == candidates_.end()) return;
+  const Candidate& failed = at->second;
+  if (failed.entry && failed.entry->is_file() && failed.before &&
+      same_content(*failed.entry, *failed.before)) {
+    // No new bytes: whoever holds them, the decision is made.
+    replica_.set_known_synced(path, at->second.entry);
+    replica_.commit_then([this, path] { on_settled(path); });
+    return;
+  }
+  if (at->second.offer.session == 0) {
+    give_up_copy(path, reason);
+    return;
+  }
+  SessionId session = at->second.offer.session;
+  std::string name = at->second.offer.item.name;
+  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) name = copied->second;
+  run_queue(withdraw(path, false));
+  // The pusher looks at its file again and pushes what is there now.
+  verdict(session, VerdictKind::kRefuse, name, nullptr, reason);
+}
+
+// A conflict copy of what this disk showed, and a person replaced it before it could be made: its
+// bytes are nowhere that we can ask, and nobody misses them. (With a copy that waits for ever the
+// name that it was made for waits, too.)
+void Hub::give_up_copy(const std::string& path, const std::string& reason) {
+  const Candidate& candidate = candidates_.at(path);
+  // A directory that was to be made for somebody's file, and cannot: the file says so.
+  if (candidate.entry && candidate.entry->is_directory()) return run_queue(withdraw(path, false));
+  const PathRecord* record = replica_.index().find(path);
+  const bool copy = candidate.entry && candidate.entry->is_file() && !(record && record->live());
+  if (!copy || replica_.has_bytes(candidate.entry->content, path)) return;
+  std::optional<Offer> pushed;
+  if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
+    auto owner = candidates_.find(copied->second);
+    if (owner != candidates_.end() && waits(owner->second, path)) pushed = owner->second.offer;
+  }
+  std::deque<Offer> behind = withdraw(path, false);
+  // A directory takes its place, for the sake of what is made below it (hub_ancestors.cpp): that
+  // goes on without the copy, or what is below would wait as long. (Seed 1031.)
+  const PathRecord* named = pushed ? replica_.index().find(pushed->item.name) : nullptr;
+  if (pushed && pushed->session == 0 && !(named && named->local == pushed->item.entry)) {
+    propose(pushed->item.name, pushed->item.entry, *pushed);
+    pushed.reset();
+  }
+  run_queue(std::move(behind));
+  if (pushed) refuse(*pushed, reason);
 }
 
 }  // namespace lansync

@@ -265,7 +265,11 @@ void Node::on_hello(SessionId id, Peer& peer, const Hello& hello) {
 void Node::on_packet(SessionId id, Channel channel, ByteView bytes) {
   auto at = sessions_.find(id);
   if (at == sessions_.end()) {
-    if (!clones_.keep(id, channel, bytes)) transport_->violation(id, "it does not wait");
+    if (clones_.keep(id, channel, bytes)) return;
+    // It cannot know that it waits: when this machine slept, a node that is back for long has said
+    // all that to it. It comes again.
+    clones_.on_down(id);
+    transport_->close(id);
     return;
   }
   if (channel == Channel::kContent && is_chunk(bytes)) {
