@@ -1,5 +1,5 @@
-// What a hub refuses, because its content cannot be had or before it has begun anything with it, and
-// what it publishes without a copy of its own: the version of a path that its disk or its rules
+// What a hub refuses, because its content cannot be had or before it has begun anything with it,
+// and what it publishes without a copy of its own: the version of a path that its disk or its rules
 // cannot have (sync/replica_obstacles.cpp).
 #include <utility>
 

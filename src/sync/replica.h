@@ -313,8 +313,7 @@ class Replica final : public ContentLocator {
   void on_content_changed(const std::string& path);
 
   // ---- rot (replica_rot.cpp)
-  // Reading anew found other bytes than the index has, under an unchanged stat: they are not given
-  // to others.
+  // Reading anew found other bytes under an unchanged stat: they are not given to others.
   void on_rot(const std::string& path);
   // The hub could not have the bytes of this push: are they what is on the disk?
   void doubt_push(const std::string& path);
@@ -607,8 +606,7 @@ class Replica final : public ContentLocator {
   Gone gone_;
   std::map<std::string, std::vector<TimedEvent>> hints_;  // to be glanced at
   std::set<std::string> due_;                             // to be examined
-  // Read within a tick of their last change: an equal stat proves nothing, they are read again.
-  std::set<std::string> racy_;
+  std::set<std::string> racy_;         // read within a tick of their last change: to be read again
   std::set<std::string> restless_;     // read though they never came to rest
   std::set<std::string> busy_;         // path locks
   std::vector<Observation> deferred_;  // seen while frozen
