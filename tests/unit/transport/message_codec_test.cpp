@@ -223,9 +223,9 @@ Message random_message(Prng& random) {
       if (random.chance(1, 2)) return Clone{random.chance(1, 2)};
       return Bye{random_text(random, 20), random.id<NodeId>()};
     case 4: {
-      Ping m{random_number(random)};
+      Ping m{random_number(random) >> 1};
       if (random.chance(1, 2)) return m;
-      m.heard = random_number(random);
+      m.heard = random_number(random) >> 1;  // a sequence: not above kMaxSeq
       m.files = random_number(random);
       m.bytes = random_number(random);
       m.obstacle = static_cast<Obstacle>(random.below(kLastObstacle + 1));
