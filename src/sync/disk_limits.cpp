@@ -1,8 +1,13 @@
 #include "sync/disk_limits.h"
 
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
 #include "base/log.h"
 #include "base/rel_path.h"
-#include "sync/unicode_forms.h"
 
 namespace lansync {
 namespace {
@@ -36,6 +41,20 @@ void append(std::string& out, std::uint32_t c) {
   }
 }
 
+// `c` as its base letter and its marks (NFD). A letter with an accent is one code point or two, and
+// some disks take both for one name: a Mac's, by a share; casefolding ext4; ZFS with normalization.
+std::u32string decomposed(std::uint32_t c) {
+  std::array<utf8proc_int32_t, 8> letters{};  // four at most, for any
+  const auto count = utf8proc_decompose_char(
+      static_cast<utf8proc_int32_t>(c), letters.data(), letters.size(),
+      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), nullptr);
+  const auto end = letters.begin() + std::clamp<std::ptrdiff_t>(count, 0, letters.size());
+  // Half a surrogate pair is no letter, and append() writes three bytes at most.
+  if (count <= 0 || std::any_of(letters.begin(), end, [](auto one) { return one > 0xFFFF; }))
+    return {static_cast<char32_t>(c)};
+  return {letters.begin(), end};
+}
+
 constexpr std::uint64_t kOftenMet = std::uint64_t{1} << 40;  // larger limits meet nobody
 
 // con, nul.txt, COM1 ...: devices of DOS, with any ending.
@@ -60,9 +79,8 @@ std::string fold_name(std::string_view path) {
 std::string fold_name(std::string_view path, const DiskLimits& limits) {
   const auto put = [&limits](std::string& out, std::uint32_t c) {
     if (limits.tells_forms) return append(out, limits.tells_case ? c : fold(c));
-    std::u32string letters;
-    append_decomposed(letters, c);
-    for (const char32_t letter : letters) append(out, limits.tells_case ? letter : fold(letter));
+    for (const char32_t letter : decomposed(c))
+      append(out, limits.tells_case ? letter : fold(letter));
   };
   std::string out;
   out.reserve(path.size());

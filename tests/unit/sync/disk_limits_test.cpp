@@ -53,6 +53,20 @@ bool settled(ReplicaRig& rig) {
 
 }  // namespace
 
+TEST_CASE(
+    "letters of any alphabet are one name in both of their forms, and half a pair is itself") {
+  DiskLimits limits;
+  limits.tells_forms = false;
+  const auto one_name = [&](const char* composed, const char* decomposed) {
+    return fold_name(composed, limits) == fold_name(decomposed, limits);
+  };
+  CHECK(one_name("caf\xC3\xA9", "cafe\xCC\x81"));
+  CHECK(one_name("\xEA\xB0\x80", "\xE1\x84\x80\xE1\x85\xA1"));  // Hangul
+  CHECK(one_name("\xD0\xB9", "\xD0\xB8\xCC\x86"));              // Cyrillic
+  CHECK_FALSE(one_name("e", "e\xCC\x81"));
+  CHECK(fold_name("\xED\xA0\x80", limits) == "\xED\xA0\x80");
+}
+
 TEST_CASE("names that differ in case alone have one folded form, and no others") {
   CHECK(fold_name("Readme.TXT") == fold_name("readme.txt"));
   CHECK(fold_name("\xC3\x84RGER") == fold_name("\xC3\xA4rger"));
