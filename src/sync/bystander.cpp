@@ -10,10 +10,7 @@ ShortId bystander_id(const NodeId& node, std::uint64_t count) {
   out.text("lansync bystander");
   out.raw(node);
   out.u64(count);
-  const ContentId digest = content_id_of(out.bytes());
-  ShortId id = 0;
-  for (std::size_t i = 0; i < 8; ++i) id = id << 8 | digest.bytes[i];
-  return id == 0 ? 1 : id;
+  return short_id_from(content_id_of(out.bytes()));
 }
 
 }  // namespace lansync

@@ -119,4 +119,10 @@ ContentDigests digests_of(ByteView bytes) {
   return hasher.finish();
 }
 
+ShortId short_id_from(const ContentId& digest) {
+  ShortId id = 0;
+  for (std::size_t i = 0; i < 8; ++i) id = id << 8 | digest.bytes[i];
+  return id == 0 ? 1 : id;
+}
+
 }  // namespace lansync

@@ -38,5 +38,7 @@ class ContentHasher {
 // SHA-256 of bytes in memory (a symlink's target, a small file).
 ContentId content_id_of(ByteView bytes);
 ContentDigests digests_of(ByteView bytes);
+// An id that follows from a digest: of versions that no single node is the author of.
+ShortId short_id_from(const ContentId& digest);
 
 }  // namespace lansync

@@ -70,13 +70,8 @@ void Obstacles::on_refused(const std::string& path, const VersionVector& version
 
 void Obstacles::on_behind(const std::string& path, const VersionVector& version,
                           const std::string& behind) {
-  Obstacle& obstacle = obstacles_[path];
-  disarm(path, obstacle);
-  obstacle.version = version;
-  obstacle.failures = kStands;
-  obstacle.in_the_way = false;
-  obstacle.until = kNever;
-  obstacle.behind = behind;
+  on_refused(path, version);
+  obstacles_[path].behind = behind;
   waiting_behind_[behind].insert(path);
 }
 

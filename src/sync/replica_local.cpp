@@ -30,12 +30,6 @@ bool is_racy(const FileStat& stat, WallTime now) {
   return stat.ctime_ns > now.ns - kRacyNs && stat.ctime_ns < now.ns + kRacyNs;
 }
 
-ShortId id_from(const ContentId& digest) {
-  ShortId id = 0;
-  for (std::size_t i = 0; i < 8; ++i) id = id << 8 | digest.bytes[i];
-  return id == 0 ? 1 : id;
-}
-
 // The one author of what a first scan finds: the same file found by two nodes gets the same vector,
 // so that two equal folders that meet cost digests and not listings (docs/architecture.md,
 // Imports).
@@ -48,7 +42,7 @@ ShortId import_id(const std::string& path, const Entry& entry) {
   out.u64(entry.size);
   out.i64(entry.mtime_ns);
   out.raw(entry.content);
-  return id_from(content_id_of(out.bytes()));
+  return short_id_from(content_id_of(out.bytes()));
 }
 
 // A directory above `path` that the index does not have is being looked at: what is in it waits.

@@ -210,10 +210,7 @@ ShortId copy_author(const std::string& path, const ContentId& content) {
   seed.raw(as_bytes("copy"));
   seed.text(path);
   seed.raw(content);
-  ContentId digest = content_id_of(seed.bytes());
-  ShortId id = 0;
-  for (int i = 0; i < 8; ++i) id = id << 8 | digest.bytes[i];
-  return id;
+  return short_id_from(content_id_of(seed.bytes()));
 }
 
 // Null: no vector that others take would cover what stands there.
