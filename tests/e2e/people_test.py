@@ -172,15 +172,21 @@ def test_edits_made_alone():
         eventually(lambda: bert.status()["only_here"] == 0, 10, lambda: f"in the end: {bert.status()['only_here']}")
 
 
+def with_held_deletes(nodes, files):
+    """A client that has deleted all of them."""
+    filled(nodes, files)
+    author = next(node for node in nodes if node.status()["role"] == "client")
+    for n in range(5):
+        author.remove(f"d{n}")
+    eventually(lambda: author.status()["state"] == "held", 15, "held")
+    return author
+
+
 def test_the_way_back():
     """`confirm` says how the files come back; a second `reject` says that it was done before."""
     with Lan() as net:
         nodes = group(net)
-        filled(nodes, 120)
-        author = next(node for node in nodes if node.status()["role"] == "client")
-        for n in range(5):
-            author.remove(f"d{n}")
-        eventually(lambda: author.status()["state"] == "held", 10, "held")
+        author = with_held_deletes(nodes, 120)
         run = author.status()["held"][0]["run"]
         said = author.cli("confirm", "deletes")
         check(said.code == 0 and f"lansync reject {run}" in said.stdout, f"confirm: {said}")
@@ -196,11 +202,7 @@ def test_why_of_many():
     """`why` with hundreds of held deletes answers at once, and leaves no questions of its own in the history."""
     with Lan() as net:
         nodes = group(net)
-        filled(nodes, 900)
-        author = next(node for node in nodes if node.status()["role"] == "client")
-        for n in range(5):
-            author.remove(f"d{n}")
-        eventually(lambda: author.status()["state"] == "held", 15, "held")
+        author = with_held_deletes(nodes, 900)
         eventually(lambda: len(author.cli("plan", "--json").json) >= 900, 20, "all of them are planned")
         started = time.monotonic()
         said = author.cli("why", "--json")

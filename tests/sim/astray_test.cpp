@@ -35,6 +35,22 @@ struct Group {
     node.get(path, [&](const std::string& why_not) { done = why_not.empty(); });
     REQUIRE(world.run_until([&] { return done; }, 30s));
   }
+  void drop(SimNode& node, const std::string& path) {
+    bool done = false;
+    node.drop(path, [&](const std::string& why_not) { done = why_not.empty(); });
+    REQUIRE(world.run_until([&] { return done; }, 30s));
+  }
+  // b keeps content on demand, and has written and dropped its `f`: a has the bytes.
+  SimNode& with_a_dropped_file() {
+    add("a", true);
+    SimNode& b = add("b", false, true);
+    world.start_all();
+    settle();
+    b.write("f", "the first");
+    settle();
+    drop(b, "f");
+    return b;
+  }
   World world;
 };
 
@@ -78,15 +94,8 @@ TEST_CASE("an on-demand hub keeps the bytes of its own edit that lost") {
 TEST_CASE(
     "what is made where one's own earlier version is absent, and deleted, takes nothing along") {
   Group group(2);
-  SimNode& a = group.add("a", true);
-  SimNode& b = group.add("b", false, true);
-  group.world.start_all();
-  group.settle();
-  b.write("f", "the first");
-  group.settle();
-  bool dropped = false;
-  b.drop("f", [&](const std::string& why_not) { dropped = why_not.empty(); });
-  REQUIRE(group.world.run_until([&] { return dropped; }, 30s));
+  SimNode& b = group.with_a_dropped_file();
+  SimNode& a = group.world.node("a");
   group.apart("a", "b");
   b.write("f", "the second");
   group.world.run_for(3s);
@@ -106,15 +115,8 @@ TEST_CASE(
 TEST_CASE(
     "one's own dropped file of which another set the mode is kept beside what is made there") {
   Group group(3);
-  SimNode& a = group.add("a", true);
-  SimNode& b = group.add("b", false, true);
-  group.world.start_all();
-  group.settle();
-  b.write("f", "the first");
-  group.settle();
-  bool dropped = false;
-  b.drop("f", [&](const std::string& why_not) { dropped = why_not.empty(); });
-  REQUIRE(group.world.run_until([&] { return dropped; }, 30s));
+  SimNode& b = group.with_a_dropped_file();
+  SimNode& a = group.world.node("a");
   a.chmod("f", 0600);
   group.settle();
   b.write("f", "the second");
