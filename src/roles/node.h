@@ -436,7 +436,6 @@ class Node final : public SessionEvents,
   void tell_who_is_behind(PeopleView::AllMark& mark, Instant now);
   void on_mark_answer(const Mark& mark);
   std::uint64_t cannot_hold() const;
-  std::uint64_t made_since(std::int64_t wall_ns) const;
   void note_hub_gone();
   std::uint64_t only_here() const;
   std::string only_here_text() const;

@@ -304,24 +304,11 @@ std::uint64_t Node::only_here() const {
     }
     return files;
   }
-  const auto ago = contacts_.shared_ago(replica_->observed_ns());
-  if (!ago) return replica_->index().totals().files;
+  if (!contacts_.shared_ago(replica_->observed_ns())) return replica_->index().totals().files;
   const std::uint64_t own = hub_->own_since(people_.members.best());
   // Alone since it was started: what it made before that, alone too, is in no count of this reign.
   if (people_.members.best() != 0 || !sessions_.empty()) return files + own;
-  return files + std::max(own, made_since(parts_.clock.wall().ns - *ago));
-}
-
-// Files whose last edit was made here after that. By the clock of this machine: for people.
-std::uint64_t Node::made_since(std::int64_t wall_ns) const {
-  const std::int64_t count_for = 1'000'000'000;
-  std::uint64_t files = 0;
-  for (const auto& [path, record] : replica_->index().paths()) {
-    const EntryPtr& here = record.local;
-    if (!here || !here->is_file() || here->author != short_id(node_)) continue;
-    if (here->edited.ns >= wall_ns + count_for) ++files;
-  }
-  return files;
+  return files + std::max(own, replica_->files_not_shared());
 }
 
 std::string Node::only_here_text() const {

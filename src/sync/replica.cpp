@@ -80,8 +80,22 @@ void Replica::use_counts(std::uint64_t n) {
   reserve_counts();
 }
 
+std::size_t Replica::unexamined() const {
+  return timer_.size() + std::max(due_.size(), initial_.size()) + hints_.size();
+}
+
 void Replica::note_shared() {
   if (counter_.note_shared()) index_.set_meta("edit_shared", std::to_string(counter_.shared()));
+}
+
+std::uint64_t Replica::files_not_shared() const {
+  const ShortId own = short_id(options_.node);
+  std::uint64_t files = 0;
+  for (const auto& [path, record] : index_.paths()) {
+    if (!record.local || !record.local->is_file()) continue;
+    if (record.local->version.count_of(own) > counter_.shared()) ++files;
+  }
+  return files;
 }
 
 // A version under the old id that no other node has seen may claim to know edits that were made

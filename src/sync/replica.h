@@ -164,9 +164,7 @@ class Replica final : public ContentLocator {
   // Nothing noticed on this disk waits to become a version.
   bool local_quiet() const;
   // So many paths were noticed and are still to be read.
-  std::size_t unexamined() const {
-    return timer_.size() + std::max(due_.size(), initial_.size()) + hints_.size();
-  }
+  std::size_t unexamined() const;
 
   void pause(bool paused) { paused_ = paused; }
   bool paused() const { return paused_; }
@@ -246,6 +244,7 @@ class Replica final : public ContentLocator {
   }
   // Another node is in sync with this one: it knows every edit made up to now.
   void note_shared();
+  std::uint64_t files_not_shared() const;  // whose last edit no other node is known to have
   // The hub settles conflicts with counts of its own: the next `n` are used.
   void use_counts(std::uint64_t n);
   // A new node id: counts start anew; vectors and synced tree stay (DESIGN, Identity).

@@ -262,8 +262,10 @@ TEST_CASE("what was made alone is counted, also by the next start, until another
   CHECK(company.hub->node().status().only_here == 0);
   company.world.run_for(5s);
   company.hub->kill();
+  // Also what is made within a moment of the last contact.
+  member.write("alone0", "text 0");
   company.world.run_for(15s);
-  for (int i = 0; i < 3; ++i) member.write(str("alone", i), str("text ", i));
+  for (int i = 1; i < 3; ++i) member.write(str("alone", i), str("text ", i));
   company.world.run_for(10s);
   CHECK(member.node().status().only_here == 3);
   CHECK(holds(member.node().status().reason, "3 files are on no other machine yet"));
