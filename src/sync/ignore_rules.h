@@ -29,7 +29,7 @@ class IgnoreRules {
   static IgnoreRules parse(std::string_view text);
 
   // True if `path`, or a directory above it, is excluded. Never for .lansyncignore at the root,
-  // always for .lansync there.
+  // always for .lansync there; a conflict copy is excluded where what it is a copy of is.
   bool ignored(std::string_view path, bool is_directory) const;
   // The same without looking at the directories above, for a walk that does not enter excluded
   // ones.

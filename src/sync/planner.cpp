@@ -8,6 +8,8 @@
 #include <tuple>
 #include <utility>
 
+#include "sync/seen_all.h"
+
 namespace lansync {
 namespace {
 
@@ -88,7 +90,7 @@ Operation plan_concurrent(const std::string& path, const PathState& s) {
   // A first join. The hub's version is the older brother: what is equal takes its vector, and a
   // delete of what the hub never saw from us deletes nothing of the hub's.
   if (!s.synced) {
-    if (local.is_tombstone()) return create(path, s);
+    if (local.is_tombstone() && !has_seen_all(local.version, remote)) return create(path, s);
     if (same_content(local, remote)) {
       Operation made = operation(OperationKind::kAdopt, path, s.remote);
       made.set_metadata = !same_on_disk(local, remote);

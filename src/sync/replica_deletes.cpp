@@ -5,6 +5,7 @@
 #include "sync/copies_of.h"
 #include "sync/index_view.h"
 #include "sync/replica.h"
+#include "sync/seen_all.h"
 #include "sync/settlement.h"
 
 namespace lansync {
@@ -242,6 +243,9 @@ void Replica::give_up_delete(const std::string& path) {
   const PathRecord* record = index_.find(path);
   if (!guard_.holds(path)) return;
   if (!record->remote || record->local->version.covers(record->remote->version)) return;
+  if (is_gone(record->local) && !record->remote->is_tombstone() &&
+      has_seen_all(record->local->version, *record->remote))
+    return;  // a decision alone, which is no edit: it goes on being held
   if (!is_gone(record->local)) {
     // Of a directory or link and that edit both are kept, by the hub.
     apply_change(guard_.on_restored(path));

@@ -269,5 +269,18 @@ TEST_CASE("random patterns ignore what git ignores") {
   CHECK(ignored < asked);
 }
 
+TEST_CASE("a conflict copy is left out where its original is, whatever a rule says of its own name") {
+  const IgnoreRules one = IgnoreRules::parse("*\n!*/\n!/notes/plan.txt\n");
+  CHECK_FALSE(one.ignored("notes/plan.txt", false));
+  CHECK_FALSE(one.ignored("notes/plan (conflict bert 2026-11-21 12.30.05).txt", false));
+  CHECK_FALSE(one.ignored("notes/plan (conflict bert 2026-11-21 12.30.05 01234567).txt", false));
+  CHECK(one.ignored("notes/other (conflict bert 2026-11-21 12.30.05).txt", false));
+  CHECK(one.ignored("notes/plan (conflict).txt", false));
+  CHECK_FALSE(one.ignored(".lansyncignore (conflict bert 2026-11-21 12.30.05)", false));
+  const IgnoreRules copies = IgnoreRules::parse("*(conflict*\n");
+  CHECK_FALSE(copies.ignored("plan (conflict bert 2026-11-21 12.30.05).txt", false));
+  CHECK(copies.ignored("a film (conflict of laws).mkv", false));
+}
+
 }  // namespace
 }  // namespace lansync

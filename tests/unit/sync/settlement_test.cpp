@@ -308,6 +308,46 @@ TEST_CASE("an edit beats a delete, whoever made it, and covers both") {
   CHECK(back.entry->version == vector({{1, 2}, {2, 1}, {kHub, kNext}}));
 }
 
+TEST_CASE("a delete by whoever had seen each edit of what stands ends it, whatever was decided") {
+  // The author of 1:4 deletes it, and has not heard yet that it won over 2:3.
+  const Edit edit{1, 4};
+  EntryPtr settled = with_edits(file("x", vector({{1, 4}, {2, 3}, {kHub, 7}})), {edit, edit, edit});
+  EntryPtr deleted = tombstone(vector({{1, 5}}));
+  const VersionVector both = vector({{1, 5}, {2, 3}, {kHub, kNext}});
+  SECTION("a delete that is pushed") {
+    Hub hub;
+    hub.tree["f.txt"] = settled;
+    Settlement done = hub.push("f.txt", deleted);
+    CHECK(done.kind == SettlementKind::kAccept);
+    REQUIRE(done.entry->is_tombstone());
+    CHECK(done.entry->version == both);
+  }
+  SECTION("one that the hub has, against a decision of another hub") {
+    Hub hub;
+    hub.tree["f.txt"] = deleted;
+    Settlement done = hub.push("f.txt", settled);
+    CHECK(done.kind == SettlementKind::kHave);
+    CHECK(done.changed);
+    REQUIRE(done.entry->is_tombstone());
+    CHECK(done.entry->version == both);
+  }
+  SECTION("any edit that it had not seen keeps the file: of bytes, mode or time") {
+    for (int part = 0; part < 3; ++part) {
+      LastEdits edits{edit, edit, edit};
+      (part == 0 ? edits.content : part == 1 ? edits.mode : edits.mtime) = {2, 3};
+      Hub hub;
+      hub.tree["f.txt"] = with_edits(settled, edits);
+      CHECK(hub.push("f.txt", deleted).entry->is_file());
+    }
+  }
+  SECTION("a directory with something in it stays") {
+    Hub hub;
+    hub.live_children = true;
+    hub.tree["f.txt"] = with_edits(directory(settled->version), {edit, edit, edit});
+    CHECK(hub.push("f.txt", deleted).entry->is_directory());
+  }
+}
+
 TEST_CASE("two deletes are one, in the run of the hub's") {
   Hub hub;
   auto ours = std::make_shared<Entry>(*tombstone(vector({{1, 1}})));
