@@ -143,9 +143,9 @@ class Settler {
   }
 
   // What only one side changed is no conflict, a delete neither: while a conflict is settled, the
-  // winner's author deletes it, and what the settlement adds to its vector is no edit. It would come
-  // back to whoever deleted it, and where nobody else had it yet it could come from nowhere, for
-  // good. (Simulator's seed 1869.)
+  // winner's author deletes it, and what the settlement adds to its vector is no edit. It would
+  // come back to whoever deleted it, and where nobody else had it yet it could come from nowhere,
+  // for good. (Simulator's seed 1869.)
   bool ends(const Entry& tombstone, const Entry& live) const {
     if (live.is_directory() && hub_.live_children) return false;
     return has_seen_all(tombstone.version, live);

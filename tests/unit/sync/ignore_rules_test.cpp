@@ -269,7 +269,8 @@ TEST_CASE("random patterns ignore what git ignores") {
   CHECK(ignored < asked);
 }
 
-TEST_CASE("a conflict copy is left out where its original is, whatever a rule says of its own name") {
+TEST_CASE(
+    "a conflict copy is left out where its original is, whatever a rule says of its own name") {
   const IgnoreRules one = IgnoreRules::parse("*\n!*/\n!/notes/plan.txt\n");
   CHECK_FALSE(one.ignored("notes/plan.txt", false));
   CHECK_FALSE(one.ignored("notes/plan (conflict bert 2026-11-21 12.30.05).txt", false));
