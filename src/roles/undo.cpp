@@ -21,10 +21,10 @@ bool lives(const PathRecord* record) {
          (record->live() || (record->remote && !record->remote->is_tombstone()));
 }
 
-// What a person sees at `path`; nullopt: nothing.
+// What a person sees at `path`; nullopt: nothing, or a directory, which nothing replaces.
 std::optional<ContentId> shown_at(const Replica& replica, const std::string& path) {
   const PathRecord* record = replica.index().find(path);
-  if (!record || !record->live()) return std::nullopt;
+  if (!record || !record->live() || record->local->is_directory()) return std::nullopt;
   return record->local->content;
 }
 
@@ -275,15 +275,15 @@ void Undo::restore(const TrashRestore& what, Callback<Rows> done) {
            }
            std::vector<FoundTrash> own = own_rows(what.path);
            rows.insert(rows.begin(), own.begin(), own.end());
-           choose(what, rows, done);
+           choose(what, seen, rows, done);
          });
 }
 
 // Of each path the latest version that was displaced at or before the asked time, ours before the
 // others' (whose clocks may be off). What is below a directory comes back only where it is missing
 // in the group: undoing a delete must not undo edits of what was not deleted.
-void Undo::choose(const TrashRestore& what, const std::vector<FoundTrash>& rows,
-                  Callback<Rows> done) {
+void Undo::choose(const TrashRestore& what, const std::optional<ContentId>& seen,
+                  const std::vector<FoundTrash>& rows, Callback<Rows> done) {
   std::map<std::string, FoundTrash> best;
   for (const FoundTrash& row : rows) {
     if (!is_within(row.path, what.path)) continue;
@@ -323,8 +323,12 @@ void Undo::choose(const TrashRestore& what, const std::vector<FoundTrash>& rows,
     const bool empty = below == best.end() || !is_within(below->first, path);
     if (empty) made.push_back(report_of({{}, path, clock_.wall().ns, 0, links_.self()}));
   }
-  std::vector<FoundTrash> chosen;
-  for (auto& [path, row] : best) chosen.push_back(std::move(row));
+  std::vector<Chosen> chosen;
+  for (auto& [path, row] : best) {
+    // What a person names, and saw there, is gone past; anything else that lives is left alone.
+    const bool named = path == what.path;
+    chosen.push_back({std::move(row), named ? seen : std::nullopt});
+  }
   // Before what is in them, which would make them with any mode.
   replica_.make_directories_again(
       std::move(directories),
@@ -342,14 +346,11 @@ void Undo::choose(const TrashRestore& what, const std::vector<FoundTrash>& rows,
       });
 }
 
-void Undo::bring_back(const std::vector<FoundTrash>& chosen, Callback<Rows> done) {
-  // What a person names, and sees there, is gone past; anything else that lives is left alone.
-  std::map<std::pair<NodeId, bool>, std::vector<std::string>> names;
-  for (const FoundTrash& row : chosen) {
-    const PathRecord* record = replica_.index().find(row.path);
-    const bool missing_only = !record || !record->live();
-    if (!missing_only) note_restored_over(replica_.index(), row.path, record->local->content);
-    names[{row.node, missing_only}].push_back(row.name);
+void Undo::bring_back(const std::vector<Chosen>& chosen, Callback<Rows> done) {
+  std::map<std::pair<NodeId, std::optional<ContentId>>, std::vector<std::string>> names;
+  for (const auto& [row, over] : chosen) {
+    if (over) note_restored_over(replica_.index(), row.path, *over);
+    names[{row.node, over}].push_back(row.name);
   }
   auto sum = std::make_shared<Sum>();
   sum->left = names.size();
@@ -368,14 +369,14 @@ void Undo::bring_back(const std::vector<FoundTrash>& chosen, Callback<Rows> done
   for (const auto& [where, list] : names) restore_at(where.first, list, where.second, part);
 }
 
-void Undo::restore_at(const NodeId& node, const std::vector<std::string>& names, bool missing_only,
-                      const Found& done) {
-  if (node == links_.self()) return restore_own(names, missing_only, done);
+void Undo::restore_at(const NodeId& node, const std::vector<std::string>& names,
+                      const std::optional<ContentId>& over, const Found& done) {
+  if (node == links_.self()) return restore_own(names, over, done);
   SessionId session = links_.session_with(node);
   std::vector<SessionId> peers = links_.undo_peers();
   if (session == 0 && !links_.acts_as_hub() && !peers.empty()) session = peers.front();
   if (session == 0) return done({}, str(links_.shown_name(node), ", whose trash has it, left"));
-  ask_restore(session, node, names, missing_only, done);
+  ask_restore(session, node, names, over, done);
 }
 
 void Undo::find_of_run(RunId run, Found done) {
@@ -397,11 +398,11 @@ void Undo::bring_back_missing(const std::vector<FoundTrash>& rows, std::function
                                                     const std::string&) {
     if (--*left == 0) done();
   };
-  for (const auto& [node, list] : names) restore_at(node, list, true, part);
+  for (const auto& [node, list] : names) restore_at(node, list, std::nullopt, part);
 }
 
 void Undo::ask_restore(SessionId session, const NodeId& node, const std::vector<std::string>& names,
-                       bool missing_only, Found done) {
+                       const std::optional<ContentId>& over, Found done) {
   auto sum = std::make_shared<Sum>();
   auto part = [sum, done = std::move(done)](std::vector<FoundTrash> rows,
                                             const std::string& error) {
@@ -413,7 +414,7 @@ void Undo::ask_restore(SessionId session, const NodeId& node, const std::vector<
   in_batches(
       names, [](const std::string& name) { return name.size() + 8; },
       [&](std::vector<std::string> batch) {
-        messages.push_back({next_token_++, node, std::move(batch), missing_only});
+        messages.push_back({next_token_++, node, std::move(batch), over});
       });
   sum->left = messages.size();
   for (RestoreTrash& message : messages) {
@@ -432,13 +433,14 @@ void Undo::on_restore(SessionId session, const RestoreTrash& message) {
     answer(session, token, rows, error);
   };
   if (gatherings_.size() >= kMaxAsked) return reply({}, "busy, try again");
-  if (message.node == links_.self()) return restore_own(message.names, message.missing_only, reply);
+  if (message.node == links_.self()) return restore_own(message.names, message.over, reply);
   SessionId owner = links_.acts_as_hub() ? links_.session_with(message.node) : 0;
   if (owner == 0 || owner == session) return reply({}, "the node whose trash has it is not here");
-  ask_restore(owner, message.node, message.names, message.missing_only, reply);
+  ask_restore(owner, message.node, message.names, message.over, reply);
 }
 
-void Undo::restore_own(const std::vector<std::string>& names, bool missing_only, Found done) {
+void Undo::restore_own(const std::vector<std::string>& names, const std::optional<ContentId>& over,
+                       Found done) {
   if (names.empty()) return done({}, {});
   auto sum = std::make_shared<Sum>();
   sum->left = names.size();
@@ -452,7 +454,7 @@ void Undo::restore_own(const std::vector<std::string>& names, bool missing_only,
       row.time_ns = item->time_ns;
       row.size = item->size;
     }
-    replica_.restore_trash(name, missing_only, [sum, finish, row](Status status) {
+    replica_.restore_trash(name, over, [sum, finish, row](Status status) {
       if (status) {
         sum->rows.push_back(row);
       } else {

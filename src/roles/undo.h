@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -71,6 +72,11 @@ class Undo {
     Instant until;
     Found done;
   };
+  // What is to come back, and what it may replace: the content that whoever asks sees there.
+  struct Chosen {
+    FoundTrash row;
+    std::optional<ContentId> over;
+  };
   // A restore whose files are on their way here from where they came back.
   struct Arrival {
     Rows rows;
@@ -81,13 +87,15 @@ class Undo {
   std::vector<FoundTrash> own_rows(const std::string& path) const;
   std::vector<FoundTrash> own_rows_of_run(RunId run) const;
   void gather(const std::string& path, RunId run, SessionId except, Found done);
-  void choose(const TrashRestore& what, const std::vector<FoundTrash>& rows, Callback<Rows> done);
-  void bring_back(const std::vector<FoundTrash>& chosen, Callback<Rows> done);
-  void restore_own(const std::vector<std::string>& names, bool missing_only, Found done);
+  void choose(const TrashRestore& what, const std::optional<ContentId>& seen,
+              const std::vector<FoundTrash>& rows, Callback<Rows> done);
+  void bring_back(const std::vector<Chosen>& chosen, Callback<Rows> done);
+  void restore_own(const std::vector<std::string>& names, const std::optional<ContentId>& over,
+                   Found done);
   void ask_restore(SessionId session, const NodeId& node, const std::vector<std::string>& names,
-                   bool missing_only, Found done);
-  void restore_at(const NodeId& node, const std::vector<std::string>& names, bool missing_only,
-                  const Found& done);
+                   const std::optional<ContentId>& over, Found done);
+  void restore_at(const NodeId& node, const std::vector<std::string>& names,
+                  const std::optional<ContentId>& over, const Found& done);
   void answer(SessionId session, std::uint64_t token, const std::vector<FoundTrash>& rows,
               const std::string& error);
   void finish_if_done(std::uint64_t token);

@@ -350,8 +350,9 @@ class Replica final : public ContentLocator {
   void note_problem(const std::string& path, const std::string& reason);
   void clear_problem(const std::string& path);
   // Restores what is in the trash under that name; the file comes back as a local edit. What stands
-  // in its place goes to the trash, or (`missing_only`) is left alone, and the restore fails.
-  void restore_trash(const std::string& trash_name, bool missing_only,
+  // in its place goes to the trash if it is a file or link of the content `over`; anything else is
+  // left alone, and the restore fails.
+  void restore_trash(const std::string& trash_name, const std::optional<ContentId>& over,
                      std::function<void(Status)> done);
   // What is older than 30 days or beyond a tenth of the disk, as far as it may go (sync/trash.h).
   void prune_trash();

@@ -359,7 +359,7 @@ void Replica::run_retries(Instant now) {
 // ------------------------------------------------------------------------------------------
 
 // What stands at its place goes to the trash itself first, so that a person may go back and forth.
-void Replica::restore_trash(const std::string& name, bool missing_only,
+void Replica::restore_trash(const std::string& name, const std::optional<ContentId>& over,
                             std::function<void(Status)> done) {
   const TrashItem* found = index_.trash().find(name);
   if (found == nullptr || trash_.is_going(name)) {
@@ -372,11 +372,13 @@ void Replica::restore_trash(const std::string& name, bool missing_only,
     return;
   }
   const PathRecord* record = index_.find(path);
-  // Nobody would go past what the group has there and this disk does not show yet.
+  // Nobody would go past what the group has there and this disk does not show yet, nor past a
+  // version that whoever asks has not seen.
   const bool lives =
       record && (record->live() || (record->remote && !record->remote->is_tombstone()));
   std::optional<FileStat> stands;
-  if (!missing_only && record && record->live() &&
+  if (over && record && record->live() && !record->local->is_directory() &&
+      record->local->content == *over &&
       (!record->remote || record->local->version.covers(record->remote->version)))
     stands = record->stat;
   if (lives && !stands) {

@@ -331,12 +331,13 @@ struct TrashRows {
   std::string error;
   bool last = false;
 };
-// "Put these back into your folder." For `node`; a hub hands it on to its member.
+// "Put these back into your folder." For `node`; a hub hands it on to its member. What stands in
+// their place is left alone, unless it is what whoever asks sees there and wants replaced.
 struct RestoreTrash {
   std::uint64_t token = 0;
   NodeId node;
   std::vector<std::string> names;
-  bool missing_only = false;  // what stands in its place is left alone
+  std::optional<ContentId> over;
 };
 
 // A person's word on a run of deletes, signed with the key of the node where it was given: these

@@ -419,12 +419,12 @@ class Encoder {
   }
 
   void operator()(const RestoreTrash& m) {
-    begin("trash_restore", 4);
+    begin("trash_restore", m.over ? 4 : 3);
     number("token", m.token);
     bytes("node", m.node.bytes);
     list("names", m.names.size(), kMaxEntriesPerMessage);
     for (const std::string& name : m.names) raw_text(name);
-    flag("missing", m.missing_only);
+    if (m.over) bytes("over", m.over->bytes);
   }
 
   void operator()(const RunsKnown& m) {

@@ -213,7 +213,7 @@ Message read_trash(Fields& message, Fault& fault) {
   return m;
 }
 
-constexpr NameTable<5> kTrashRestoreNames = {"type", "token", "node", "names", "missing"};
+constexpr NameTable<5> kTrashRestoreNames = {"type", "token", "node", "names", "over"};
 
 Message read_trash_restore(Fields& in, Fault& fault) {
   RestoreTrash m;
@@ -228,7 +228,7 @@ Message read_trash_restore(Fields& in, Fault& fault) {
     fault.set("a trash name that cannot be one");
     break;
   }
-  m.missing_only = in.flag(4);
+  if (in.has(4)) m.over = in.id<ContentId>(4);
   return m;
 }
 

@@ -162,3 +162,36 @@ TEST_CASE("what is written while a restore is under way is left alone") {
   pair.settle();
   CHECK(pair.b.text("f") == "third");
 }
+
+TEST_CASE("a version of the trash's owner that whoever restores has not got yet is left alone") {
+  Pair pair(7);
+  pair.a.write("f", "first");
+  pair.world.start_all();
+  pair.settle();
+  // The hub asks, so that a member's next version is only on its way to it.
+  SimNode& hub = pair.a.role() == Role::kServer ? pair.a : pair.b;
+  SimNode& owner = &hub == &pair.a ? pair.b : pair.a;
+  REQUIRE(hub.write("f", "second"));
+  pair.settle();
+  LinkFaults far;
+  far.delay = 400ms;
+  far.jitter = 0s;
+  pair.world.network().set_all(far);
+  REQUIRE(owner.write("f", "third"));
+  auto has_version = [&] {
+    const PathRecord* record = owner.node().replica().index().find("f");
+    return record->local->size == 5 && record->local != record->synced;
+  };
+  pair.world.run_until(has_version, 20s);
+  REQUIRE(has_version());
+  std::string answer;
+  hub.node().trash_restore({"f", std::nullopt}, [&](const Result<std::vector<TrashReport>>& rows) {
+    answer = rows ? "it came back" : rows.error().detail;
+  });
+  pair.world.run_until([&] { return !answer.empty(); }, 20s);
+  CHECK(answer.find("is there by now") != std::string::npos);
+  pair.world.heal();
+  pair.settle();
+  CHECK(hub.text("f") == "third");
+  CHECK(owner.text("f") == "third");
+}

@@ -369,10 +369,9 @@ struct Describer {
   Fields operator()(const RestoreTrash& m) const {
     List names;
     for (const std::string& name : m.names) names.push_back(name);
-    return {{"token", m.token},
-            {"node", hex(m.node)},
-            {"names", std::move(names)},
-            {"missing", m.missing_only}};
+    Fields out{{"token", m.token}, {"node", hex(m.node)}, {"names", std::move(names)}};
+    if (m.over) out.push_back({"over", hex(*m.over)});
+    return out;
   }
   Fields operator()(const RunsKnown& m) const {
     List known;

@@ -330,9 +330,11 @@ Message random_message(Prng& random) {
                random.id<NodeId>()};
       return m;
     }
-    case 21:
-      return RestoreTrash{
-          random_number(random), random.id<NodeId>(), {"x/1", "y/2"}, random.chance(1, 2)};
+    case 21: {
+      RestoreTrash m{random_number(random), random.id<NodeId>(), {"x/1", "y/2"}, std::nullopt};
+      if (random.chance(1, 2)) m.over = random.id<ContentId>();
+      return m;
+    }
     case 23:
       return RunsKnown{{random.next(), 0, random.next()}};
     case 24: {
