@@ -598,6 +598,15 @@ std::set<std::string> Replica::paths_of_run(RunId run) const {
   return out;
 }
 
+std::vector<std::string> Replica::returned(RunId run) const {
+  std::vector<std::string> out = guard_.returned(run);
+  for (const auto& [path, record] : index_.paths()) {
+    if (!record.live() || run == 0 || record.local->run != run) continue;
+    if (is_there(record.remote) && record.remote->run == run) out.push_back(path);
+  }
+  return out;
+}
+
 // Parents come before what is in them.
 void Replica::make_directories_again(std::vector<std::pair<std::string, std::uint16_t>> directories,
                                      std::function<void()> done) {

@@ -1,6 +1,7 @@
 // Deletes that look like something else: what takes the place of a file without being one, and
 // copies that are deleted as well.
 #include <functional>
+#include <map>
 #include <string>
 
 #include "sim/world.h"
@@ -221,5 +222,45 @@ TEST_CASE("what is moved twice and then deleted counts once") {
     story.settle();
     CHECK(held(author) == 0);
     CHECK(files_of(story.other()) == kFiles - 40);
+  }
+}
+
+TEST_CASE("reject names what a run had put into a file's place before it was held") {
+  for (const bool deleted : {true, false}) {
+    for (const Kind& kind : kKinds) {
+      INFO((deleted ? "deleted" : kind.what));
+      if (kind.has_files) continue;
+      World world(307);
+      NodeOptions unbounded;
+      unbounded.max_deletes = parse_max_deletes("100%").value();
+      SimNode& a = world.add("a", unbounded);
+      SimNode& b = world.add("b");
+      for (int i = 0; i < kFiles; ++i) a.write(name_of(i), str("text ", i));
+      world.start_all();
+      REQUIRE(world.converge(60s));
+      constexpr int kEarly = 10;
+      for (int i = 0; i < kFiles; ++i) {
+        a.erase(name_of(i));
+        if (!deleted) kind.put(a, i);
+        if (i + 1 == kEarly) world.run_for(10s);
+      }
+      CHECK(world.run_until([&] { return held(b) == kFiles - kEarly; }, 60s));
+      std::map<RejectOutcome, int> rows;
+      bool done = false;
+      b.reject("", [&](const Result<RejectReport>& report) {
+        done = true;
+        if (!report) return;
+        for (const RejectRow& row : report->rows) ++rows[row.outcome];
+      });
+      world.run_until([&] { return done; }, 120s);
+      // A name that lives again is left alone; the rest of the run is undone.
+      CHECK(rows[RejectOutcome::kLeft] == (deleted ? 0 : kEarly));
+      CHECK(rows[RejectOutcome::kBack] == (deleted ? kFiles : kFiles - kEarly));
+      CHECK(rows[RejectOutcome::kMissing] == 0);
+      const bool fine = world.converge(180s);
+      INFO(world.verdict());
+      CHECK(fine);
+      for (SimNode* node : {&a, &b}) CHECK(files_of(*node) == (deleted ? kFiles : kFiles - kEarly));
+    }
   }
 }
