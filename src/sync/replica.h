@@ -212,7 +212,8 @@ class Replica final : public ContentLocator {
   // What of a run is known here: tombstones of the group, and what is held.
   std::set<std::string> paths_of_run(RunId run) const;
   // Those of a held run that live again.
-  // What of that run lives again: made since, or a directory or link that took a file's place in it.
+  // What of that run lives again: made since, or a directory or link that took a file's place in
+  // it.
   std::vector<std::string> returned(RunId run) const;
   // Makes them anew, where they are missing; new versions come of it.
   void make_directories_again(std::vector<std::pair<std::string, std::uint16_t>> directories,
