@@ -212,8 +212,7 @@ class Replica final : public ContentLocator {
   // What of a run is known here: tombstones of the group, and what is held.
   std::set<std::string> paths_of_run(RunId run) const;
   // Those of a held run that live again.
-  // What of that run lives again: made since, or a directory or link that took a file's place in
-  // it.
+  // What of that run lives again: made since, or what took a file's place in it.
   std::vector<std::string> returned(RunId run) const;
   // Makes them anew, where they are missing; new versions come of it.
   void make_directories_again(std::vector<std::pair<std::string, std::uint16_t>> directories,
@@ -351,9 +350,8 @@ class Replica final : public ContentLocator {
   const Obstacles& obstacles() const { return obstacles_; }
   void note_problem(const std::string& path, const std::string& reason);
   void clear_problem(const std::string& path);
-  // Restores what is in the trash under that name; the file comes back as a local edit. What stands
-  // in its place goes to the trash if it is a file or link of the content `over`; anything else is
-  // left alone, and the restore fails.
+  // The file of that name in the trash comes back as a local edit. What stands in its place goes to
+  // the trash if its content is `over`; else it is left alone, and the restore fails.
   void restore_trash(const std::string& trash_name, const std::optional<ContentId>& over,
                      std::function<void(Status)> done);
   // What is older than 30 days or beyond a tenth of the disk, as far as it may go (sync/trash.h).
