@@ -49,6 +49,16 @@ void TrashWatch::on_purged(SimNode& node, const std::string& trash, const SeenFi
     report_(str("I1: ", node.name(), " purged what had stood at ", printable(path),
                 " before its time and with room enough"));
   }
+  // Whose successor was made with it in view may go. Of anything else the program's own reason is
+  // the word that nobody went past it: a conflict's loser, a damaged copy, what a crash left.
+  const TrashItem* item =
+      node.running() ? node.node().replica().index().trash().find(trash) : nullptr;
+  if (item != nullptr && !went_past(item->reason) && what.kind == FileKind::kFile && !found.here &&
+      !found.elsewhere) {
+    report_(str("I1: ", node.name(), " purged what had stood at ", printable(path),
+                ", and stands nowhere else, though nobody went past it"));
+    return;
+  }
   if (passed || found.here || found.elsewhere || in_a_trash(what)) return;
   report_(str("I1: ", node.name(), " purged the last copy of what had stood at ", printable(path),
               ", which nobody went past"));
