@@ -194,6 +194,8 @@ Status RunningNode::open_node() {
   place.machine = read_machine_facts().machine_id;
   if (auto lasting = files_->guard().lasting_identity())
     place.lasting = FolderPlace::Lasting{lasting->inode, lasting->birth_ns};
+  if (auto root = files_->guard().lasting_root())
+    place.root = FolderPlace::Lasting{root->inode, root->birth_ns};
   Identity identity = establish_identity(loaded_, place, random_);
   BootId boot = random_.id<BootId>();
   NodeConfig config;

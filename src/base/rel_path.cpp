@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "base/log.h"
+#include "base/private_name.h"
 
 namespace lansync {
 namespace {
@@ -71,8 +72,11 @@ const char* broken_path_rule(std::string_view path) {
     if (const char* rule = broken_part_rule(part)) return rule;
     if (++depth > kMaxPathDepth) return "is more than 64 directories deep";
     if (part == kPrivateDirectory) return "is within .lansync";
+    if (is_other_spelling_of_private(part)) return "has a part that some disks take for .lansync";
     begin = end + 1;
   }
+  if (depth == 1 && is_other_spelling_of_rules(path))
+    return "is another spelling of .lansyncignore, which some disks take for it";
   return nullptr;
 }
 

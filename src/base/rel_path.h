@@ -17,8 +17,8 @@ inline constexpr std::string_view kPrivateDirectory = ".lansync";
 
 // Nullptr if `path` is relative, has no empty, "." or ".." part, no NUL, no control byte or DEL, is
 // valid UTF-8, within the limits above, and has no part ".lansync" (a folder within may be
-// another node's); else the rule that
-// it breaks, as a phrase ("is empty"). Allocates nothing: it runs for each entry of each message.
+// another node's) nor another spelling of it (base/private_name.h); else the rule that it breaks,
+// as a phrase ("is empty"). Allocates nothing: it runs for each entry of each message.
 const char* broken_path_rule(std::string_view path);
 // The same with the name in the error (printable) and code kRefused.
 Status validate_relpath(std::string_view path);

@@ -100,20 +100,29 @@ Result<RootGuard> RootGuard::open(const std::string& directory, bool force) {
   return guard;
 }
 
-std::optional<LastingIdentity> RootGuard::lasting_identity() const {
+namespace {
+
+std::optional<LastingIdentity> lasting_of(int directory) {
   constexpr std::array<long, 5> kKeepers = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
                                             F2FS_SUPER_MAGIC, TMPFS_MAGIC};
   struct statfs system {};
-  if (::fstatfs(private_.get(), &system) != 0) return std::nullopt;
+  if (::fstatfs(directory, &system) != 0) return std::nullopt;
   const long type = static_cast<long>(system.f_type);
   if (std::find(kKeepers.begin(), kKeepers.end(), type) == kKeepers.end()) return std::nullopt;
   struct statx found {};
-  if (::statx(private_.get(), "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &found) != 0 ||
+  if (::statx(directory, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &found) != 0 ||
       (found.stx_mask & STATX_BTIME) == 0)
     return std::nullopt;
   return LastingIdentity{found.stx_ino, std::int64_t{found.stx_btime.tv_sec} * 1'000'000'000 +
                                             found.stx_btime.tv_nsec};
 }
+
+}  // namespace
+
+std::optional<LastingIdentity> RootGuard::lasting_identity() const {
+  return lasting_of(private_.get());
+}
+std::optional<LastingIdentity> RootGuard::lasting_root() const { return lasting_of(root_.get()); }
 
 Status RootGuard::take_lock() {
   lock_.reset(::openat(private_.get(), "lock",

@@ -41,6 +41,7 @@ class RootGuard {
   // Of .lansync, for the index: a copied folder shows here (DESIGN, Identity). None on file systems
   // that number their files anew with each mount, or keep no time of birth.
   std::optional<LastingIdentity> lasting_identity() const;
+  std::optional<LastingIdentity> lasting_root() const;  // the folder's own
   Status same_root() const;
 
  private:

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/log.h"
+#include "sync/doubt.h"
 #include "sync/edit_counter.h"
 
 namespace lansync {
@@ -59,6 +60,12 @@ Identity establish_identity(const LoadedIndex& loaded, const FolderPlace& place,
   identity.meta["machine"] = place.machine;
   // A disk that was moved to a file system which keeps neither is not compared there, nor after.
   identity.meta["lasting"] = place.lasting ? text_of(*place.lasting) : std::string();
+  // `.lansync` was moved into another directory: that keys nobody else, but what is missing there
+  // was never there.
+  const std::string root = place.root ? text_of(*place.root) : std::string();
+  const std::string before = stored(loaded, "root");
+  if (known && !before.empty() && !root.empty() && root != before) identity.meta[kDoubtMeta] = "1";
+  identity.meta["root"] = root;
   return identity;
 }
 

@@ -24,6 +24,7 @@ struct FolderPlace {
   };
   std::string machine;  // machine-id
   std::optional<Lasting> lasting;
+  std::optional<Lasting> root;  // the same of the folder itself
 };
 
 struct Identity {

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/rel_path.h"
+#include "sync/doubt.h"
 #include "sync/index_view.h"
 #include "sync/settlement.h"
 #include "sync/unseen.h"
@@ -112,8 +113,18 @@ void Replica::change_identity(const NodeId& node) {
     if (record.local && record.local->version.count_of(former) > counter_.shared())
       made.push_back(path);
   }
+  begin_doubt(index_);
   for (const std::string& path : made) {
     const PathRecord record = *index_.find(path);
+    if (record.local->is_tombstone()) {
+      // Was it missing because somebody deleted it, or because that index is not this folder's?
+      apply_change(guard_.on_restored(path));
+      forget_missing(index_, path);
+      if (record.remote && record.remote->version == record.local->version)
+        index_.set_remote(path, nullptr);
+      plan_.insert(path);
+      continue;
+    }
     std::vector<VersionVector::Part> parts;
     for (VersionVector::Part part : record.local->version.parts()) {
       if (part.id == former) part.count = shared_part;
@@ -139,6 +150,7 @@ void Replica::change_identity(const NodeId& node) {
   }
   store_runs();
   reserve_counts();
+  if (!scan_running_) begin_scan(clock_.now());
 }
 
 void Replica::freeze_versions(bool frozen) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/rel_path.h"
+#include "sync/doubt.h"
 #include "sync/replica.h"
 
 namespace lansync {
@@ -50,6 +51,9 @@ void Replica::hint_missing(const std::vector<std::string>& known, const ScanResu
     if (unknown_region(path)) continue;
     if (rules_->ignored(path, index_.find(path)->local->is_directory())) {
       forget_ignored(path);
+    } else if (doubts_missing(index_)) {
+      forget_missing(index_, path);
+      plan_.insert(path);
     } else {
       gone_.missing.push_back(path);
     }

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/rel_path.h"
 #include "sync/bystander.h"
+#include "sync/doubt.h"
 #include "sync/hashing.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
@@ -228,6 +229,7 @@ void Replica::on_scan(ScanResult result, Instant now) {
     if (record.live()) known.push_back(path);
   }
   hint_missing(known, result, now);
+  end_doubt(index_);
   initial_walk_done_ = true;
 }
 
@@ -625,6 +627,11 @@ void Replica::on_absent(const std::string& path, Instant now) {
   racy_.erase(path);
   if (!record || !record->live()) return;
   if (unknown_region(path)) return;
+  if (doubts_missing(index_)) {
+    forget_missing(index_, path);
+    plan_.insert(path);
+    return;
+  }
   if (!record->local->is_directory() || index_.live_below(path).empty()) {
     Entry gone;
     gone.kind = EntryKind::kTombstone;

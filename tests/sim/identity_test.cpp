@@ -314,3 +314,79 @@ TEST_CASE("nodes of two protocol versions name each other, and say that they do 
   CHECK_FALSE(world.node("other").has("g"));
   CHECK_FALSE(world.node("new").has("f"));
 }
+
+namespace {
+
+// Files and directories of which some are not in a copy, an old index, another directory.
+void fill(SimNode& node) {
+  for (int i = 0; i < 30; ++i) node.write(str("d/", i), str("text ", i));
+  node.write("kept", "kept");
+}
+
+bool has_all(SimNode& node) {
+  for (int i = 0; i < 30; ++i)
+    if (!node.has(str("d/", i))) return false;
+  return node.has("kept");
+}
+
+}  // namespace
+
+TEST_CASE("what a copied folder lacks was deleted by nobody: it comes, at once or after a kill") {
+  for (const bool alone_first : {false, true}) {
+    for (const bool killed : {false, true}) {
+      INFO((alone_first ? "alone first" : "with company") << (killed ? ", killed" : ""));
+      World world(231);
+      SimNode& a = world.add("a");
+      SimNode& b = world.add("b");
+      SimNode& c = world.add("c");
+      fill(a);
+      a.start();
+      b.start();
+      REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+      c.restore(b.backup());
+      c.erase("d");
+      if (alone_first) {
+        stop_and_wait(world, a);
+        stop_and_wait(world, b);
+      }
+      c.start();
+      if (killed) {
+        world.run_for(300ms);
+        c.kill();
+        c.start();
+      }
+      world.run_for(20s);
+      if (alone_first) {
+        a.start();
+        b.start();
+      }
+      require_converged(world);
+      CHECK(has_all(a));
+      CHECK(has_all(b));
+      CHECK(has_all(c));
+      CHECK(c.node().status().held_deletes == 0);
+    }
+  }
+}
+
+TEST_CASE("what an old index has and the disk lacks was deleted by nobody") {
+  World world(232);
+  SimNode& a = world.add("a");
+  SimNode& b = world.add("b");
+  a.write("kept", "kept");
+  world.start_all();
+  require_converged(world);
+  const auto early = b.backup();
+  fill(a);
+  require_converged(world);
+  const auto backup = b.backup();
+  b.write("later", "later");
+  require_converged(world);
+  stop_and_wait(world, b);
+  b.restore({early.disk, backup.index});
+  b.start();
+  require_converged(world);
+  CHECK(has_all(a));
+  CHECK(has_all(b));
+  CHECK(b.text("later") == "later");
+}

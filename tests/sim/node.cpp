@@ -92,7 +92,7 @@ void SimNode::start() {
   auto loaded = store_.load();
   LS_ASSERT(loaded.has_value());
   const std::string& machine = options_.place.empty() ? name_ : options_.place;
-  const FolderPlace place{machine, FolderPlace::Lasting{place_, 1}};
+  const FolderPlace place{machine, FolderPlace::Lasting{place_, 1}, {}};
   const Identity identity = establish_identity(*loaded, place, *running_->random);
   const auto boot = running_->random->id<BootId>();
   NodeConfig config;

@@ -137,3 +137,20 @@ TEST_CASE("a sibling with the same beginning is not within a directory") {
   CHECK_FALSE(is_within("a", "a/b"));
   CHECK_FALSE(is_within("", "a"));
 }
+TEST_CASE("what some disk takes for .lansync or .lansyncignore is no name, on any disk") {
+  for (const char* name :
+       {".LANSYNC", ".Lansync", ".lansync.", ".lansync ", ".lansync. .", ".lan\xC5\xBFync",
+        ".\xEF\xBD\x8C"
+        "ansync",
+        ".lan\xE2\x80\x8Csync", "LANSYN~1", "lansyn~12", "notes/.LANSYNC", ".LANSYNC/config.toml",
+        ".LanSyncIgnore", ".lansyncignore."}) {
+    INFO(name);
+    CHECK_FALSE(validate_relpath(name));
+  }
+  for (const char* name : {".lansyncignore", "lansync", "LANSYNC", ".lansync2", ".lansyncs",
+                           "lansyn~", "lansyn~1a", "notes/.LanSyncIgnore", ".lansyncignore.txt",
+                           ".l\xC3\xA4nsync", "\xE6\x97\xA5\xE6\x9C\xAC"}) {
+    INFO(name);
+    CHECK(validate_relpath(name));
+  }
+}
