@@ -34,10 +34,22 @@ bool may_be_renamed(std::string_view from, std::string_view to) {
   return parent_path(from) == parent_path(to) || last_part(from) == last_part(to);
 }
 
+// Which these are is not known, so that one is counted each time it is seen: early, and never
+// beyond what was there. True: the first.
+template <typename Run>
+bool count_untracked(Run& run, bool counts) {
+  const bool first = run.untracked == 0;
+  const bool more = counts && run.count < run.files_at_start;
+  if (more) ++run.count;
+  if (more || first) ++run.untracked;
+  return first;
+}
+
 }  // namespace
 
-DeleteGuard::DeleteGuard(MaxDeletes limit, Side side, std::function<RunId()> new_run)
-    : limit_(limit), side_(side), new_run_(std::move(new_run)) {}
+DeleteGuard::DeleteGuard(MaxDeletes limit, Side side, std::function<RunId()> new_run,
+                         std::size_t max_tracked)
+    : limit_(limit), side_(side), new_run_(std::move(new_run)), max_tracked_(max_tracked) {}
 
 bool DeleteGuard::over(const Run& run) const {
   if (run.pinned) return true;
@@ -209,9 +221,8 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
   if (heir) count_again(*heir, heard.in_sync, run);
   if (!heard.in_sync) return true;
   if (what.label == 0) what.label = run->id;
-  if (deletes_.size() >= kMaxTracked) {
-    ++run->untracked;
-    if (what.counts) ++run->count;
+  if (deletes_.size() >= max_tracked_) {
+    changed_ = count_untracked(*run, what.counts) || changed_;
     return !over(*run);
   }
   insert(run, path, what);
@@ -458,7 +469,13 @@ void DeleteGuard::count_again(const Heir& heir, bool in_sync, Runs::iterator run
       --left_out;
       continue;
     }
-    if (deletes_.contains(one->path) || deletes_.size() >= kMaxTracked) continue;
+    if (deletes_.contains(one->path)) continue;
+    if (deletes_.size() >= max_tracked_) {
+      changed_ = count_untracked(*run, one->what.counts) || changed_;
+      excused_.erase(one->path);
+      counted_again_.push_back(one->path);
+      continue;
+    }
     Delete what = one->what;
     what.pushed = excused_.erase(one->path) == 0;
     if (what.label == 0) what.label = run->id;
@@ -531,7 +548,13 @@ bool DeleteGuard::holds(const std::string& path) const {
 
 RunId DeleteGuard::run_of(const std::string& path) const {
   auto at = deletes_.find(path);
-  return at == deletes_.end() ? 0 : at->second.label;
+  if (at != deletes_.end()) return at->second.label;
+  if (side_ == Side::kOthers || excused_.contains(path) || fresh_.contains(path)) return 0;
+  // Beyond the bound. Its tombstone has to say so: a node that starts anew knows it by nothing
+  // else, and would let it go.
+  for (auto run = runs_.rbegin(); run != runs_.rend(); ++run)
+    if (run->untracked > 0) return run->id;
+  return 0;
 }
 
 std::uint64_t DeleteGuard::held_count() const {

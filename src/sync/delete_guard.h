@@ -62,8 +62,8 @@ class DeleteGuard {
   static constexpr Duration kRunLength = 1h;
   static constexpr std::size_t kNames = 5;
   static constexpr std::uint64_t kAll = ~std::uint64_t{0};
-  // Bounds memory: 1 GB of deletes. Those beyond it are counted and held, but cannot be excused or
-  // let out one by one.
+  // Bounds memory: 1 GB of deletes. Those beyond it are counted and held, and are of the run also
+  // after a restart, but cannot be excused or let out one by one.
   static constexpr std::size_t kMaxTracked = std::size_t{1} << 22;
 
   // Whose deletes: our own are known again by their tombstones after a restart; those of others
@@ -77,7 +77,8 @@ class DeleteGuard {
     bool empty() const { return !excused && emptied.empty() && freed.empty(); }
   };
 
-  DeleteGuard(MaxDeletes limit, Side side, std::function<RunId()> new_run);
+  DeleteGuard(MaxDeletes limit, Side side, std::function<RunId()> new_run,
+              std::size_t max_tracked = kMaxTracked);
   DeleteGuard(const DeleteGuard&) = delete;
   DeleteGuard& operator=(const DeleteGuard&) = delete;
 
@@ -138,7 +139,7 @@ class DeleteGuard {
     std::uint64_t count = 0;     // of those that count
     std::uint64_t unpushed = 0;  // of all
     std::uint64_t unpushed_files = 0;
-    std::uint64_t untracked = 0;  // beyond kMaxTracked
+    std::uint64_t untracked = 0;  // beyond the bound, and not gone out
     bool pinned = false;          // over whatever its number is
     std::vector<Node*> members;
     std::map<RunId, std::uint64_t> unpushed_of;  // by label
@@ -228,6 +229,7 @@ class DeleteGuard {
   MaxDeletes limit_;
   Side side_;
   std::function<RunId()> new_run_;
+  std::size_t max_tracked_;
   Runs runs_;             // the last is the current one if current_
   bool current_ = false;  // runs_.back() still takes deletes
   bool changed_ = false;

@@ -94,9 +94,14 @@ bool DeleteGuard::restore(std::string_view bytes, Instant now) {
 void DeleteGuard::take_back(const std::string& path, const Entry& tombstone, bool pushed) {
   auto restored = restored_.find(tombstone.run);
   if (restored == restored_.end() || deletes_.contains(path)) return;
-  if (deletes_.size() >= kMaxTracked) {
-    ++restored->second->untracked;
-    if (tombstone.was != EntryKind::kDirectory) ++restored->second->count;
+  if (deletes_.size() >= max_tracked_) {
+    Run& run = *restored->second;
+    if (tombstone.was != EntryKind::kDirectory) {
+      ++run.count;
+      if (!pushed) ++run.untracked;
+    } else if (!pushed && run.untracked == 0) {
+      ++run.untracked;
+    }
     return;
   }
   Delete what;

@@ -25,9 +25,12 @@ Replica::Replica(const Options& options, FileSystem& files, IndexStore& store, E
       trash_(index_, files, executor, log),
       rules_(std::make_shared<const IgnoreRules>()),
       timer_({.settle = options.settle, .settle_max = options.settle_max, .ask_writers = true}),
-      guard_(options.max_deletes, DeleteGuard::Side::kOwn, [this] { return random_.next() | 1; }),
-      incoming_guard_(options.max_deletes, DeleteGuard::Side::kOthers,
-                      [this] { return random_.next() | 1; }),
+      guard_(
+          options.max_deletes, DeleteGuard::Side::kOwn, [this] { return random_.next() | 1; },
+          options.max_tracked_deletes),
+      incoming_guard_(
+          options.max_deletes, DeleteGuard::Side::kOthers, [this] { return random_.next() | 1; },
+          options.max_tracked_deletes),
       room_(options.reserve_bytes) {
   index_.set_wants_all(!options.on_demand);
 }

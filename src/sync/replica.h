@@ -85,6 +85,7 @@ class Replica final : public ContentLocator {
     std::uint64_t max_file_size = 0;  // 0: none
     bool on_demand = false;           // content only when asked for
     std::uint64_t reserve_bytes = 0;  // stay free on the disk (CONTRACT, Guards)
+    std::size_t max_tracked_deletes = DeleteGuard::kMaxTracked;
   };
 
   Replica(const Options& options, FileSystem& files, IndexStore& store, Executor& executor,

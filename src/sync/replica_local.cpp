@@ -549,13 +549,14 @@ void Replica::on_present(const Observation& seen, Instant now) {
   }
   const bool undone = record && record->held && record->local && record->local->is_tombstone() &&
                       record->synced && same_content(entry, *record->synced);
+  const bool was_known = record && record->local;
   hear_ended(seen.path, stat, now);
   // What was there before the node was is half of no rename.
   const bool imported = importing_ && initial_.contains(seen.path);
   apply_change(imported || (was_directory && entry.is_directory())
                    ? guard_.on_restored(seen.path, entry.kind)
                    : guard_.on_present(seen.path, entry, now));
-  if (!entry.is_file()) entry.run = guard_.run_of(seen.path);
+  if (!entry.is_file() && was_known) entry.run = guard_.run_of(seen.path);
   // The delete has gone nowhere, and what it took is back: that is no edit of what the group has.
   // (`rm -rf` that was undone, and an edit elsewhere: its vector made a conflict of the two.)
   if (undone) {

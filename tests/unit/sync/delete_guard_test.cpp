@@ -22,8 +22,9 @@ RunId next_run = 0;
 struct Guard : DeleteGuard {
   explicit Guard(const std::string& limit, Side side = Side::kOwn)
       : Guard(parse_max_deletes(limit).value(), side) {}
-  explicit Guard(MaxDeletes limit, Side side = Side::kOwn)
-      : DeleteGuard(limit, side, [] { return ++next_run; }) {}
+  explicit Guard(MaxDeletes limit, Side side = Side::kOwn, std::size_t max_tracked = kMaxTracked)
+      : DeleteGuard(
+            limit, side, [] { return ++next_run; }, max_tracked) {}
   bool remove(const std::string& at, const Entry& was, Instant now, std::uint64_t total,
               RunId label = 0) {
     return on_delete({at, was, label, total, true, now, WallTime{now.time_since_epoch().count()}});
@@ -678,6 +679,29 @@ TEST_CASE("any story of deletes, renames and returns keeps the books straight") 
       for (const std::string& one : held) REQUIRE(guard.holds(one));
     }
   }
+}
+
+TEST_CASE("deletes beyond what is kept of each are of the run, held, and held after a restart") {
+  Guard before(default_max_deletes(), DeleteGuard::Side::kOwn, 60);
+  remove(before, 0, 200, 200);
+  CHECK(before.held_count() == 200);
+  const RunId run = before.only_run();
+  for (int i = 0; i < 200; ++i) {
+    CHECK(before.holds(path(i)));
+    CHECK(before.run_of(path(i)) == run);
+  }
+  // What was renamed is none of the run, whatever there is no room for.
+  before.on_present("new/300", file(300), kStart + 200s);
+  CHECK(before.remove(path(300), file(300), kStart + 201s, 200));
+  CHECK(before.run_of(path(300)) == 0);
+
+  Guard after(default_max_deletes(), DeleteGuard::Side::kOwn, 60);
+  REQUIRE(after.restore(before.serialize(), kStart));
+  for (int i = 0; i < 200; ++i)
+    after.take_back(path(i), tombstone_of(file(i), before.run_of(path(i))), i >= 190);
+  after.finish_restore();
+  CHECK(after.held_count() == 190);
+  for (int i = 0; i < 190; ++i) CHECK(after.holds(path(i)));
 }
 
 }  // namespace
