@@ -43,7 +43,85 @@ std::uint64_t held_after_start(const Deleted& what) {
   return replica.held_deletes();
 }
 
+// A disk that can be mounted again, where it gets another device number.
+class Removable final : public MemoryFileSystem {
+ public:
+  void mount_again() { ++mounts_; }
+  std::uint64_t opened() const { return opened_; }
+
+  Result<FileStat> stat(const std::string& path) override {
+    auto stat = MemoryFileSystem::stat(path);
+    if (stat) stat->device += mounts_;
+    return stat;
+  }
+  Result<std::vector<DirectoryItem>> list(const std::string& path) override {
+    auto items = MemoryFileSystem::list(path);
+    if (items)
+      for (DirectoryItem& item : *items) item.stat.device += mounts_;
+    return items;
+  }
+  Result<std::unique_ptr<ReadFile>> open_file(const std::string& path) override {
+    if (path != IgnoreRules::kFileName) ++opened_;
+    return MemoryFileSystem::open_file(path);
+  }
+
+ private:
+  std::uint64_t mounts_ = 0;
+  std::uint64_t opened_ = 0;
+};
+
+// One start after the other over that disk, each with what the one before left.
+struct Starts {
+  LoadedIndex run(bool fresh) {
+    ManualClock clock;
+    clock.advance(1h);
+    ManualExecutor executor;
+    ForgetfulStore store;
+    NoLog log;
+    Prng random{5};
+    Fetcher fetcher{fs, executor, clock};
+    Replica replica{Replica::Options{}, fs, store, executor, fetcher, random, clock, log};
+    replica.start(left, fresh, clock.now());
+    for (int i = 0; i < 2000; ++i) {
+      clock.advance(100ms);
+      replica.pump(clock.now());
+      while (executor.run_one()) {
+      }
+    }
+    CHECK(replica.scanned());
+    CHECK(replica.index().totals().files == 2);
+    LoadedIndex next;
+    Index copy;
+    for (const auto& [path, record] : replica.index().paths())
+      copy.set_local(path, record.local, record.stat);
+    next.rows = copy.take_batch().rows;
+    return next;
+  }
+  Removable fs;
+  LoadedIndex left;
+};
+
 }  // namespace
+
+TEST_CASE("a disk that is mounted again has another number, and nothing on it is read anew") {
+  Starts starts;
+  starts.fs.write_file("a", as_bytes("text of a"));
+  starts.fs.write_file("d/b", as_bytes("text of b"));
+  starts.left = starts.run(true);
+  CHECK(starts.fs.opened() >= 2);
+  const std::uint64_t before = starts.fs.opened();
+  for (int mount = 0; mount < 3; ++mount) {
+    starts.fs.mount_again();
+    starts.left = starts.run(false);
+    CHECK(starts.fs.opened() == before);
+  }
+  // What was changed while it was away is.
+  starts.fs.mount_again();
+  starts.fs.write_file("a", as_bytes("another a"));
+  starts.left = starts.run(false);
+  CHECK(starts.fs.opened() > before);
+  CHECK(starts.fs.opened() <= before + 2);
+}
 
 TEST_CASE("deletes that a kill left unpushed are counted again, and held if they are many") {
   CHECK(held_after_start({}) == 60);
