@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 namespace lansync {
 namespace {
@@ -24,6 +25,7 @@ std::optional<std::int64_t> ago(std::int64_t then_ns, std::int64_t now_ns) {
 // "SHARED CONFIRMED\n", then "ID SEEN SYNCED\n" for each node.
 void Contacts::load(std::string_view text) {
   *this = Contacts{};
+  unreadable_ = !text.empty();
   Contacts read;
   std::int64_t confirmed = 0;
   if (!take_number(text, read.shared_ns_) || !text.starts_with(' ')) return;
@@ -92,6 +94,7 @@ std::optional<std::int64_t> Contacts::synced_ago(const NodeId& node,
 }
 
 std::optional<std::int64_t> Contacts::shared_ago(std::int64_t observed_ns) const {
+  if (unreadable_) return std::numeric_limits<std::int64_t>::max() / 4;
   return ago(shared_ns_, observed_ns);
 }
 

@@ -21,7 +21,8 @@ class Contacts {
   // Away for longer than that: tombstones, which live 15 months, may be missing (DESIGN, Joining).
   static constexpr std::int64_t kLongAwayNs = 365LL * 24 * 3600 * 1'000'000'000;
 
-  // Anything that is not text() of this class counts as nothing.
+  // Of text that is not this class's nothing is taken but that there was a mark: who cannot tell
+  // how long he was away was away for long (DESIGN, Joining).
   void load(std::string_view text);
   std::string text() const;
 
@@ -31,13 +32,15 @@ class Contacts {
   // This node was in sync with another. Being one's own hub is none.
   void note_shared(std::int64_t observed_ns) {
     shared_ns_ = observed_ns;
+    unreadable_ = false;
     absence_confirmed_ = false;
   }
   // A person has said that what is held for a long absence may go; until the next contact.
   void confirm_absence() { absence_confirmed_ = true; }
   bool absence_confirmed() const { return absence_confirmed_; }
 
-  // nullopt: never, or so long ago that it is forgotten.
+  // nullopt: never, or so long ago that it is forgotten. Our own, if it cannot be read any more: as
+  // long ago as can be.
   std::optional<std::int64_t> seen_ago(const NodeId& node, std::int64_t observed_ns) const;
   std::optional<std::int64_t> synced_ago(const NodeId& node, std::int64_t observed_ns) const;
   std::optional<std::int64_t> shared_ago(std::int64_t observed_ns) const;
@@ -51,13 +54,14 @@ class Contacts {
 
   std::map<NodeId, Seen> nodes_;
   std::int64_t shared_ns_ = -1;
+  bool unreadable_ = false;
   bool absence_confirmed_ = false;
 };
 
 // Whether a node that joins was away for too long to push, unasked, what the group does not know.
 // `hub_ns`: since the hub last saw it in sync; without that its own mark counts, `own_ns`, and
-// `unsure_ns` more may have passed that nobody vouches for. A node that was never in sync with
-// anybody joins for the first time: nothing of its was deleted elsewhere.
+// `unsure_ns` more may have passed that nobody vouches for. Without a mark it was never in sync
+// with anybody and joins for the first time: nothing of its was deleted elsewhere.
 bool was_long_away(std::optional<std::int64_t> hub_ns, std::optional<std::int64_t> own_ns,
                    std::int64_t unsure_ns);
 

@@ -60,7 +60,8 @@ TEST_CASE("contacts from an index that holds anything are none, and never too ma
   CHECK(again.text() == many.text());
 }
 
-TEST_CASE("long absence is judged by the hub's record, else by the own mark, else it is assumed") {
+TEST_CASE(
+    "long absence is judged by the hub's record, else by the own mark; without one it is none") {
   const std::int64_t year = 365 * kDayNs;
   CHECK(was_long_away(year + 1, kDayNs, 0));
   CHECK_FALSE(was_long_away(year, 3 * year, 3 * year));
@@ -72,6 +73,29 @@ TEST_CASE("long absence is judged by the hub's record, else by the own mark, els
   CHECK(was_long_away(std::nullopt, 0, INT64_MAX / 4));
   // A first join.
   CHECK_FALSE(was_long_away(std::nullopt, std::nullopt, INT64_MAX / 4));
+}
+
+TEST_CASE("a mark that cannot be read any more is no first join: a long absence is assumed") {
+  Contacts before;
+  before.note_shared(5 * kDayNs);
+  before.note_synced(node(1), 5 * kDayNs);
+  const std::string whole = before.text();
+  Contacts fresh;
+  fresh.load("");
+  CHECK_FALSE(fresh.shared_ago(6 * kDayNs));
+  for (std::size_t size = 1; size < whole.size(); ++size) {
+    Contacts cut;
+    cut.load(whole.substr(0, size));
+    // What was cut behind a whole line is whole.
+    if (cut.shared_ago(6 * kDayNs) == kDayNs) continue;
+    CHECK(was_long_away(std::nullopt, cut.shared_ago(6 * kDayNs), 0));
+    CHECK_FALSE(was_long_away(kDayNs, cut.shared_ago(6 * kDayNs), 0));
+    cut.note_shared(6 * kDayNs);
+    CHECK(cut.shared_ago(7 * kDayNs) == kDayNs);
+  }
+  Contacts broken;
+  broken.load("rubbish");
+  CHECK(was_long_away(std::nullopt, broken.shared_ago(6 * kDayNs), 0));
 }
 
 }  // namespace lansync
