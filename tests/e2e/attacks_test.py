@@ -113,7 +113,15 @@ def edits_during(nodes, seconds, word):
     return slowest
 
 
-def endure(nodes, seconds, word, share=0.35, settle=0.2):
+# Twice the worst of 5 runs with clang -O1 on 2 cores, beside three compilers and another LAN's tests (load 13): 9 % of
+# a core (10,000 beacons a second), 8.5 MB (what lies in the sockets' queues), edits 0.03 s late. Processor time is
+# what the node itself took, so that it hardly depends on what else runs; a delay does, and has more room.
+MOST_OF_A_CORE = 0.18
+MOST_MEMORY_KB = 17 * 1024
+LATEST_EDIT = 1.0
+
+
+def endure(nodes, seconds, word, settle=0.2):
     """What the group does meanwhile, printed and judged."""
     cpu = {node: node.processor_seconds() for node in nodes}
     memory = {node: node.resident_kb() for node in nodes}
@@ -126,9 +134,9 @@ def endure(nodes, seconds, word, share=0.35, settle=0.2):
     print(f"    {word}: slowest edit {slowest:.2f} s after its quiet timer, processor "
           + ", ".join(f"{name} {100 * value:.1f} %" for name, value in shares.items())
           + ", memory " + ", ".join(f"{name} {value / 1024:+.1f} MB" for name, value in grown.items()), flush=True)
-    check(slowest <= 2.0, f"an edit was {slowest:.1f} s late")
-    check(max(shares.values()) <= share, f"processor: {shares}")
-    check(max(grown.values()) <= 24 * 1024, f"memory: {grown}")
+    check(slowest <= LATEST_EDIT, f"an edit was {slowest:.1f} s late")
+    check(max(shares.values()) <= MOST_OF_A_CORE, f"processor: {shares}")
+    check(max(grown.values()) <= MOST_MEMORY_KB, f"memory: {grown}")
     for node in nodes:
         check(node.running, f"{node.name} ended")
         said = node.log().count("\n") - lines[node]
@@ -159,7 +167,7 @@ def model_beacon(net):
 
 @timeout(400)
 def test_beacon_flood():
-    """10,000 forged beacons a second, of new nodes, old ones and members: edits at most 2 s late"""
+    """10,000 forged beacons a second, of new nodes, old ones and members: edits at most 1 s late"""
     with Lan() as net:
         nodes = group(net)
         model = model_beacon(net)
@@ -250,14 +258,14 @@ def test_own_id_flood():
 
 @timeout(400)
 def test_hello_flood():
-    """10,000 questions for a cookie a second: edits at most 2 s late, and a third node joins meanwhile"""
+    """10,000 questions for a cookie a second: edits at most 1 s late, and a third node joins meanwhile"""
     with Lan() as net:
         nodes = group(net)
 
         def hello(number):
             return (net.address("ab"[number % 2]), 27801), b"LSH1" + os.urandom(16) + bytes(44)
         with Sender(net, "eve", 10_000, hello):
-            endure(nodes, FLOOD, "hellos", share=0.5)
+            endure(nodes, FLOOD, "hellos")
             started = time.monotonic()
             c = net.node("c").start(*FAST, password=PASSWORD)
             c.wait(peers=2, seconds=15)
@@ -283,7 +291,7 @@ def answer_cookies(net, host, targets, ports):
 
 @timeout(400)
 def test_connect_flood():
-    """10,000 CONNECTs a second, from addresses that answered cookies too: edits at most 2 s late, a third joins"""
+    """10,000 CONNECTs a second, from addresses that answered cookies too: edits at most 1 s late, a third joins"""
     with Lan() as net:
         nodes = group(net)
         addresses = [net.address(node.name) for node in nodes]
@@ -322,7 +330,7 @@ def test_connect_flood():
 
 @timeout(400)
 def test_noise_flood():
-    """10,000 datagrams of noise a second, on all ports: edits at most 2 s late"""
+    """10,000 datagrams of noise a second, on all ports: edits at most 1 s late"""
     with Lan() as net:
         nodes = group(net)
         draw = random.Random(1)
@@ -337,7 +345,7 @@ def test_noise_flood():
 
 @timeout(400)
 def test_half_open_tcp():
-    """3,000 TCP connections that say nothing: edits at most 2 s late"""
+    """3,000 TCP connections that say nothing: edits at most 1 s late"""
     with Lan() as net:
         nodes = group(net)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

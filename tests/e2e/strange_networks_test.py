@@ -82,7 +82,7 @@ def test_strangers_on_a_new_network():
 
 
 def test_at_home_and_with_members():
-    """At home a newcomer is welcome; elsewhere a known member vouches for the place."""
+    """At home a newcomer is welcome; elsewhere two nodes that have met work with each other, and nobody is held."""
     with Lan() as net:
         a, b, c = net.node("a"), net.node("b"), net.node("c")
         for node in (a, b, c):
