@@ -41,6 +41,32 @@ std::string why_not_used(const SystemInterface& item, const std::vector<std::str
   return item.is_point_to_point ? "point-to-point" : "it has no broadcast";
 }
 
+// What a person who sees it can do something about comes first: a cable, then an interface that
+// this program leaves alone.
+std::string no_network_text(const std::vector<SystemInterface>& all) {
+  std::vector<std::string> down;
+  std::string unused;
+  for (const SystemInterface& item : all) {
+    if (item.interface.is_loopback) continue;
+    const std::string& name = item.interface.name;
+    const bool lan = item.has_broadcast && !item.is_point_to_point && !is_virtual_name(name);
+    if (!item.is_up && lan) {
+      if (std::find(down.begin(), down.end(), name) == down.end()) down.push_back(name);
+    } else if (unused.empty()) {
+      unused = str(printable(name, 32), " is not used (", why_not_used(item, {}), "); ");
+    }
+  }
+  if (!down.empty()) {
+    return str("no network: ", joined(down),
+               down.size() == 1 ? " is down, or its cable" : " are down, or their cables",
+               down.size() == 1 ? " is out" : " are out",
+               ": plug it in or join the Wi-Fi, and it goes on by itself");
+  }
+  return str("no network: this machine has no address (IPv4) on a LAN: ", unused,
+             "plug in a cable or join a Wi-Fi, and it goes on by itself; nodes of this host alone "
+             "find each other with --interface lo");
+}
+
 ToolOutput tool_output(const ChildOutput& child) {
   return {child.found, child.found && child.exit_code == 0, child.text};
 }
@@ -120,20 +146,21 @@ NetworkFacts RunningNode::network_facts() const {
   bool loopback_asked = std::find(wanted.begin(), wanted.end(), "lo") != wanted.end();
   facts.lan = lan > 0 || (loopback_asked && !used.empty());
   if (!facts.lan) {
+    const auto all = list_interfaces();
+    if (wanted.empty()) {
+      facts.problem = no_network_text(all ? *all : std::vector<SystemInterface>{});
+      return facts;
+    }
     std::vector<std::string> there;
-    if (auto all = list_interfaces()) {
+    if (all) {
       for (const SystemInterface& item : *all)
         if (there.empty() || there.back() != item.interface.name)
           there.push_back(item.interface.name);
     }
-    facts.problem = wanted.empty()
-                        ? str("no network: no interface with IPv4 and broadcast is up (there are: ",
-                              joined(there),
-                              "): connect this machine, or start with --interface lo to sync "
-                              "nodes of this host alone")
-                        : str("no network: ", joined(interfaces_->missing()),
-                              " is not there or not up (there are: ", joined(there),
-                              "): connect it, or start with another --interface");
+    facts.problem = str("no network: ", joined(interfaces_->missing()),
+                        " is not there, is down, or its cable is out (there are: ", joined(there),
+                        "): connect it, and it goes on by itself, or start with another "
+                        "--interface");
     return facts;
   }
   std::vector<std::string> deaf = beacons_->deaf();
@@ -187,7 +214,9 @@ DoctorFacts RunningNode::machine_facts() const {
   facts.port = endpoint_->port();
   facts.beacon_port = kBeaconPort;
   NetworkFacts network = network_facts();
-  if (!network.lan) facts.findings.push_back({true, network.problem, "ip address; nmcli device"});
+  if (!network.lan)
+    facts.findings.push_back(
+        {true, network.problem, "`ip address` and `nmcli device` show what this machine has"});
   auto all = list_interfaces();
   const auto& used = interfaces_->interfaces();
   if (all) {

@@ -24,13 +24,33 @@ std::string seconds_text(std::int64_t seconds) {
   return seconds < 172800 ? str(seconds / 3600, " hours") : str(seconds / 86400, " days");
 }
 
+// Whoever was heard by an interface that is gone is silent for no other reason than that: with a
+// cable out, no firewall is looked for.
+std::vector<SilentNode> silent_here(const Election& election, const Discovery& discovery,
+                                    const NetworkFacts& network, Instant now) {
+  if (!network.lan) return {};
+  std::vector<SilentNode> silent = election.silent(now);
+  std::erase_if(silent, [&](const SilentNode& one) {
+    for (const auto& [node, neighbour] : discovery.neighbours()) {
+      if (neighbour.address != one.address) continue;
+      return std::none_of(
+          neighbour.paths.begin(), neighbour.paths.end(), [&](const NeighbourPath& path) {
+            const auto& used = network.interfaces;
+            return std::find(used.begin(), used.end(), path.interface) != used.end();
+          });
+    }
+    return false;  // its address was typed
+  });
+  return silent;
+}
+
 }  // namespace
 
 // A hub without members says why it may be without them.
 std::string Node::lonely_reason() const {
   // A firewall of this machine that lets nothing in is known at once; the rest takes its time.
   if (!network_.problem.empty()) return network_.problem;
-  std::vector<SilentNode> silent = election_->silent(now_);
+  std::vector<SilentNode> silent = silent_here(*election_, *discovery_, network_, now_);
   if (!silent.empty()) {
     return str(why_silent(silent.front(), election_->ports()), ": ",
                silence_advice(silent.front(), election_->ports()));
@@ -78,7 +98,7 @@ void Node::add_findings(DoctorFacts& facts) {
            "on the one that is wrong: sudo timedatectl set-ntp true"});
     }
   }
-  for (const SilentNode& silent : election_->silent(now_)) {
+  for (const SilentNode& silent : silent_here(*election_, *discovery_, network_, now_)) {
     if (facts.findings.size() >= kMaxFindings) break;
     facts.findings.push_back(
         {true, why_silent(silent, election_->ports()), silence_advice(silent, election_->ports())});
@@ -97,7 +117,7 @@ void Node::add_findings(DoctorFacts& facts) {
   }
   for (const Carriage::Trouble& trouble : carriage_->troubles()) {
     auto at = sessions_.find(trouble.session);
-    if (at == sessions_.end() || !at->second.hello) continue;
+    if (at == sessions_.end() || !at->second.hello || !network_.lan) continue;
     if (facts.findings.size() >= kMaxFindings) break;
     const char* transport = trouble.via == kViaLane ? "/udp" : "/tcp";
     facts.findings.push_back(
@@ -112,6 +132,9 @@ void Node::add_findings(DoctorFacts& facts) {
     if (facts.findings.size() >= kMaxFindings) break;
     facts.findings.push_back({false, str("the disk of this folder ", cannot), ""});
   }
+  if (std::string folded = hub_->folded().text(replica_->index(), replica_->observed_ns());
+      !folded.empty() && facts.findings.size() < kMaxFindings)
+    facts.findings.push_back({false, std::move(folded), ""});
   for (const auto& [path, reason] : replica_->problems()) {
     if (facts.findings.size() >= kMaxFindings) break;
     facts.findings.push_back({!is_by_choice(reason), str(printable(path), ": ", printable(reason)),
