@@ -123,14 +123,29 @@ void remove_stale_pointer(const std::string& dir) {
   ::unlink(pointer_path(dir).c_str());
 }
 
+// A node that was killed while its folder was gone left its socket here, where nothing else takes
+// it away: whoever looks for that node does. Of a node that lives the kernel refuses nothing, but
+// for the moment between bind and listen; it makes its socket anew then
+// (RunningNode::look_after_control).
+int connect_or_clean(const std::string& path, int fd) {
+  if (with_address(path, fd, ::connect) == 0) return 0;
+  const int code = errno;
+  struct stat info {};
+  if (code == ECONNREFUSED && ::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode) &&
+      info.st_uid == ::geteuid())
+    ::unlink(path.c_str());
+  errno = code;
+  return -1;
+}
+
 // The person's environment may be another than the node's.
 int connect_refuge(const std::string& dir, int fd) {
   std::error_code failed;
   const std::string real = std::filesystem::weakly_canonical(dir, failed).string();
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   const std::string own = refuge_base(runtime ? RuntimeDir(runtime) : std::nullopt);
-  if (with_address(refuge_path(own, real), fd, ::connect) == 0) return 0;
-  return with_address(refuge_path(refuge_base(std::nullopt), real), fd, ::connect);
+  if (connect_or_clean(refuge_path(own, real), fd) == 0) return 0;
+  return connect_or_clean(refuge_path(refuge_base(std::nullopt), real), fd);
 }
 
 }  // namespace

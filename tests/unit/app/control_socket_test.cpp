@@ -9,6 +9,7 @@
 
 #include <asio.hpp>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <sstream>
 #include <thread>
@@ -292,6 +293,34 @@ TEST_CASE("a node whose folder was moved or removed is found by the folder's nam
   close_control(*listener);
   CHECK(is_in_place(*other));
   close_control(*other);
+}
+
+TEST_CASE(
+    "what a node left that was killed while its folder was gone goes when somebody looks for it") {
+  TempFolder place;
+  TempFolder runtime;
+  const std::string dir = place.path() + "/Shared";
+  for (const bool starts : {true, false}) {
+    Result<ControlListener> refuge = listen_refuge(dir, std::nullopt);
+    REQUIRE(refuge);
+    CHECK(has_refuge(dir));
+    ::close(refuge->fd);  // as the kernel does
+    REQUIRE(std::filesystem::exists(std::filesystem::symlink_status(refuge->path)));
+    if (starts) {
+      CHECK_FALSE(has_refuge(dir));
+    } else {
+      CHECK_FALSE(connect_control(dir));  // `lansync stop`
+    }
+    CHECK_FALSE(std::filesystem::exists(std::filesystem::symlink_status(refuge->path)));
+  }
+  // What is no socket of ours is left where it is.
+  Result<ControlListener> refuge = listen_refuge(dir, std::nullopt);
+  REQUIRE(refuge);
+  close_control(*refuge);
+  std::ofstream(refuge->path) << "somebody's";
+  CHECK_FALSE(has_refuge(dir));
+  CHECK(std::filesystem::exists(refuge->path));
+  std::filesystem::remove(refuge->path);
 }
 
 TEST_CASE("a runtime directory that others can write is no place for the socket") {
@@ -584,4 +613,32 @@ TEST_CASE("an answer that cannot be written is a failure") {
   std::ostringstream error;
   CHECK(run_command(command_in(folder.path(), "status", true), random, {out, error, false, {}}) ==
         kExitFailed);
+}
+
+TEST_CASE("`hash checkall` shows how far it is where its rows do not go by, and takes that away") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  for (const bool json : {false, true}) {
+    for (const bool terminal : {false, true}) {
+      CommandLine command = command_in(folder.path(), "hash", json);
+      command.ask.action = "checkall";
+      Prng random(1);
+      std::ostringstream out;
+      std::ostringstream error;
+      std::vector<std::string> shown;
+      CommandStreams streams{out, error, terminal, {}};
+      streams.progress = [&](const std::string& line) { shown.push_back(line); };
+      (void)run_command(command, random, streams);
+      INFO(json << terminal << out.str() << error.str());
+      if (!json && terminal) {
+        CHECK(shown.empty());
+        continue;
+      }
+      REQUIRE(shown.size() >= 2);
+      CHECK(shown.front().ends_with(" files read"));
+      CHECK(shown.front().find(" of about ") != std::string::npos);
+      CHECK(shown.back().empty());
+      CHECK(out.str().find("of about") == std::string::npos);
+    }
+  }
 }
