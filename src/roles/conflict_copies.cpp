@@ -14,13 +14,6 @@ namespace {
 // before (DESIGN, Conflicts).
 constexpr std::int64_t kFoldWithinNs = 3600LL * 1'000'000'000;
 
-// The version in it is the one that it was made of: a copy that somebody wrote to, and that lost in
-// its turn, keeps the name's time. (Simulator's seed 1169.)
-bool is_as_made(WallTime told, const Entry& there) {
-  constexpr std::int64_t kSecond = 1'000'000'000;
-  return there.edited.ns >= told.ns && there.edited.ns < told.ns + kSecond;
-}
-
 }  // namespace
 
 // All times are the author's own.
@@ -29,20 +22,16 @@ std::optional<Fold> fold_of(const Index& index, const std::string& copy) {
   const auto told = parse_conflict_name(copy);
   if (!told || !made || !made->remote) return std::nullopt;
   const Entry& last = *made->remote;
-  if (!is_as_made(told->edited, last)) return std::nullopt;
+  if (!is_as_made(*told, last)) return std::nullopt;
   Fold fold;
-  fold.first = true;
   int earlier = 0;
   visit_copies(index, told->of, [&](const std::string& path, const EntryPtr& there) {
     if (path == copy || there->author != last.author) return;
     if (there->edited.ns > last.edited.ns || there->edited.ns < last.edited.ns - kFoldWithinNs)
       return;
-    if (there->is_tombstone()) {
-      fold.first = false;
-      return;
-    }
+    if (there->is_tombstone()) return;
     const auto name = parse_conflict_name(path);
-    if (!name || !is_as_made(name->edited, *there)) return;
+    if (!name || !is_as_made(*name, *there)) return;
     ++earlier;
     if (fold.entry && fold.entry->edited.ns > there->edited.ns) return;
     fold.previous = path;
@@ -71,16 +60,6 @@ EntryPtr tombstone_of(Replica& replica, const Fold& fold) {
   gone->edited = fold.entry->edited;
   gone->version = std::move(*next);
   return gone;
-}
-
-void say_folded(Replica& replica, const std::string& path, const std::string& author) {
-  replica.note_problem(
-      path, str("is saved again and again on two nodes, and each time one of them loses: of the "
-                "conflict copies of ",
-                author,
-                "'s versions only the last is kept from now on. If it need not be the same on "
-                "both, put the line /",
-                path, " into .lansyncignore"));
 }
 
 }  // namespace lansync

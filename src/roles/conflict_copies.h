@@ -18,13 +18,10 @@ namespace lansync {
 struct Fold {
   std::string previous;
   EntryPtr entry;
-  bool first = false;  // nothing of it was folded before
 };
 // The copy in whose place `copy`, which has just been made, comes.
 std::optional<Fold> fold_of(const Index& index, const std::string& copy);
 // Its delete, by the next of this hub's counts. Null: somebody has touched it, and it stays.
 EntryPtr tombstone_of(Replica& replica, const Fold& fold);
-// To the person here, who may know what to do about it.
-void say_folded(Replica& replica, const std::string& path, const std::string& author);
 
 }  // namespace lansync

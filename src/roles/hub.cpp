@@ -363,8 +363,9 @@ void Hub::take_conflict(const Offer& offer, const Settlement& settled) {
     refuse(offer, kNoDirectory);
     return;
   }
-  log_.info(str("conflict: ", printable(path), " is kept twice, the other version as ",
-                printable(settled.copy_path)));
+  // Each node that gets the copy says so at info (sync/activity.h), as does this one.
+  log_.debug(str("conflict: ", printable(path), " is kept twice, the other version as ",
+                 printable(settled.copy_path)));
   verdict(offer.session, VerdictKind::kConflict, path, nullptr, settled.copy_path);
   Candidate waiting;
   waiting.offer = offer;
@@ -490,7 +491,9 @@ void Hub::publish(const std::string& path) {
     if (fold && !candidates_.contains(fold->previous)) {
       if (EntryPtr gone = tombstone_of(replica_, *fold)) {
         propose(fold->previous, gone, Offer{0, {fold->previous, gone}});
-        if (fold->first) say_folded(replica_, name, fold->entry->author_name);
+        const std::int64_t now_ns = replica_.observed_ns();
+        if (folded_.note(name, fold->entry->author_name, now_ns))
+          log_.warn(folded_.text(replica_.index(), now_ns));
       }
     }
     if (auto at = candidates_.find(name); at != candidates_.end() && waits(at->second, path)) {

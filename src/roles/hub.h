@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "roles/folded_saves.h"
 #include "roles/outbox.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
@@ -73,6 +74,7 @@ class Hub {
   bool has_members() const { return !members_.empty(); }
   bool is_member(SessionId session) const { return members_.contains(session); }
   bool idle() const { return candidates_.empty(); }
+  const FoldedSaves& folded() const { return folded_; }
   // What members were told to be coming. For tests.
   std::size_t told_coming() const { return coming_.size(); }
   // True once: a member knows later edits of this node than its own index (a restored backup).
@@ -163,6 +165,7 @@ class Hub {
   std::map<ContentId, std::string> not_here_;  // published, and not held here
   // A conflict copy that was proposed for the sake of the offer on another path.
   std::map<std::string, std::string> copy_for_;
+  FoldedSaves folded_;
 };
 
 }  // namespace lansync

@@ -52,8 +52,8 @@ void Hub::keep_what_gives_way(const AncestorChange& change) {
     waiting.before = published(change.path);
   }
   waiting.waits_for = change.copy_path;
-  log_.info(str("conflict: ", printable(change.path), " becomes a directory; what stood there is ",
-                "kept as ", printable(change.copy_path)));
+  log_.debug(str("conflict: ", printable(change.path), " becomes a directory; what stood there is ",
+                 "kept as ", printable(change.copy_path)));
   candidates_[change.path] = std::move(waiting);
   copy_for_[change.copy_path] = change.path;
   propose(change.copy_path, change.copy, Offer{holder, {change.copy_path, change.copy}});

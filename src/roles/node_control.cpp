@@ -157,7 +157,8 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
         "some directories are not watched, changes there are found by rescans only: `sysctl "
         "fs.inotify.max_user_watches=524288` mends it";
   } else if (reason.empty()) {
-    reason = carriage_->fallback_reason();
+    reason = hub_->folded().text(replica_->index(), replica_->observed_ns());
+    if (reason.empty()) reason = carriage_->fallback_reason();
   }
   return NodeState::kInSync;
 }

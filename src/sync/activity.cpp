@@ -15,6 +15,9 @@ std::string line_of(Activity::Kind kind, const std::string& author, std::uint64_
     case Activity::Kind::kCame:
       out += str("came from ", who);
       break;
+    case Activity::Kind::kConflict:
+      out += str("kept twice after a conflict, what ", who, " had as");
+      break;
     case Activity::Kind::kSet:
       out += str("got mode or time from ", who);
       break;

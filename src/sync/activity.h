@@ -20,6 +20,7 @@ class Activity {
  public:
   enum class Kind : std::uint8_t {
     kCame,         // new or changed content of another node stands here now
+    kConflict,     // the version that lost stands beside the file, which is told as what came
     kSet,          // mode or time alone
     kDeleted,      // here, because another node deleted it
     kChangedHere,  // by a person at this disk: it goes to the others

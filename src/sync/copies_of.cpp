@@ -1,7 +1,5 @@
 #include "sync/copies_of.h"
 
-#include "sync/conflict_name.h"
-
 namespace lansync {
 
 void visit_copies(const Index& index, const std::string& path,
@@ -27,6 +25,11 @@ bool has_later_copy(const Index& index, const std::string& path, const Entry& is
                       there->edited.ns >= is.edited.ns);
   });
   return found;
+}
+
+bool is_as_made(const ConflictNameParts& told, const Entry& there) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  return there.edited.ns >= told.edited.ns && there.edited.ns < told.edited.ns + kSecond;
 }
 
 }  // namespace lansync

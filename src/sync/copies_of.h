@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/entry.h"
+#include "sync/conflict_name.h"
 #include "sync/index.h"
 
 namespace lansync {
@@ -21,5 +22,9 @@ void visit_copies(const Index& index, const std::string& path,
 // and nobody is to be asked about. (Three nodes that saved ten files in turn had 40 such deletes
 // held.) Who forges one gets rid of old copies only, into the trash, and never of the last.
 bool has_later_copy(const Index& index, const std::string& path, const Entry& is);
+
+// The version in it is the one that the conflict copy was made of: a copy that somebody wrote to,
+// and that lost in its turn, keeps the name's time. (Simulator's seed 1169.)
+bool is_as_made(const ConflictNameParts& told, const Entry& there);
 
 }  // namespace lansync

@@ -4,6 +4,8 @@
 
 #include "base/assert.h"
 #include "base/rel_path.h"
+#include "sync/conflict_name.h"
+#include "sync/copies_of.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
 
@@ -18,6 +20,14 @@ constexpr Duration kNoSpaceDelay = 3s;
 // A hub that could not take something for want of room counts as full for so long.
 constexpr Duration kShortOfRoom = 30s;
 constexpr std::string_view kCopyPrefix = "c-";
+
+Activity::Kind activity_of(const DiskChange& change, bool gone) {
+  if (gone) return Activity::Kind::kDeleted;
+  if (change.kind == DiskChange::Kind::kSetMetadata) return Activity::Kind::kSet;
+  const auto copy = parse_conflict_name(change.path);
+  return copy && is_as_made(*copy, *change.entry) ? Activity::Kind::kConflict
+                                                  : Activity::Kind::kCame;
+}
 
 // Order in a batch: makes and changes (shallow first), deletes (deep first), then what takes the
 // place of a directory that the deletes have emptied.
@@ -215,10 +225,7 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
   }
   bool gone =
       change.kind == DiskChange::Kind::kTrash || change.kind == DiskChange::Kind::kRemoveDirectory;
-  activity_.note(gone                                            ? Activity::Kind::kDeleted
-                 : change.kind == DiskChange::Kind::kSetMetadata ? Activity::Kind::kSet
-                                                                 : Activity::Kind::kCame,
-                 change.path, change.entry->author_name, clock_.now());
+  activity_.note(activity_of(change, gone), change.path, change.entry->author_name, clock_.now());
   index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
   // Somebody was at it between our change and our look at it: the stat in the index would hide that
   // for ever.

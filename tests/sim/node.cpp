@@ -15,6 +15,7 @@ constexpr Duration kStopPatience = 1500ms;
 constexpr Duration kTurnCost = 50us;
 constexpr Duration kStallLimit = 500ms;
 constexpr std::uint32_t kMillion = 1'000'000;
+constexpr std::size_t kLogLinesKept = 4096;
 
 }  // namespace
 
@@ -341,9 +342,17 @@ void SimNode::write(LogLevel level, std::string_view line) {
     accused_ = line;
   if (level >= LogLevel::kInfo) {
     trace_.line(name_, str("  ", line));
+    log_lines_.emplace_back(line);
+    if (log_lines_.size() > kLogLinesKept) log_lines_.pop_front();
   } else if (trace_.told()) {
     trace_.remark(name_, str("  ", line));
   }
+}
+
+std::size_t SimNode::said(std::string_view part) const {
+  return static_cast<std::size_t>(
+      std::count_if(log_lines_.begin(), log_lines_.end(),
+                    [&](const std::string& line) { return line.find(part) != std::string::npos; }));
 }
 
 bool SimNode::place_marker(const std::string& name) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -68,6 +69,8 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   const SimDisk& disk() const { return disk_; }
   SimIndexStore& store() { return store_; }
   SimClock& clock() { return clock_; }
+  // How many lines of its log, from info up, have `part` in them, over all of its runs.
+  std::size_t said(std::string_view part) const;
   // The first line by which it said that a peer breaks the rules; no honest one does.
   const std::string& accused() const { return accused_; }
   // Requires: running().
@@ -227,6 +230,7 @@ class SimNode final : public NodeHost, private Log, private BeaconSocket {
   std::uint64_t turns_ = 0;
   std::uint64_t handshakes_ = 0;
   std::string accused_;
+  std::deque<std::string> log_lines_;  // the last few thousand from info up
   Instant wake_at_ = kNever;
   std::uint64_t wake_number_ = 0;
   Instant last_turn_{};
