@@ -1,9 +1,11 @@
 #include "app/ask_commands.h"
 
+#include <chrono>
 #include <cstdio>
 #include <ostream>
 
 #include "app/control_client.h"
+#include "app/read_progress.h"
 #include "app/units.h"
 #include "base/log.h"
 
@@ -158,12 +160,18 @@ struct HashCounts {
   }
 };
 
-// " of about 1200": what this node has itself, for how long another's check takes.
-std::string about_files(const std::string& dir) {
+// What this node has itself, for how long another's check takes. 0: not known.
+std::uint64_t about_files(const std::string& dir) {
   ControlAnswer answer = ask_node(dir, "status", Json::object(), 1s);
-  if (answer.exit_code != kExitDone || !answer.result.is_object()) return {};
-  const std::string files = number_of(answer.result.value("folder", Json::object()), "files");
-  return files == "-" ? std::string() : str(" of about ", files);
+  if (answer.exit_code != kExitDone || !answer.result.is_object()) return 0;
+  const Json folder = answer.result.value("folder", Json::object());
+  const auto files = folder.find("files");
+  return files != folder.end() && files->is_number_unsigned() ? files->get<std::uint64_t>() : 0;
+}
+
+Instant steady_now() {
+  return Instant(
+      std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
 int run_hash(const CommandLine& command, const CommandStreams& streams) {
@@ -175,13 +183,13 @@ int run_hash(const CommandLine& command, const CommandStreams& streams) {
   HashCounts counts;
   // On a terminal the rows go by; into a file or a document nothing would move for hours.
   const bool shows = all && streams.progress && (command.json || !streams.terminal);
-  const std::string total = shows ? about_files(command.dir) : std::string();
+  ReadProgress progress(shows ? about_files(command.dir) : 0);
   Json only;
   ControlAnswer answer =
       ask_node(command.dir, "hash", args, std::nullopt, false, [&](const Json& part) {
         if (!part.contains("rows") || !part["rows"].is_array()) return;
         for (const Json& row : part["rows"]) counts.add(row);
-        if (shows) streams.progress(str(counts.files, total, " files read"));
+        if (shows) streams.progress(progress.line(counts.files, steady_now()));
         if (!all && !part["rows"].empty()) only = part["rows"][0];
         if (all || !command.json) printer.take(part);
       });

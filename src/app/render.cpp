@@ -219,8 +219,10 @@ std::string behind_text(const PeerReport& peer) {
 std::string progress_line(const StatusReport& report) {
   if (report.left_files == 0 || report.state != NodeState::kSyncing) return {};
   const std::uint64_t total = std::max(report.total_files, report.left_files);
-  std::string line = str(report.left_files, " of ", counted(total, "files"), ", ",
-                         format_size(report.left_bytes), " to go");
+  std::string line = str(report.left_files, " of ", counted(total, "files"));
+  // While the folder is read nobody knows how much it is.
+  if (report.left_bytes > 0) line += ", " + format_size(report.left_bytes);
+  line += " to go";
   if (report.files_per_second >= 1)
     line += str(", ", static_cast<std::uint64_t>(report.files_per_second), " files/s");
   const auto rate = static_cast<std::uint64_t>(report.bytes_per_second);

@@ -7,6 +7,14 @@
 namespace lansync {
 namespace {
 
+void take(const Progress::Report& progress, StatusReport& report) {
+  report.total_files = progress.files;
+  report.total_bytes = progress.bytes;
+  report.files_per_second = progress.files_per_second;
+  report.bytes_per_second = progress.bytes_per_second;
+  report.seconds_left = progress.seconds_left;
+}
+
 constexpr Duration kSampleInterval = 500ms;
 // What is left is counted over the whole index: of a million paths each ten seconds.
 constexpr Duration kSampleCost = 10us;
@@ -93,6 +101,7 @@ void Node::sample_progress(Instant now) {
   people_.next_sample =
       now + std::max<Duration>(kSampleInterval, kSampleCost * replica_->index().paths().size());
   people_.unfinished.settle(replica_->index(), now);
+  people_.reading.sample(replica_->scanned() ? 0 : replica_->unexamined(), 0, now);
   people_.left = in_sync() ? Replica::Pending{} : replica_->pending();
   std::uint64_t done = 0;
   for (const TransferProgress& transfer : fetcher_->progress()) done += transfer.done;
@@ -141,6 +150,12 @@ void Node::add_transfers(StatusReport& report) {
 }
 
 void Node::add_progress(StatusReport& report) const {
+  // What the others have is not known before that: what is read is all that can be counted.
+  if (report.state == NodeState::kSyncing && !replica_->scanned()) {
+    report.left_files = replica_->unexamined();
+    take(people_.reading.report(report.left_files, 0), report);
+    return;
+  }
   std::uint64_t done = 0;
   for (const TransferReport& transfer : report.transfers)
     if (!transfer.sending) done += transfer.done;
@@ -154,12 +169,7 @@ void Node::add_progress(StatusReport& report) const {
     }
   }
   if (report.state != NodeState::kSyncing) return;  // what is held or paused gets no nearer
-  const Progress::Report progress = people_.progress.report(report.left_files, report.left_bytes);
-  report.total_files = progress.files;
-  report.total_bytes = progress.bytes;
-  report.files_per_second = progress.files_per_second;
-  report.bytes_per_second = progress.bytes_per_second;
-  report.seconds_left = progress.seconds_left;
+  take(people_.progress.report(report.left_files, report.left_bytes), report);
 }
 
 // ---- the others

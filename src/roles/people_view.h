@@ -42,6 +42,7 @@ struct PeopleView {
   Refusals refusals;
   MemberProgress members;
   Progress progress;
+  Progress reading;  // of the folder, at the start
   Bars bars;
   Unfinished unfinished;
   std::string hub_name;   // of the hub that is followed, or was last

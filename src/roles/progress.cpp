@@ -31,8 +31,9 @@ void Progress::sample(std::uint64_t files, std::uint64_t bytes, Instant now) {
 Progress::Report Progress::report(std::uint64_t files_left, std::uint64_t bytes_left) const {
   Report report;
   if (files_left == 0) return report;
-  report.files = files_done_ + files_left;
-  report.bytes = bytes_done_ + bytes_left;
+  // What got done since the last sample is done: the total is the same, or more.
+  report.files = files_done_ + std::max(files_left, files_left_);
+  report.bytes = bytes_done_ + std::max(bytes_left, bytes_left_);
   if (samples_.empty()) return report;
   const Sample& first = samples_.front();
   const Sample& last = samples_.back();

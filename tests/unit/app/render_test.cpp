@@ -109,6 +109,10 @@ TEST_CASE("what is to do has a total, a rate and the time left") {
   CHECK(progress_line(report) ==
         "12000 of 50000 files, 48 MB to go, 400 files/s, 1.6 MB/s, 30 s left");
   CHECK(render_status(report).find("to go") != std::string::npos);
+  // While the folder is read its files are counted, and not their bytes.
+  report.left_bytes = 0;
+  report.bytes_per_second = 0;
+  CHECK(progress_line(report) == "12000 of 50000 files to go, 400 files/s, 30 s left");
   // What waits for a person gets no nearer.
   report.state = NodeState::kHeld;
   CHECK(progress_line(report).empty());

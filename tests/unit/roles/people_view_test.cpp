@@ -142,6 +142,9 @@ TEST_CASE("a long task has a total, a rate and a time left") {
   REQUIRE(report.seconds_left);
   CHECK(*report.seconds_left >= 85);
   CHECK(*report.seconds_left <= 95);
+  // Between two samples the total does not go back either.
+  CHECK(progress.report(44'900, 44'900'000).files == 50'000);
+  CHECK(progress.report(44'900, 44'900'000).bytes == 50'000'000);
   // Nothing is left: nothing is said; what comes after a rest is another task.
   CHECK_FALSE(progress.report(0, 0).seconds_left);
   progress.sample(0, 0, now);
