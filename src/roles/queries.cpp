@@ -169,8 +169,10 @@ void Queries::finish(Key key, const std::string& result) {
   auto at = runs_.find(key);
   auto described = std::visit([](const auto& question) { return describe_question(question); },
                               at->second.question);
+  const auto* search = std::get_if<Search>(&at->second.question);
+  const bool untold = search != nullptr && search->untold();
   runs_.erase(at);
-  host_.answered(key.first, described.first, described.second, result);
+  if (!untold) host_.answered(key.first, described.first, described.second, result);
 }
 
 Queries::Run* Queries::find(const Key& key, std::uint64_t serial) {

@@ -97,6 +97,7 @@ void Questions::search(Token token, const NodeId& node, const SearchAsk& what,
   SearchState state;
   state.question.name = what.name;
   state.question.regex = what.regex;
+  state.question.quiet = what.quiet;
   state.rows = std::move(rows);
   if (what.regex) {
     auto pattern = NamePattern::compile(what.name);

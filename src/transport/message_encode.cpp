@@ -326,12 +326,13 @@ class Encoder {
   }
 
   void operator()(const Search& m) {
-    begin("search", 5);
+    begin("search", m.quiet ? 6 : 5);
     number("id", m.id);
     text("name", m.name);
     flag("regex", m.regex);
     text("after", m.after);
     bytes("after_node", m.after_node.bytes);
+    if (m.quiet) flag("quiet", true);
   }
 
   void operator()(const Found& m) {

@@ -78,7 +78,8 @@ Message read_file_hashes(Fields& message, Fault& fault) {
   return m;
 }
 
-constexpr NameTable<6> kSearchNames = {"type", "id", "name", "regex", "after", "after_node"};
+constexpr NameTable<7> kSearchNames = {"type",  "id",         "name", "regex",
+                                       "after", "after_node", "quiet"};
 
 Message read_search(Fields& in, Fault&) {
   Search m;
@@ -87,6 +88,7 @@ Message read_search(Fields& in, Fault&) {
   m.name = m.regex ? in.text(2, kMaxPattern) : in.path(2);
   m.after = in.path(4, true);
   m.after_node = in.id<NodeId>(5);
+  if (in.has(6)) m.quiet = in.flag(6);
   return m;
 }
 

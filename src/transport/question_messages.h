@@ -84,6 +84,10 @@ struct Search {
   bool regex = false;
   std::string after;
   NodeId after_node;
+  // A program's question, which no person asked: of a plain name it is in nobody's history.
+  bool quiet = false;
+
+  bool untold() const { return quiet && !regex; }
 };
 struct FoundRecord {
   std::string name;

@@ -312,7 +312,8 @@ struct Describer {
             {"name", m.name},
             {"regex", m.regex},
             {"after", m.after},
-            {"after_node", hex(m.after_node)}};
+            {"after_node", hex(m.after_node)},
+            {"quiet", m.quiet}};
   }
   Fields operator()(const Found& m) const {
     List records;

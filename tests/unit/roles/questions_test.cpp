@@ -513,16 +513,28 @@ TEST_CASE("a hash of another file than the one that was asked for is a lie") {
   CHECK(rig.hashes.empty());
 }
 
-TEST_CASE("a question of the program itself is in nobody's own history") {
-  Rig rig;
-  rig.add("report.txt", "x");
-  rig.questions.search(
-      1, rig.peer, {"report.txt", false, true},
-      [](const std::vector<RecordReport>&, const AskControl::Taken& next) { next(); },
-      [&](const Result<AskEnd>& result) { rig.end = result; }, rig.clock.at);
-  rig.run();
-  REQUIRE(rig.end);
-  for (const std::string& row : rig.history) CHECK_FALSE(row.starts_with("out "));
+TEST_CASE("a question of the program itself is in nobody's history, the asked one's neither") {
+  for (const char* name : {"report.txt", "none.txt"}) {
+    Rig rig;
+    rig.add("report.txt", "x");
+    auto ask = [&](bool regex, bool quiet) {
+      rig.end.reset();
+      rig.questions.search(
+          1, rig.peer, {name, regex, quiet},
+          [](const std::vector<RecordReport>&, const AskControl::Taken& next) { next(); },
+          [&](const Result<AskEnd>& result) { rig.end = result; }, rig.clock.at);
+      rig.run();
+      REQUIRE(rig.end);
+    };
+    ask(false, true);
+    CHECK(rig.history.empty());
+    // What a person asks is in both, and nobody looks through all names unseen.
+    ask(false, false);
+    CHECK(rig.history.size() == 2);
+    ask(true, true);
+    CHECK(rig.history.size() == 3);
+    CHECK(rig.history.back().starts_with("in search --regex "));
+  }
 }
 
 TEST_CASE("a search tells every holder once, over as many pages as it takes") {

@@ -154,7 +154,8 @@ Message random_listing(Prng& random) {
     case 3:
       return FileHash{u32(), text(60), text(60), random.chance(1, 2)};
     case 4:
-      return Search{u32(), text(60), random.chance(1, 2), text(60), random.id<NodeId>()};
+      return Search{
+          u32(), text(60), random.chance(1, 2), text(60), random.id<NodeId>(), random.chance(1, 2)};
     default: {
       Found m{u32(), std::vector<FoundRecord>(random.below(5)), text(60), random.id<NodeId>(),
               random.chance(1, 2)};
