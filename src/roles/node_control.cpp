@@ -89,9 +89,11 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
     return NodeState::kSeeking;
   }
   if (election_->seeking()) {
-    reason = !network_.problem.empty() && sessions_.empty() ? network_.problem
-             : roles_refused_.empty()                       ? election_->seek_reason(now_)
-                                                            : roles_refused_;
+    // Sessions outlive their cable by some seconds.
+    const bool cut_off = !network_.problem.empty() && (sessions_.empty() || !network_.lan);
+    reason = cut_off                  ? network_.problem
+             : roles_refused_.empty() ? election_->seek_reason(now_)
+                                      : roles_refused_;
     if (std::string notice = version_notice(); !notice.empty()) reason += str("; ", notice);
     return NodeState::kSeeking;
   }

@@ -206,6 +206,7 @@ Complaint Node::kept_out() const {
   Complaint refused = people_.refusals.kept_out(not_asked(), now_);
   if (!refused.what.empty()) return refused;
   if (std::string notice = version_notice(); !notice.empty()) return {notice, ""};
+  if (!network_.lan) return {};  // nobody answers by a cable that is out
   if (std::string hub = election_->kept_out(now_); !hub.empty()) return {hub, ""};
   // In an open group nobody has to have a password, and still one may keep this node out.
   if (!config_.open || now_ - alone_since_ < kShut || !election_->silent(now_).empty()) return {};

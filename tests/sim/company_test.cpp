@@ -195,33 +195,6 @@ TEST_CASE("a machine whose cable is out is not in sync, and waits for nothing to
   company.settle();
 }
 
-TEST_CASE("while the cable is out `doctor` sends nobody to a firewall, here or on the other side") {
-  for (const bool at_hub : {true, false}) {
-    Company company(916, {"b", "c"});
-    SimNode& out = at_hub ? *company.hub : *company.all[0];
-    INFO(out.name());
-    company.world.unplug(out.name());
-    for (int second = 0; second < 40; ++second) {
-      company.world.run_for(1s);
-      INFO("after " << second << " s");
-      bool answered = false;
-      (void)out.node().doctor([&](const Result<DoctorFacts>& facts) {
-        answered = true;
-        REQUIRE(facts);
-        for (const DoctorFinding& finding : facts->findings) {
-          const std::string text = finding.what + " " + finding.advice;
-          INFO(text);
-          CHECK(text.find("let incoming") == std::string::npos);
-          CHECK(text.find("firewall") == std::string::npos);
-        }
-      });
-      CHECK(answered);
-    }
-    company.world.plug(out.name());
-    company.settle();
-  }
-}
-
 TEST_CASE(
     "what a member misses is known also when its session with the hub ends before the hub is "
     "lost") {
