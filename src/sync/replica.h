@@ -106,8 +106,7 @@ class Replica final : public ContentLocator {
   void rescan(Instant now);
   // A person has mended something: what failed is tried again at once.
   void retry_now();
-  // Some directories are not watched: changes there are found by scans alone, which come more
-  // often.
+  // Some directories are not watched: scans alone find changes there, and come more often.
   void set_unwatched(bool unwatched, Instant now);
   // The watcher's answer to a marker came, or there is no watcher and a scan was made: `done` runs
   // when everything noticed before is examined (not necessarily on the hub).
