@@ -8,6 +8,21 @@
 namespace lansync {
 namespace {
 
+// Whoever let a run go may not have its number any more, and it is all that `reject` needs.
+std::string let_go_text(const RunDecisions& decisions) {
+  constexpr std::size_t kNamed = 3;
+  std::vector<RunRecord> runs = decisions.let_go();
+  if (runs.size() > kNamed) runs.resize(kNamed);
+  std::string out;
+  for (const RunRecord& run : runs) {
+    out +=
+        str(out.empty() ? "; let go were, the last first: " : ", ", "run ", run_text(run.run), " (",
+            run.number, run.number == 1 ? " delete, " : " deletes, ", to_iso8601(run.time), ")");
+  }
+  if (!out.empty()) out += ": `lansync reject RUN` brings back what is in a trash, for a day";
+  return out;
+}
+
 constexpr Duration kLook = 100ms;
 constexpr std::size_t kLeastRunText = 4;
 
@@ -199,7 +214,9 @@ void HeldThings::reject_now(Token token, const std::string& text, Instant now,
                             Callback<RejectReport> done) {
   auto runs = find_runs(text);
   if (!runs) return done(runs.error());
-  if (runs->empty()) return done(Error{ErrorCode::kNotFound, "no deletes are held"});
+  if (runs->empty()) {
+    return done(Error{ErrorCode::kNotFound, str("no deletes are held", let_go_text(decisions_))});
+  }
   Reject reject;
   for (RunId run : *runs) {
     std::set<std::string> paths = replica_.paths_of_run(run);

@@ -94,6 +94,17 @@ void RunDecisions::apply(const Word& word) {
   replica_.take_run_back(word.record.run);
 }
 
+std::vector<RunRecord> RunDecisions::let_go() const {
+  std::vector<RunRecord> out;
+  for (const auto& [id, word] : words_) {
+    if (word.record.word == RunDecision::kConfirmed && !rejected_.contains(word.record.run))
+      out.push_back(word.record);
+  }
+  std::sort(out.begin(), out.end(),
+            [](const RunRecord& a, const RunRecord& b) { return a.time.ns > b.time.ns; });
+  return out;
+}
+
 // ---- given here
 // --------------------------------------------------------------------------------------
 

@@ -50,6 +50,8 @@ class RunDecisions {
   void confirm(const Replica::Confirmed& confirmed);
   void reject(RunId run, std::uint64_t number);
   const std::set<RunId>& rejected() const { return rejected_; }
+  // Confirmed by whomever and not rejected since, the latest first.
+  std::vector<RunRecord> let_go() const;
   // True once after a run was rejected, by whomever.
   bool take_rejected() { return std::exchange(news_, false); }
 

@@ -191,6 +191,10 @@ def test_the_way_back():
         said = author.cli("confirm", "deletes")
         check(said.code == 0 and f"lansync reject {run}" in said.stdout, f"confirm: {said}")
         check_equal(len(settled(nodes)), 0, "files after confirm")
+        # Whoever has the number no more, on any node, is told it.
+        for node in nodes:
+            said = node.cli("reject")
+            check(said.code == 1 and f"run {run} (" in said.stderr, f"reject without a run: {said}")
         said = author.cli("reject", run)
         check(said.code == 0 and "are back" in said.stdout, f"reject after confirm: {said}")
         check_equal(len([name for name in settled(nodes) if "/" in name]), 120, "files after reject")

@@ -401,6 +401,9 @@ TEST_CASE("the first screen names folder and group, and how to close an open one
   CHECK(open.find("family") != std::string::npos);
   CHECK(open.find("OPEN") != std::string::npos);
   CHECK(open.find("--password-file") != std::string::npos);
+  CHECK(open.find("`lansync -C /data status`") != std::string::npos);
+  CHECK(first_screen(run_options({"/my own/anna's"}))
+            .find("`lansync -C '/my own/anna'\\''s' stop`") != std::string::npos);
   std::string closed = first_screen(
       run_options({}, environment_at("/nowhere", {{"LANSYNC_PASSWORD", "a secret thing"}})));
   CHECK(closed.find("OPEN") == std::string::npos);
