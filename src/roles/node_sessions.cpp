@@ -297,9 +297,11 @@ void Node::dispatch(SessionId id, Peer& peer, Channel channel, ByteView bytes) {
     return;
   }
   if (const auto* clone = std::get_if<Clone>(&*message)) {
-    // Anybody in the group can say it, and cannot prove it. The hub that this node follows may
-    // keep it out for that; another one's word costs a key an hour, and no company.
-    if (client_->hub() != id && !key_limit_.allows(now_)) return;
+    // Anybody in the group can say it, and cannot prove it. The hub that this node follows, or who
+    // answers it while it has no company yet, may keep it out for that; from others it costs a new
+    // key an hour, and no company.
+    const bool alone = client_->hub() == 0 && !hub_->acting();
+    if (!alone && client_->hub() != id && !key_limit_.allows(now_)) return;
     need_new_key(clone->live
                      ? "another machine is at work with this node's key (a cloned disk)"
                      : "the group knows a later run of this node than its index (a restored "
