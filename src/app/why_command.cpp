@@ -80,6 +80,9 @@ void take_plan_row(const Json& row, const StatusReport& status, Why& out) {
   } else if (action == "fetch") {
     out.order = 3;
     out.advice = "nothing: it comes by itself from who holds it";
+  } else if (action == "settle" && out.waits_for.find("deleted") != std::string::npos) {
+    out.order = 5;
+    out.advice = "nothing: it goes out by itself; then `lansync trash --restore` brings it back";
   } else {
     out.order = action == "push" || action == "delete-there" ? 4 : 5;
     out.advice = "nothing: it goes on by itself";

@@ -27,6 +27,12 @@ std::string first_failure(const std::map<std::string, std::string>& failed, std:
   return line;
 }
 
+// And the group goes on without it, or waits for a person's word on it.
+bool deleted_here(const PathRecord& record) {
+  return record.local && record.local->is_tombstone() &&
+         (!record.remote || record.local->version.covers(record.remote->version));
+}
+
 }  // namespace
 
 // ---- get
@@ -101,8 +107,8 @@ void Demand::check_get(Get& get, Instant now) {
     auto refused = get.refused.find(path);
     if (replica_.is_here(path)) {
       settle_get(get, path, {});
-    } else if (!record || (record->remote && !record->remote->is_file())) {
-      settle_get(get, path, "it was deleted meanwhile");
+    } else if (!record || (record->remote && !record->remote->is_file()) || deleted_here(*record)) {
+      settle_get(get, path, "it was deleted: `lansync trash --restore` brings it back");
     } else if (alone) {
       settle_get(get, path, "no node that holds it is here");
     } else if (record->synced && !record->remote && replica_.is_remote_known()) {

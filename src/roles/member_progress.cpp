@@ -14,7 +14,8 @@ void MemberProgress::on_ping(SessionId session, const Ping& ping, bool keeps) {
   member.told = Told{ping.heard, ping.files, ping.bytes, ping.obstacle};
   if (ping.seq == 0) return;
   member.reached = std::max(member.reached.value_or(0), ping.seq - 1);
-  if (keeps) best_ = std::max(best_, *member.reached);
+  // In sync, and without a copy of what it cannot hold.
+  if (keeps && ping.obstacle != Obstacle::kCannot) best_ = std::max(best_, *member.reached);
 }
 
 void MemberProgress::on_down(SessionId session) { members_.erase(session); }
@@ -47,7 +48,7 @@ std::string to_words(Obstacle obstacle) {
     case Obstacle::kError:
       return "it stands still there (`lansync status` there says why)";
     case Obstacle::kCannot:
-      return "its disk cannot hold that (`lansync why` there says what and why)";
+      return "it cannot hold that (`lansync why` there says what and why)";
   }
   return "";
 }

@@ -88,9 +88,9 @@ std::uint64_t Node::cannot_hold() const {
     const PathRecord* record = replica_->index().find(path);
     if (!record || !record->remote || record->remote->is_tombstone()) continue;
     if (record->live() && same_content(*record->local, *record->remote)) continue;
-    // What a person said is not to be taken (--max-file-size, --on-demand) is not lacking.
+    // What nobody asked for (--on-demand) is not lacking. What is above --max-file-size is: no copy
+    // of it stands here, whoever said so.
     if (!replica_->index().wants(*record)) continue;
-    if (config_.max_file_size != 0 && record->remote->size > config_.max_file_size) continue;
     ++files;
   }
   return files;
@@ -250,11 +250,16 @@ void Node::answer_marks(Instant now) {
   std::erase_if(people_.marks, [&](PeopleView::AllMark& mark) {
     if (!hub_->acting() || mark.term != election_->term() || now >= mark.until) return true;
     if (!sessions_.contains(mark.session)) return true;
-    if (!members_have(mark.seq, true, mark.session).value_or(true)) {
-      tell_who_is_behind(mark, now);
+    // What this disk cannot hold has to stand on another full replica. A plain `wait` is among the
+    // marks for that alone, and is told of nobody.
+    const bool all = mark.tell_at != kNever;
+    const bool stands =
+        cannot_hold() == 0 || members_have(mark.seq, false, mark.session).value_or(false);
+    if (!stands || (all && !members_have(mark.seq, true, mark.session).value_or(true))) {
+      if (all) tell_who_is_behind(mark, now);
       return false;
     }
-    outbox_->send(mark.session, Mark{mark.token, true, true});
+    outbox_->send(mark.session, Mark{mark.token, true, all});
     return true;
   });
 }
@@ -315,7 +320,15 @@ std::uint64_t Node::only_here() const {
     return files;
   }
   if (!contacts_.shared_ago(replica_->observed_ns())) return replica_->index().totals().files;
-  const std::uint64_t own = hub_->own_since(people_.members.best());
+  std::uint64_t own = hub_->own_since(people_.members.best());
+  // One that cannot hold some of it has the rest.
+  for (const auto& [id, peer] : sessions_) {
+    const auto told = people_.members.told(id);
+    if (!told || told->obstacle != Obstacle::kCannot || !peer.hello || !peer.hello->full_replica)
+      continue;
+    if (!peer.synced_at || !people_.members.has(id, *peer.synced_at)) continue;
+    own = std::min(own, hub_->own_since(*peer.synced_at) + told->files);
+  }
   // Alone since it was started: what it made before that, alone too, is in no count of this reign.
   if (people_.members.best() != 0 || !sessions_.empty()) return files + own;
   return files + std::max(own, replica_->files_not_shared());

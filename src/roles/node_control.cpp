@@ -15,6 +15,12 @@ PlanReport describe_operation(const Operation& operation, const PathRecord* reco
   report.path = operation.path;
   if (operation.entry) report.size = operation.entry->size;
   switch (operation.kind) {
+    case OperationKind::kNone:
+      report.action = "settle";
+      report.why = operation.entry
+                       ? "it was deleted here, and that goes out when it has rested (--settle)"
+                       : "it was changed here, and goes out when it has rested (--settle)";
+      break;
     case OperationKind::kPush: {
       bool gone = operation.entry->is_tombstone();
       report.action = gone ? "delete-there" : "push";
@@ -233,7 +239,7 @@ NodeControl::Token Node::trash(std::optional<WallTime> since,
 std::vector<PlanReport> Node::plan() {
   std::vector<PlanReport> out;
   for (const Operation& operation : replica_->preview()) {
-    if (operation.kind == OperationKind::kNone || operation.kind == OperationKind::kAgree) continue;
+    if (operation.kind == OperationKind::kAgree) continue;
     PlanReport report = describe_operation(operation, replica_->index().find(operation.path));
     if (replica_->waits_for_word(operation.path)) {
       report.action = "held";

@@ -105,6 +105,10 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
   // Before its source, and what it had, are forgotten: the election hears of its end later.
   if (client_->hub() == id) note_hub_gone();
   Peer peer = std::move(at->second);
+  // What it had is still there when its node is off; what it could not hold is not known any more.
+  const bool keeps = peer.hello && peer.hello->full_replica;
+  if (const auto had = peer.synced_at; keeps && had && people_.members.has(id, *had))
+    people_.members.on_ping(id, Ping{*had + 1}, true);
   sessions_.erase(at);
   if (sessions_.empty()) alone_since_ = now_;
   outbox_->forget(id);
@@ -416,10 +420,11 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
   if (const auto* mark = std::get_if<Mark>(&message)) {
     if (!mark->answer) {
       hub_->pump();
-      if (mark->all) {
+      if (mark->all || cannot_hold() > 0) {
         if (people_.marks.size() >= PeopleView::kMaxMarks) return true;
         people_.marks.push_back({id, mark->token, hub_->seq(), election_->term(),
-                                 now_ + PeopleView::kMarkLife, now_ + PeopleView::kTellEach / 4});
+                                 now_ + PeopleView::kMarkLife,
+                                 mark->all ? now_ + PeopleView::kTellEach / 4 : kNever});
         answer_marks(now_);
         return true;
       }

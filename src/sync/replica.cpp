@@ -84,8 +84,28 @@ void Replica::use_counts(std::uint64_t n) {
   reserve_counts();
 }
 
+// Files, as far as that can be told without a look at the disk, and each once. One that is gone may
+// be the other half of a rename, whose new name is no new file.
 std::size_t Replica::unexamined() const {
-  return timer_.size() + std::max(due_.size(), initial_.size()) + hints_.size();
+  constexpr std::size_t kCounted = 10'000;  // of more, about
+  if (timer_.size() + due_.size() + initial_.size() > kCounted)
+    return std::max({timer_.size(), due_.size(), initial_.size()});
+  std::set<std::string> noticed(due_);
+  noticed.insert(initial_.begin(), initial_.end());
+  for (std::string& path : timer_.paths()) noticed.insert(std::move(path));
+  std::size_t edited = 0;
+  std::size_t fresh = 0;
+  std::size_t gone = 0;
+  for (const std::string& path : noticed) {
+    const PathRecord* record = index_.find(path);
+    if (!record || !record->live()) {
+      auto below = noticed.lower_bound(path + '/');
+      if (below == noticed.end() || !is_within(*below, path)) ++fresh;
+    } else if (!record->local->is_directory()) {
+      ++(guard_.run_of(path) == 0 ? edited : gone);
+    }
+  }
+  return edited + fresh - std::min(fresh, gone);
 }
 
 void Replica::note_shared() {
@@ -489,7 +509,7 @@ Replica::Pending Replica::pending() const {
     const EntryPtr& wanted = record.remote ? record.remote : record.local;
     if (wanted) pending.bytes = sum_of(pending.bytes, wanted->size);
   }
-  pending.files += timer_.size() + due_.size();
+  pending.files += unexamined();
   return pending;
 }
 
@@ -501,6 +521,18 @@ std::vector<Operation> Replica::preview() const {
   }
   Plan planned = lansync::plan(IndexView(index_), paths, PlanOptions{long_away_});
   push_unseen(planned.operations, short_id(options_.node), counter_.shared());
+  // What a person did a moment ago is in no tree yet, and is to be done all the same.
+  std::erase_if(planned.operations,
+                [](const Operation& one) { return one.kind == OperationKind::kNone; });
+  std::set<std::string> noticed(due_);
+  for (std::string& path : timer_.paths()) noticed.insert(std::move(path));
+  for (const Operation& operation : planned.operations) noticed.erase(operation.path);
+  for (const std::string& path : noticed) {
+    const PathRecord* record = index_.find(path);
+    const bool gone = record && record->live() && guard_.run_of(path) != 0;
+    planned.operations.push_back(
+        {OperationKind::kNone, path, gone ? EntryPtr(record->local) : nullptr, false, false});
+  }
   return planned.operations;
 }
 

@@ -57,6 +57,10 @@ void Replica::unkeep(const std::string& path) {
 bool Replica::is_here(const std::string& path) const {
   const PathRecord* record = index_.find(path);
   if (!record || !record->live() || !record->local->is_file() || busy_.contains(path)) return false;
+  // Heard to be gone: till its timer has run the index has it still.
+  if (guard_.run_of(path) != 0 &&
+      (hints_.contains(path) || timer_.waiting(path) || due_.contains(path)))
+    return false;
   return !record->remote || record->local->version == record->remote->version;
 }
 

@@ -278,3 +278,128 @@ TEST_CASE("what was made alone is counted, also by the next start, until another
   CHECK(member.node().status().only_here == 0);
   CHECK(company.hub->node().status().only_here == 0);
 }
+
+// ---- what a limit of a size leaves out
+// ----------------------------------------------------------------------------------
+
+namespace {
+
+void restart_with_limit(Company& company, SimNode& node, std::uint64_t most) {
+  node.stop();
+  REQUIRE(company.world.run_until([&] { return !node.running(); }, 5s));
+  node.options().max_file_size = most;
+  node.start();
+  company.settle();
+}
+
+}  // namespace
+
+TEST_CASE("a member whose --max-file-size refuses a file is no holder of it: `wait`, stop") {
+  Company company(910, {"b"});
+  SimNode& b = *company.all[0];
+  restart_with_limit(company, b, 1000);
+  company.hub->write("small", "s");
+  company.hub->write("thesis", std::string(5000, 't'));
+  company.settle();
+  REQUIRE(b.has("small"));
+  REQUIRE_FALSE(b.has("thesis"));
+  Waiting one(*company.hub, false);
+  Waiting all(*company.hub, true);
+  company.world.run_for(10s);
+  CHECK_FALSE(one.done);
+  CHECK_FALSE(all.done);
+  const PeerReport row = company.row(*company.hub, "b");
+  CHECK(row.behind.files == 1);
+  CHECK(holds(row.behind.why, "cannot hold that"));
+  CHECK(company.hub->node().status().only_here == 1);
+  company.hub->write("small too", "s");
+  company.settle();
+  CHECK(company.hub->node().status().only_here == 1);
+  restart_with_limit(company, b, 0);
+  CHECK(company.world.run_until([&] { return one.done && all.done; }, 10s));
+  CHECK(company.hub->node().status().only_here == 0);
+}
+
+TEST_CASE("`wait` of a member is not over while the hub refuses its file and nobody else has it") {
+  Company company(911, {"b", "c"});
+  SimNode& b = *company.all[0];
+  SimNode& c = *company.all[1];
+  restart_with_limit(company, *company.hub, 1000);
+  c.stop();
+  REQUIRE(company.world.run_until([&] { return !c.running(); }, 5s));
+  b.write("thesis", std::string(5000, 't'));
+  company.settle();
+  Waiting wait(b, false);
+  company.world.run_for(20s);
+  CHECK_FALSE(wait.done);
+  c.start();
+  CHECK(company.world.run_until([&] { return wait.done; }, 60s));
+  CHECK(c.has("thesis"));
+}
+
+// ---- what has not rested yet
+// ----------------------------------------------------------------------------------
+
+TEST_CASE("what waits for its rest is in the plan, and a file that was just deleted is not got") {
+  Company company(912, {"b"});
+  SimNode& hub = *company.hub;
+  const auto planned = [&](const std::string& path) {
+    for (const PlanReport& row : hub.node().plan())
+      if (row.path == path) return row;
+    return PlanReport{};
+  };
+  hub.write("f", "first");
+  company.settle();
+  CHECK(hub.node().plan().empty());
+  hub.write("f", "second");
+  company.world.run_for(100ms);
+  CHECK(planned("f").action == "settle");
+  CHECK(holds(planned("f").why, "changed here"));
+  company.settle();
+  hub.erase("f");
+  company.world.run_for(100ms);
+  CHECK(planned("f").action == "settle");
+  CHECK(holds(planned("f").why, "deleted here"));
+  std::optional<std::string> answer;
+  hub.get("f", [&](const std::string& why_not) { answer = why_not; });
+  CHECK(company.world.run_until([&] { return answer.has_value(); }, 10s));
+  CHECK(holds(answer.value_or(""), "it was deleted"));
+  company.settle();
+}
+
+TEST_CASE("deletes, renames and directories are no files that are on no other machine yet") {
+  Company company(913, {"b"});
+  SimNode& hub = *company.hub;
+  const auto alone = [&] {
+    company.world.run_for(100ms);
+    return hub.node().status().only_here;
+  };
+  for (const char* path : {"a", "b", "d/c"}) hub.write(path, str("text of ", path));
+  company.settle();
+  CHECK(alone() == 0);
+  hub.erase("a");
+  CHECK(alone() == 0);
+  hub.rename("b", "renamed");
+  CHECK(alone() == 0);
+  hub.erase("d/c");
+  hub.erase("d");
+  CHECK(alone() == 0);
+  company.settle();
+  hub.write("e/new", "new");
+  CHECK(alone() == 1);
+  company.settle();
+  hub.write("e/new", "newer");
+  CHECK(alone() == 1);
+  company.settle();
+  CHECK(alone() == 0);
+}
+
+TEST_CASE("a first reading of eight files has eight to go") {
+  World world(914);
+  SimNode& a = world.add("a");
+  for (int i = 0; i < 8; ++i) a.write(str("f", i), "text");
+  world.start_all();
+  const auto reason = [&] { return a.node().status().reason; };
+  REQUIRE(world.run_until([&] { return reason().find("to go") != std::string::npos; }, 5s));
+  CHECK(holds(reason(), "reading the folder: 8 files to go"));
+}

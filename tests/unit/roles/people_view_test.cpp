@@ -118,6 +118,11 @@ TEST_CASE("a member that was in sync and lost its folder, or cannot hold a file,
     members.on_ping(1, Ping{8, 7}, true);
     CHECK(members.complete(1, 7));
   }
+  // What a member cannot hold is on no other machine for that it is in sync.
+  MemberProgress limited;
+  limited.on_ping(1, Ping{8, 7, 1, 0, Obstacle::kCannot}, true);
+  CHECK(limited.has(1, 7));
+  CHECK(limited.best() == 0);
   // Who pauses, or has no room for what is not there yet, has what it has.
   for (const Obstacle obstacle : {Obstacle::kPaused, Obstacle::kNoRoom}) {
     MemberProgress members;
