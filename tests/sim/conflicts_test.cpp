@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/pair.h"
 #include "sim/world.h"
 #include "support/catch.h"
 #include "sync/hashing.h"
@@ -319,5 +320,30 @@ TEST_CASE(
       CHECK(points > 20);
       CHECK(points < 200);
     }
+  }
+}
+
+TEST_CASE("who deletes on the hub what has just won a conflict leaves the name to the other") {
+  Pair pair(3);
+  SimNode& hub = pair.hub();
+  SimNode& member = pair.member();
+  hub.write("f", "first");
+  pair.settle();
+  member.pause();
+  REQUIRE(member.write("f", "the member's"));
+  REQUIRE(hub.write("f", "the hub's"));
+  pair.world.run_for(5s);
+  LinkFaults far;
+  far.delay = 300ms;
+  far.jitter = 0s;
+  pair.world.network().set_all(far);
+  // The member's edit is pushed, and on its way into a conflict copy, when the delete is noticed.
+  REQUIRE(hub.erase("f"));
+  pair.world.run_for(100ms);
+  member.resume();
+  pair.settle();
+  for (SimNode* node : {&hub, &member}) {
+    CHECK(node->text("f") == "the member's");
+    CHECK(copies_in(*node).empty());
   }
 }
