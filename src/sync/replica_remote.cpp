@@ -252,7 +252,7 @@ void Replica::carry_out(const Operation& operation, Instant now) {
 // What others deleted stays here, or waits for its run to be counted, which comes in many messages.
 bool Replica::waits_or_stays(const Operation& operation, Instant now) {
   const std::string& path = operation.path;
-  if (rejected_runs_.contains(run_label(*operation.entry)) && keep_deleted(path)) return true;
+  if (rejected_runs_.contains(operation.entry->run) && keep_deleted(path)) return true;
   if (incoming_guard_.holds(path)) return true;
   auto at = incoming_counted_.find(path);
   if (at == incoming_counted_.end() || now >= at->second + kDeleteGathering) return false;
