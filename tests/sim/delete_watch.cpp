@@ -17,9 +17,6 @@ bool is_over(const MaxDeletes& limit, std::uint64_t count, std::uint64_t files) 
   return !limit.percent || count * 100 > *limit.percent * files;
 }
 
-// A restore, or something of another kind, comes to an empty name: what stood there is moved away
-// first. (Seeds 247, 1191: each a `trash --restore`.)
-constexpr Duration kReplaced = 1s;
 // A run begins when its first delete is decided on, and that is carried out some jobs later. (Seed
 // 588: a conflict copy came in between.)
 constexpr Duration kDecided = 2s;
@@ -35,10 +32,12 @@ std::set<std::string> DeleteWatch::in_sync(SimNode& node) {
   return out;
 }
 
-// One reappearance excuses one delete: DESIGN, Deletes.
+// One reappearance excuses one delete (DESIGN, Deletes), and one whose path lives again is none
+// (CONTRACT, Guards; seed 1638: made anew 1.5 s later). A directory or link in its place does not
+// give the file back, and its delete begins the run that a node counts in. (Seed 1871.)
 bool DeleteWatch::forgive(Run& run, const std::string& path, const SeenFile& now, Instant when) {
   auto at = run.gone.find(path);
-  if (at != run.gone.end() && when - at->second.when <= kReplaced) {
+  if (at != run.gone.end() && now.kind == FileKind::kFile) {
     run.gone.erase(at);
     return false;
   }
@@ -75,8 +74,20 @@ void DeleteWatch::on_changed(SimNode& node, const std::string& path,
   } else {
     folder.files.erase(path);
   }
+  if (now) folder.damaged.erase(path);
   if (now && !forgive(folder.run, path, *now, when))
     folder.came.push_back({when, path, now->bytes});
+}
+
+void DeleteWatch::on_damaged(const std::string& node, const std::string& path,
+                             const SeenFile& before) {
+  folders_[node].damaged.try_emplace(path, before);
+}
+
+SeenFile DeleteWatch::undamaged(const std::string& node, const std::string& path,
+                                const SeenFile& what) {
+  auto damaged = folders_[node].damaged.extract(path);
+  return damaged.empty() ? what : std::move(damaged.mapped());
 }
 
 void DeleteWatch::on_let_go(const std::string& path) {

@@ -29,6 +29,10 @@ class DeleteWatch {
   // Something is new at a path of the node's folder, or gone from it.
   void on_changed(SimNode& node, const std::string& path, const std::optional<SeenFile>& now,
                   Instant when);
+  // The disk changed its bytes in silence. Whoever renames the file elsewhere moves those before,
+  // and what the node takes away stands for them. (Seed 976.)
+  void on_damaged(const std::string& node, const std::string& path, const SeenFile& before);
+  SeenFile undamaged(const std::string& node, const std::string& path, const SeenFile& what);
   // The node's hand took a file away, and `elsewhere` in the folder its bytes stand or do not.
   void on_deleted(SimNode& node, const std::string& path, const SeenFile& what, bool elsewhere,
                   Instant when);
@@ -62,6 +66,7 @@ class DeleteWatch {
   struct Folder {
     std::map<std::string, Instant> files;  // since when
     std::deque<Came> came;
+    std::map<std::string, SeenFile> damaged;
     std::set<std::string> let_go;
     Run run;
   };

@@ -268,7 +268,9 @@ void SimNode::make_whole() {
 
 bool SimNode::rot(const std::string& path) {
   const auto before = disk_.contents(path);
+  const std::optional<SeenFile> seen = disk_.seen(path);
   if (!before || !disk_.rot(path)) return false;
+  oracle_.deletes().on_damaged(name_, path, *seen);
   const Bytes now = *disk_.contents(path);
   // A touch of the file makes an edit of it; and until then nobody wants it.
   oracle_.forgive(*before);

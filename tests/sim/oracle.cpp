@@ -73,11 +73,12 @@ void Oracle::on_changed(SimNode& node, const std::string& path, bool by_person, 
 
 void Oracle::on_displaced(SimNode& node, const std::string& path, const SeenFile& what,
                           const std::string& trash, Instant when) {
-  trash_.on_displaced(node, path, what, trash, when);
+  trash_.on_displaced(node, path, what, superseded(what), trash, when);
   if (what.kind != FileKind::kFile || node.disk().seen(path)) return;
   // `drop` puts nothing into the trash, and a delete of others must (TrashWatch). (Seed 163.)
   if (trash.empty() && node.options().on_demand) return deletes_.on_dropped(node, path);
-  deletes_.on_deleted(node, path, what, trash_.stands(node, what).here, when);
+  const SeenFile was = deletes_.undamaged(node.name(), path, what);
+  deletes_.on_deleted(node, path, was, trash_.stands(node, was).here, when);
 }
 
 void Oracle::check_whole(const std::string& node, const SeenTree& tree) {

@@ -20,16 +20,17 @@ bool same(const SeenFile& a, const SeenFile& b) {
 }  // namespace
 
 void TrashWatch::on_displaced(SimNode& node, const std::string& path, const SeenFile& what,
-                              const std::string& trash, Instant now) {
+                              bool passed, const std::string& trash, Instant now) {
   if (what.kind == FileKind::kDirectory) return;
   if (!trash.empty()) {
     kept_[node.name()][trash] = {path, what, now + passed_};
     return;
   }
   const Stands found = stands(node, what);
-  // `drop` frees the space of what another node keeps.
+  // `drop` frees the space of what another node keeps, or kept when it was asked: a person there
+  // may have gone past it since. (Seed 2831.)
   const bool dropped = node.options().on_demand && !node.has(path);
-  if (found.here || (dropped && found.elsewhere)) return;
+  if (found.here || (dropped && (found.elsewhere || passed))) return;
   report_(str("I1: ", node.name(), " took what stood at ", printable(path),
               " away, and put it into no trash"));
 }

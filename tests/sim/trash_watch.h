@@ -34,7 +34,8 @@ class TrashWatch {
     return where_ ? where_(node, what) : Stands{};
   }
 
-  void on_displaced(SimNode& node, const std::string& path, const SeenFile& what,
+  // `passed`: somebody knowingly went past these bytes.
+  void on_displaced(SimNode& node, const std::string& path, const SeenFile& what, bool passed,
                     const std::string& trash, Instant now);
   // `passed`: a person went past it.
   void on_purged(SimNode& node, const std::string& trash, const SeenFile& what, bool passed,
