@@ -85,7 +85,9 @@ void take_plan_row(const Json& row, const StatusReport& status, Why& out) {
     out.advice = "nothing: it goes out by itself; then `lansync trash --restore` brings it back";
   } else {
     out.order = action == "push" || action == "delete-there" ? 4 : 5;
-    out.advice = "nothing: it goes on by itself";
+    out.advice = out.waits_for.find("until a person there decides") != std::string::npos
+                     ? "decide there"
+                     : "nothing: it goes on by itself";
   }
   const std::string stands_still = advice_for(status);
   if (stands_still.empty() || action == "held" || action == "conflict") return;

@@ -425,7 +425,8 @@ class Node final : public SessionEvents,
   bool kept_apart() const;
   void meet(const Peer& peer);
   // node_company.cpp
-  Ping make_ping(bool to_hub) const;
+  Ping make_ping(SessionId to) const;
+  std::string held_at_hub() const;
   void sample_progress(Instant now);
   void add_transfers(StatusReport& report);
   void add_progress(StatusReport& report) const;

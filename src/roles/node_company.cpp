@@ -46,8 +46,20 @@ std::string size_text(std::uint64_t bytes) {
 // ---- what this node has still to do
 // ----------------------------------------------------------------------
 
-Ping Node::make_ping(bool to_hub) const {
+Ping Node::make_ping(SessionId to) const {
   Ping ping;
+  if (hub_->acting()) {
+    // Deletes of that member's that wait here for a person: it says so there, where they were made.
+    const auto peer = sessions_.find(to);
+    for (const HoldReport& hold : holds_->list(*guard_, now_)) {
+      if (hold.kind != HoldKind::kDeletes || peer == sessions_.end() || !peer->second.hello)
+        continue;
+      if (hold.author == peer->second.hello->name) ping.files += hold.number;
+    }
+    if (ping.files > 0) ping.obstacle = Obstacle::kHeld;
+    return ping;
+  }
+  const bool to_hub = to == client_->hub();
   // Of the hub alone is it known what its sequence means.
   if (!to_hub || !client_->joined()) return ping;
   if (synced_at_) ping.seq = *synced_at_ + 1;
@@ -94,6 +106,18 @@ std::uint64_t Node::cannot_hold() const {
     ++files;
   }
   return files;
+}
+
+// "" if the hub waits for nobody's word on what was deleted here.
+std::string Node::held_at_hub() const {
+  if (hub_->acting() || client_->hub() == 0) return {};
+  const auto told = people_.members.told(client_->hub());
+  if (!told || told->obstacle != Obstacle::kHeld || told->files == 0) return {};
+  return str(
+      told->files, told->files == 1 ? " delete that was" : " deletes that were", " made here ",
+      told->files == 1 ? "is" : "are", " held on ", printable(people_.hub_name, 64),
+      " until a person there decides: `lansync confirm deletes` there lets them go, `lansync "
+      "reject` there brings the files back");
 }
 
 void Node::sample_progress(Instant now) {

@@ -131,7 +131,8 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
       const auto& [path, why] = *client_->refused().begin();
       reason = str(printable(path), ": the hub did not take it: ", printable(why));
     } else {
-      reason = "changes are on their way";
+      reason = held_at_hub();
+      if (reason.empty()) reason = "changes are on their way";
       if (std::string other = carriage_->fallback_reason(); !other.empty())
         reason += str("; ", other);
     }
@@ -238,9 +239,13 @@ NodeControl::Token Node::trash(std::optional<WallTime> since,
 
 std::vector<PlanReport> Node::plan() {
   std::vector<PlanReport> out;
+  const std::string held_there = held_at_hub();
   for (const Operation& operation : replica_->preview()) {
     if (operation.kind == OperationKind::kAgree) continue;
     PlanReport report = describe_operation(operation, replica_->index().find(operation.path));
+    if (!held_there.empty() && operation.kind == OperationKind::kPush &&
+        operation.entry->is_tombstone())
+      report.why = held_there;
     if (replica_->waits_for_word(operation.path)) {
       report.action = "held";
       report.why = "one of many deletes: confirm or reject";

@@ -327,6 +327,7 @@ bool Node::on_member_message(SessionId id, Peer& peer, const Message& message) {
   if (const auto* ping = std::get_if<Ping>(&message)) {
     if (ping->seq > 0) peer.synced_at = ping->seq - 1;
     if (hub_->acting()) people_.members.on_ping(id, *ping, peer.hello->full_replica);
+    if (id == client_->hub()) people_.members.on_ping(id, *ping, false);
     return true;
   }
   if (const auto* claim = std::get_if<Claim>(&message)) {
@@ -469,7 +470,7 @@ void Node::ping(Instant now) {
   if (hub_->acting()) forget_askers();
   for (const auto& [id, peer] : sessions_) {
     if (!peer.greeted) continue;
-    outbox_->send_urgent(id, make_ping(id == client_->hub()));
+    outbox_->send_urgent(id, make_ping(id));
   }
 }
 
@@ -481,7 +482,7 @@ void Node::tell_synced(Instant now) {
   auto hub = sessions_.find(client_->hub());
   if (hub == sessions_.end() || !hub->second.greeted) return;
   synced_told_ = synced_at_;
-  outbox_->send_urgent(hub->first, make_ping(true));
+  outbox_->send_urgent(hub->first, make_ping(hub->first));
 }
 
 // A quiet moment is better: what is on its way begins anew.

@@ -359,5 +359,75 @@ def test_same_id_after_remount():
                 check("new id" not in node.log(), f"the log of {kind}: {node.log()}")
 
 
+def with_forty(net):
+    a, b = nodes = group(net, "ab")
+    for n in range(40):
+        a.write(f"d/{n}.txt", f"text {n}")
+    settled(nodes)
+    return nodes
+
+
+def all_there(*nodes):
+    for node in nodes:
+        check_equal(len([name for name in node.files() if name.startswith("d/")]), 40, f"files on {node.name}")
+        check_equal(node.status()["held_deletes"], 0, f"held deletes on {node.name}")
+
+
+def test_moved_private_directory():
+    """`.lansync` moved into an empty folder: what is missing there comes, and is deleted nowhere."""
+    with Lan() as net:
+        a, b = nodes = with_forty(net)
+        b.stop()
+        elsewhere = b.path + "-new"
+        os.mkdir(elsewhere, 0o700)
+        os.rename(b.at(".lansync"), elsewhere + "/.lansync")
+        b.path = elsewhere
+        b.start()
+        settled(nodes)
+        all_there(a, b)
+
+
+def test_partial_copy():
+    """A folder that was copied without a part of it deletes that part nowhere, also when it runs alone first."""
+    for alone in (False, True):
+        with Lan() as net:
+            a, b = nodes = with_forty(net)
+            b.stop()
+            c = net.node("c")
+            shutil.rmtree(c.path, ignore_errors=True)
+            shutil.copytree(b.path, c.path, ignore=shutil.ignore_patterns("d", "lock", "control*"))
+            if alone:
+                a.stop()
+            c.start(*FAST)
+            if alone:
+                time.sleep(4)
+                a.start()
+            b.start()
+            settled([a, b, c])
+            all_there(a, b, c)
+
+
+def test_old_index_put_back():
+    """An older index put back: what it has and the disk lacks by now is deleted nowhere."""
+    with Lan() as net:
+        a, b = nodes = with_forty(net)
+        b.stop()
+        kept = {name: open(b.at(".lansync/" + name), "rb").read()
+                for name in os.listdir(b.at(".lansync")) if name.startswith("index.db")}
+        b.start()
+        b.write("later.txt", "later")
+        settled(nodes)
+        b.stop()
+        forget_index(b)
+        for name, content in kept.items():
+            with open(b.at(".lansync/" + name), "wb") as file:
+                file.write(content)
+        shutil.rmtree(b.at("d"))
+        b.start()
+        settled(nodes)
+        all_there(a, b)
+        check_equal(a.read("later.txt"), b"later", "what was made after the old index")
+
+
 if __name__ == "__main__":
     main(__name__)

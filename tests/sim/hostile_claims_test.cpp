@@ -139,3 +139,29 @@ TEST_CASE("terms and sequences near the end of their range depose no hub for a m
     for (SimNode* node : world.running()) CHECK(node->node().election().term() <= before + 3);
   }
 }
+
+TEST_CASE("a word about a node's key from a member that is no hub costs a new id, and no company") {
+  Reign reign(17);
+  World& world = reign.world;
+  const std::vector<NodeId> before = {id_of(world.node("a")), id_of(world.node("b"))};
+  for (int turn = 0; turn < 12; ++turn) {
+    for (const char* name : {"a", "b"}) {
+      SimNode& victim = world.node(name);
+      if (!reign.mallory->connected(victim)) {
+        reign.mallory->dial(victim);
+      } else {
+        ++reign.said;
+        reign.mallory->send(victim, Clone{turn % 2 == 0}, Channel::kHandshake);
+        reign.mallory->send(victim, Clone{turn % 2 == 0});
+      }
+    }
+    world.run_for(5s);
+    for (SimNode* node : world.running()) {
+      INFO(node->name());
+      CHECK(node->node().status().state != NodeState::kError);
+    }
+  }
+  CHECK(reign.said > 4);
+  world.node("b").write("f", "goes on");
+  REQUIRE(world.run_until([&] { return world.node("c").has("f"); }, 30s));
+}

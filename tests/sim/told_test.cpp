@@ -207,3 +207,36 @@ TEST_CASE("the line of .lansyncignore for a path means that path alone") {
       if (other != path) CHECK_FALSE(rules.ignored(other, false));
   }
 }
+
+TEST_CASE("whoever's deletes the hub holds is told where they wait, and for whose word") {
+  World world(611);
+  NodeOptions first;
+  first.role = ManualRole::kServer;
+  SimNode& hub = world.add("a", first);
+  SimNode& b = world.add("b");
+  SimNode& c = world.add("c");
+  for (int i = 0; i < 200; ++i) hub.write(str("d/", i), str("text ", i));
+  world.start_all();
+  REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+  for (int i = 0; i < 80; ++i) b.erase(str("d/", i));
+  for (int i = 80; i < 160; ++i) c.erase(str("d/", i));
+  REQUIRE(world.run_until([&] { return hub.node().status().held_deletes == 160; }, 30s));
+  world.run_for(3s);
+  for (SimNode* author : {&b, &c}) {
+    const StatusReport status = author->node().status();
+    CHECK(status.state == NodeState::kSyncing);
+    CHECK(
+        holds(status.reason, "80 deletes that were made here are held on a until a person there"));
+    const std::vector<PlanReport> plan = author->node().plan();
+    CHECK(std::all_of(plan.begin(), plan.end(), [](const PlanReport& row) {
+      return row.why.find("held on a") != std::string::npos;
+    }));
+  }
+  CHECK_FALSE(holds(hub.node().status().reason, "made here"));
+  hub.confirm();
+  REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+  for (SimNode* author : {&b, &c}) {
+    CHECK(author->node().status().reason.empty());
+    CHECK_FALSE(author->has("d/0"));
+  }
+}
