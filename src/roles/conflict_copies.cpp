@@ -41,21 +41,6 @@ std::optional<Fold> fold_of(const Index& index, const std::string& copy) {
   return fold;
 }
 
-// A person who puts a copy back under the name makes another version, with a time of its own.
-std::optional<Fold> needless_copy_of(const Index& index, const std::string& path) {
-  const PathRecord* record = index.find(path);
-  if (!record || !record->remote || !record->remote->is_file() || parse_conflict_name(path))
-    return std::nullopt;
-  const Entry& stands = *record->remote;
-  std::optional<Fold> fold;
-  visit_copies(index, path, [&](const std::string& copy, const EntryPtr& there) {
-    if (!there->is_file() || !same_content(*there, stands)) return;
-    if (there->author == stands.author && there->edited.ns == stands.edited.ns)
-      fold = Fold{copy, there};
-  });
-  return fold;
-}
-
 EntryPtr tombstone_of(Replica& replica, const Fold& fold) {
   const PathRecord* record = replica.index().find(fold.previous);
   const VersionVector& version = fold.entry->version;

@@ -21,9 +21,6 @@ struct Fold {
 };
 // The copy in whose place `copy`, which has just been made, comes.
 std::optional<Fold> fold_of(const Index& index, const std::string& copy);
-// The copy of what stands under the name itself by now: its author's version lost, was copied, and
-// then took the name after all (the winner was deleted meanwhile).
-std::optional<Fold> needless_copy_of(const Index& index, const std::string& path);
 // Its delete, by the next of this hub's counts. Null: somebody has touched it, and it stays.
 EntryPtr tombstone_of(Replica& replica, const Fold& fold);
 

@@ -482,11 +482,6 @@ void Hub::publish(const std::string& path) {
     told = true;
   }
   announce(path, entry, told ? candidate.offer.session : 0);
-  if (const auto needless = needless_copy_of(replica_.index(), path);
-      needless && !candidates_.contains(needless->previous)) {
-    if (EntryPtr gone = tombstone_of(replica_, *needless))
-      propose(needless->previous, gone, Offer{0, {needless->previous, gone}});
-  }
   // The offer that this copy was made for is settled anew: the tree may have moved on meanwhile.
   if (auto copied = copy_for_.find(path); copied != copy_for_.end()) {
     std::string name = copied->second;
