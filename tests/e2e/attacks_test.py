@@ -113,7 +113,7 @@ def edits_during(nodes, seconds, word):
     return slowest
 
 
-# Twice the worst of 5 runs with clang -O1 on 2 cores, beside three compilers and another LAN's tests (load 13): 9 % of
+# Twice the worst of four runs of the beacons and three of the others, with clang -O1 on 2 cores, beside three compilers and another LAN's tests (load 13): 9 % of
 # a core (10,000 beacons a second), 8.5 MB (what lies in the sockets' queues), edits 0.03 s late. Processor time is
 # what the node itself took, so that it hardly depends on what else runs; a delay does, and has more room.
 MOST_OF_A_CORE = 0.18
