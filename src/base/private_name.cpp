@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <array>
 
+#include "base/rel_path.h"
+
 namespace lansync {
 namespace {
 
-constexpr std::string_view kPrivate = ".lansync";
 constexpr std::string_view kRules = ".lansyncignore";
 
 // `part` as the most generous of disks compares it, as long as it goes along with `name`; true if
@@ -50,7 +51,7 @@ bool is_short_name(std::string_view part) {
 }  // namespace
 
 bool is_other_spelling_of_private(std::string_view part) {
-  return part != kPrivate && (folds_to(part, kPrivate) || is_short_name(part));
+  return part != kPrivateDirectory && (folds_to(part, kPrivateDirectory) || is_short_name(part));
 }
 
 bool is_other_spelling_of_rules(std::string_view part) {

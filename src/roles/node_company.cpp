@@ -51,11 +51,9 @@ Ping Node::make_ping(SessionId to) const {
   if (hub_->acting()) {
     // Deletes of that member's that wait here for a person: it says so there, where they were made.
     const auto peer = sessions_.find(to);
-    for (const HoldReport& hold : holds_->list(*guard_, now_)) {
-      if (hold.kind != HoldKind::kDeletes || peer == sessions_.end() || !peer->second.hello)
-        continue;
-      if (hold.author == peer->second.hello->name) ping.files += hold.number;
-    }
+    if (peer == sessions_.end() || !peer->second.hello) return ping;
+    for (const Replica::HeldDeletes& held : replica_->held_runs())
+      if (held.author == peer->second.hello->name) ping.files += held.run.number;
     if (ping.files > 0) ping.obstacle = Obstacle::kHeld;
     return ping;
   }
@@ -271,19 +269,19 @@ std::optional<bool> Node::members_have(std::uint64_t seq, bool all, SessionId bu
 
 // Members whose `wait --all` waits for the others.
 void Node::answer_marks(Instant now) {
+  if (people_.marks.empty()) return;
+  const bool holds_all = cannot_hold() == 0;
   std::erase_if(people_.marks, [&](PeopleView::AllMark& mark) {
     if (!hub_->acting() || mark.term != election_->term() || now >= mark.until) return true;
     if (!sessions_.contains(mark.session)) return true;
     // What this disk cannot hold has to stand on another full replica. A plain `wait` is among the
     // marks for that alone, and is told of nobody.
-    const bool all = mark.tell_at != kNever;
-    const bool stands =
-        cannot_hold() == 0 || members_have(mark.seq, false, mark.session).value_or(false);
-    if (!stands || (all && !members_have(mark.seq, true, mark.session).value_or(true))) {
-      if (all) tell_who_is_behind(mark, now);
+    const bool stands = holds_all || members_have(mark.seq, false, mark.session).value_or(false);
+    if (!stands || (mark.all && !members_have(mark.seq, true, mark.session).value_or(true))) {
+      if (mark.all) tell_who_is_behind(mark, now);
       return false;
     }
-    outbox_->send(mark.session, Mark{mark.token, true, all});
+    outbox_->send(mark.session, Mark{mark.token, true, mark.all});
     return true;
   });
 }

@@ -424,8 +424,8 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
       if (mark->all || cannot_hold() > 0) {
         if (people_.marks.size() >= PeopleView::kMaxMarks) return true;
         people_.marks.push_back({id, mark->token, hub_->seq(), election_->term(),
-                                 now_ + PeopleView::kMarkLife,
-                                 mark->all ? now_ + PeopleView::kTellEach / 4 : kNever});
+                                 now_ + PeopleView::kMarkLife, now_ + PeopleView::kTellEach / 4,
+                                 mark->all});
         answer_marks(now_);
         return true;
       }

@@ -23,6 +23,7 @@ struct PeopleView {
     std::uint64_t term = 0;
     Instant until{};
     Instant tell_at{};  // who is waited for, not before
+    bool all = true;    // else: what this disk cannot hold has to stand on another
   };
   // What the hub said of another member, to a `wait --all` of this node.
   struct Elsewhere {

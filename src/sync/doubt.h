@@ -19,10 +19,5 @@ inline void begin_doubt(Index& index) { index.set_meta(kDoubtMeta, "1"); }
 inline void end_doubt(Index& index) {
   if (doubts_missing(index)) index.set_meta(kDoubtMeta, "0");
 }
-// What the group has at `path` is to be fetched like any other.
-inline void forget_missing(Index& index, const std::string& path) {
-  index.set_local(path, nullptr, FileStat{});
-  index.set_synced(path, nullptr);
-}
 
 }  // namespace lansync

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/rel_path.h"
 #include "sync/doubt.h"
+#include "sync/forget_here.h"
 #include "sync/index_view.h"
 #include "sync/settlement.h"
 #include "sync/unseen.h"
@@ -84,15 +85,20 @@ void Replica::use_counts(std::uint64_t n) {
   reserve_counts();
 }
 
+std::set<std::string> Replica::noticed_paths() const {
+  std::set<std::string> noticed(due_);
+  for (std::string& path : timer_.paths()) noticed.insert(std::move(path));
+  return noticed;
+}
+
 // Files, as far as that can be told without a look at the disk, and each once. One that is gone may
 // be the other half of a rename, whose new name is no new file.
 std::size_t Replica::unexamined() const {
   constexpr std::size_t kCounted = 10'000;  // of more, about
   if (timer_.size() + due_.size() + initial_.size() > kCounted)
     return std::max({timer_.size(), due_.size(), initial_.size()});
-  std::set<std::string> noticed(due_);
+  std::set<std::string> noticed = noticed_paths();
   noticed.insert(initial_.begin(), initial_.end());
-  for (std::string& path : timer_.paths()) noticed.insert(std::move(path));
   std::size_t edited = 0;
   std::size_t fresh = 0;
   std::size_t gone = 0;
@@ -142,7 +148,7 @@ void Replica::change_identity(const NodeId& node) {
     if (record.local->is_tombstone()) {
       // Was it missing because somebody deleted it, or because that index is not this folder's?
       apply_change(guard_.on_restored(path));
-      forget_missing(index_, path);
+      forget_here(index_, path);
       if (record.remote && record.remote->version == record.local->version)
         index_.set_remote(path, nullptr);
       plan_.insert(path);
@@ -524,8 +530,7 @@ std::vector<Operation> Replica::preview() const {
   // What a person did a moment ago is in no tree yet, and is to be done all the same.
   std::erase_if(planned.operations,
                 [](const Operation& one) { return one.kind == OperationKind::kNone; });
-  std::set<std::string> noticed(due_);
-  for (std::string& path : timer_.paths()) noticed.insert(std::move(path));
+  std::set<std::string> noticed = noticed_paths();
   for (const Operation& operation : planned.operations) noticed.erase(operation.path);
   for (const std::string& path : noticed) {
     const PathRecord* record = index_.find(path);

@@ -211,7 +211,6 @@ class Replica final : public ContentLocator {
   std::vector<std::pair<std::string, EntryPtr>> gone_in(const std::set<RunId>& runs) const;
   // What of a run is known here: tombstones of the group, and what is held.
   std::set<std::string> paths_of_run(RunId run) const;
-  // Those of a held run that live again.
   // What of that run lives again: made since, or what took a file's place in it.
   std::vector<std::string> returned(RunId run) const;
   // Makes them anew, where they are missing; new versions come of it.
@@ -402,6 +401,7 @@ class Replica final : public ContentLocator {
   void load_ignore_rules();
   void follow_ignore_rules();
   void on_compared(const std::string& directory, const ScanResult& result, Instant now);
+  std::set<std::string> noticed_paths() const;  // which have not rested, or wait to be read
   void hint_missing(const std::vector<std::string>& known, const ScanResult& seen, Instant now);
   void ask_writers();
   void check_root(Instant now);

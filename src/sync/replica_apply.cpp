@@ -6,6 +6,7 @@
 #include "base/rel_path.h"
 #include "sync/conflict_name.h"
 #include "sync/copies_of.h"
+#include "sync/forget_here.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
 
@@ -450,8 +451,7 @@ void Replica::drop_old_tombstones() {
     if (agreed && record.local->is_tombstone() && record.since_ns < limit) old.push_back(path);
   }
   for (const std::string& path : old) {
-    index_.set_local(path, nullptr, FileStat{});
-    index_.set_synced(path, nullptr);
+    forget_here(index_, path);
     if (index_.find(path)) index_.set_remote(path, nullptr);
   }
 }

@@ -5,6 +5,7 @@
 
 #include "base/rel_path.h"
 #include "sync/doubt.h"
+#include "sync/forget_here.h"
 #include "sync/replica.h"
 
 namespace lansync {
@@ -52,7 +53,7 @@ void Replica::hint_missing(const std::vector<std::string>& known, const ScanResu
     if (rules_->ignored(path, index_.find(path)->local->is_directory())) {
       forget_ignored(path);
     } else if (doubts_missing(index_)) {
-      forget_missing(index_, path);
+      forget_here(index_, path);
       plan_.insert(path);
     } else {
       gone_.missing.push_back(path);

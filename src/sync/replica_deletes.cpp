@@ -3,6 +3,7 @@
 
 #include "base/rel_path.h"
 #include "sync/copies_of.h"
+#include "sync/forget_here.h"
 #include "sync/index_view.h"
 #include "sync/replica.h"
 #include "sync/seen_all.h"
@@ -261,8 +262,7 @@ void Replica::give_up_delete(const std::string& path) {
     return;
   }
   apply_change(guard_.on_restored(path));
-  index_.set_local(path, nullptr, FileStat{});
-  index_.set_synced(path, nullptr);
+  forget_here(index_, path);
   plan_.insert(path);
 }
 
@@ -527,8 +527,7 @@ bool Replica::undo_delete(const std::string& path) {
   if (record->live() && record->local->run != 0 && !index_.live_below(path).empty()) {
     // People went on in what took its place: both are kept, which the hub sees to.
     plan_with_below(path);
-    index_.set_local(path, nullptr, FileStat{});
-    index_.set_synced(path, nullptr);
+    forget_here(index_, path);
     due_.insert(path);
     return true;
   }
@@ -542,8 +541,7 @@ bool Replica::undo_delete(const std::string& path) {
     plan_.insert(path);
     return true;
   }
-  index_.set_local(path, nullptr, FileStat{});
-  index_.set_synced(path, nullptr);
+  forget_here(index_, path);
   if (!index_.find(path) && is_there(before)) index_.set_remote(path, before);
   // Nor is it absent because nobody asked for it: a person wants it back.
   if (is_there(before) && before->is_file() && !index_.wants_all()) ask_for(path);

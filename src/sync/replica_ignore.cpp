@@ -1,4 +1,5 @@
 // What the ignore rules hide: when they are read, and what then leaves the index.
+#include "sync/forget_here.h"
 #include "sync/replica.h"
 
 namespace lansync {
@@ -51,8 +52,7 @@ void Replica::forget_ignored(const std::string& path) {
   apply_change(guard_.on_restored(path));
   if (incoming_counted_.erase(path) > 0) apply_incoming(incoming_guard_.on_restored(path));
   clear_obstacle(path);
-  index_.set_local(path, nullptr, FileStat{});
-  index_.set_synced(path, nullptr);
+  forget_here(index_, path);
   drop_interest(path);
   // A push of it is over, too; the plan tells the hub's part.
   to_push_.erase(path);

@@ -8,6 +8,7 @@
 #include "base/rel_path.h"
 #include "sync/bystander.h"
 #include "sync/doubt.h"
+#include "sync/forget_here.h"
 #include "sync/hashing.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
@@ -629,7 +630,7 @@ void Replica::on_absent(const std::string& path, Instant now) {
   if (!record || !record->live()) return;
   if (unknown_region(path)) return;
   if (doubts_missing(index_)) {
-    forget_missing(index_, path);
+    forget_here(index_, path);
     plan_.insert(path);
     return;
   }

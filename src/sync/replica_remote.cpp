@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/rel_path.h"
+#include "sync/forget_here.h"
 #include "sync/index_view.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
@@ -114,8 +115,7 @@ void Replica::plan(Instant now) {
     if (above && above->local && above->local->is_tombstone() && is_held(blocked.because) &&
         above->remote && above->remote->is_directory()) {
       apply_change(guard_.on_restored(blocked.because));
-      index_.set_local(blocked.because, nullptr, FileStat{});
-      index_.set_synced(blocked.because, nullptr);
+      forget_here(index_, blocked.because);
       plan_.insert(blocked.because);
       plan_.insert(blocked.operation.path);
       continue;
@@ -207,8 +207,7 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       push_changed_ = true;
       break;
     case OperationKind::kForget:
-      index_.set_local(path, nullptr, FileStat{});
-      index_.set_synced(path, nullptr);
+      forget_here(index_, path);
       break;
     case OperationKind::kAgree:
       agree(operation);
