@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "sim/what_is_told.h"
 #include "sim/world.h"
 #include "support/catch.h"
 
@@ -58,11 +59,6 @@ struct Waiting {
   }
   bool done = false;
 };
-
-bool holds(const std::string& text, const std::string& part) {
-  INFO(text);
-  return text.find(part) != std::string::npos;
-}
 
 }  // namespace
 

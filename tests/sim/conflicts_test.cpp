@@ -5,23 +5,13 @@
 #include <vector>
 
 #include "sim/pair.h"
+#include "sim/what_is_told.h"
 #include "sim/world.h"
 #include "support/catch.h"
 #include "sync/hashing.h"
 
 using namespace lansync;
 using namespace lansync::sim;
-
-namespace {
-
-std::vector<std::string> copies_in(SimNode& node) {
-  std::vector<std::string> out;
-  for (const auto& [path, seen] : node.disk().tree())
-    if (path.find(" (conflict ") != std::string::npos) out.push_back(path);
-  return out;
-}
-
-}  // namespace
 
 TEST_CASE("a file that gives way to a directory is copied before it goes, on the hub as well") {
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {

@@ -68,6 +68,23 @@ const Kind kKinds[] = {
     {"a link", [](SimNode& node, int i) { node.link(name_of(i), "elsewhere"); }},
 };
 
+// a lets everything go, b holds what is beyond its limit.
+struct OneBounded {
+  explicit OneBounded(std::uint64_t seed) : world(seed) {
+    for (int i = 0; i < kFiles; ++i) a.write(name_of(i), str("text ", i));
+    world.start_all();
+    REQUIRE(world.converge(60s));
+  }
+  static NodeOptions unbounded() {
+    NodeOptions options;
+    options.max_deletes = parse_max_deletes("100%").value();
+    return options;
+  }
+  World world;
+  SimNode& a = world.add("a", unbounded());
+  SimNode& b = world.add("b");
+};
+
 }  // namespace
 
 TEST_CASE("what takes a deleted file's place and is no file leaves the delete one that counts") {
@@ -134,14 +151,10 @@ TEST_CASE("a node holds what would take the place of its own files, whoever's it
       INFO(kind.what << ", confirmed " << confirmed);
       // These come in more than one message, and who went on in them keeps them.
       if (kind.has_files) continue;
-      World world(303);
-      NodeOptions unbounded;
-      unbounded.max_deletes = parse_max_deletes("100%").value();
-      SimNode& a = world.add("a", unbounded);
-      SimNode& b = world.add("b");
-      for (int i = 0; i < kFiles; ++i) a.write(name_of(i), str("text ", i));
-      world.start_all();
-      REQUIRE(world.converge(60s));
+      OneBounded pair(303);
+      World& world = pair.world;
+      SimNode& a = pair.a;
+      SimNode& b = pair.b;
       for (int i = 0; i < kFiles; ++i) {
         a.erase(name_of(i));
         kind.put(a, i);
@@ -230,14 +243,10 @@ TEST_CASE("reject names what a run had put into a file's place before it was hel
     for (const Kind& kind : kKinds) {
       INFO((deleted ? "deleted" : kind.what));
       if (kind.has_files) continue;
-      World world(307);
-      NodeOptions unbounded;
-      unbounded.max_deletes = parse_max_deletes("100%").value();
-      SimNode& a = world.add("a", unbounded);
-      SimNode& b = world.add("b");
-      for (int i = 0; i < kFiles; ++i) a.write(name_of(i), str("text ", i));
-      world.start_all();
-      REQUIRE(world.converge(60s));
+      OneBounded pair(307);
+      World& world = pair.world;
+      SimNode& a = pair.a;
+      SimNode& b = pair.b;
       constexpr int kEarly = 10;
       for (int i = 0; i < kFiles; ++i) {
         a.erase(name_of(i));

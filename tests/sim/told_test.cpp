@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "roles/folded_saves.h"
+#include "sim/what_is_told.h"
 #include "sim/world.h"
 #include "support/catch.h"
 
@@ -11,18 +12,6 @@ using namespace lansync;
 using namespace lansync::sim;
 
 namespace {
-
-std::vector<std::string> copies_in(SimNode& node) {
-  std::vector<std::string> out;
-  for (const auto& [path, seen] : node.disk().tree())
-    if (path.find(" (conflict ") != std::string::npos) out.push_back(path);
-  return out;
-}
-
-bool holds(const std::string& text, const std::string& part) {
-  INFO(text);
-  return text.find(part) != std::string::npos;
-}
 
 // A hub and a member whose programs save one file; what the member saves loses.
 struct Savers {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/catch.h"
 #include "transport/message.h"
 #include "transport/session.h"
 
@@ -16,7 +17,9 @@ class HeardMessages final : public SessionTransport {
   void dial(const Address&) override {}
   void renew(SessionId) override {}
   bool send(SessionId session, Channel, ByteView bytes) override {
-    if (auto message = decode_message(bytes)) said[session].push_back(std::move(*message));
+    auto message = decode_message(bytes);
+    REQUIRE(message);
+    said[session].push_back(std::move(*message));
     return true;
   }
   std::size_t queued(SessionId) const override { return 0; }

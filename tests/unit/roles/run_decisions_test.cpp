@@ -12,6 +12,7 @@
 #include "support/manual_executor.h"
 #include "support/memory_file_system.h"
 #include "transport/ed25519.h"
+#include "unit/roles/heard_messages.h"
 
 namespace lansync {
 namespace {
@@ -38,30 +39,6 @@ class SilentLog final : public Log {
 };
 
 std::string name_of(int i) { return "f" + std::to_string(i); }
-
-// Keeps what is sent, decoded.
-class Wire final : public SessionTransport {
- public:
-  void dial(const Address&) override {}
-  void renew(SessionId) override {}
-  bool send(SessionId session, Channel, ByteView bytes) override {
-    auto message = decode_message(bytes);
-    REQUIRE(message);
-    sent[session].push_back(*message);
-    return true;
-  }
-  std::size_t queued(SessionId) const override { return 0; }
-  void close(SessionId) override {}
-  void violation(SessionId, std::string_view) override {}
-  Instant last_heard(SessionId) const override { return {}; }
-  std::uint32_t rtt_ms(SessionId) const override { return 0; }
-  void set_beacon_key(const BeaconKey&) override {}
-  const TransportCounters& counters() const override { return counters_; }
-  std::map<SessionId, std::vector<Message>> sent;
-
- private:
-  TransportCounters counters_;
-};
 
 // A node in whose folder everything is, and whose hub says that all of it was deleted.
 class Rig : public RunKeys {
@@ -132,7 +109,7 @@ class Rig : public RunKeys {
   ManualExecutor executor;
   sim::SimIndexStore store;
   SilentLog log;
-  Wire wire;
+  HeardMessages wire;
   Outbox outbox{wire};
   Fetcher fetcher{fs, executor, clock};
   Replica replica{Replica::Options{}, fs, store, executor, fetcher, random, clock, log};
@@ -321,15 +298,15 @@ TEST_CASE("words go to those who do not know them, once, and outlast a restart")
   rig.settle();
   CHECK(rig.files_here() == 0);
   for (SessionId session : {kMember, kHub}) {
-    REQUIRE(rig.wire.sent[session].size() == 3);
-    CHECK(std::get<RunsKnown>(rig.wire.sent[session][0]).words.empty());
-    const auto& word = std::get<RunWord>(rig.wire.sent[session][1]);
+    REQUIRE(rig.wire.said[session].size() == 3);
+    CHECK(std::get<RunsKnown>(rig.wire.said[session][0]).words.empty());
+    const auto& word = std::get<RunWord>(rig.wire.said[session][1]);
     CHECK(verify_signature(rig.own.public_key(), signed_part(word.record), word.record.signature));
     CHECK(word.leaves.size() == kFiles * kRunLeafBytes);
   }
   // Somebody who knows one of the two.
   const std::uint64_t known = [&] {
-    const Signature& s = std::get<RunWord>(rig.wire.sent[kMember][1]).record.signature;
+    const Signature& s = std::get<RunWord>(rig.wire.said[kMember][1]).record.signature;
     std::uint64_t id = 0;
     for (int i = 0; i < 8; ++i) id = id << 8 | s.bytes[static_cast<std::size_t>(i)];
     return id;
@@ -337,8 +314,8 @@ TEST_CASE("words go to those who do not know them, once, and outlast a restart")
   rig.decisions.on_session_up(9);
   rig.decisions.on_known(9, RunsKnown{{known}});
   rig.outbox.pump();
-  REQUIRE(rig.wire.sent[9].size() == 2);
-  CHECK(std::get<RunWord>(rig.wire.sent[9][1]).record.run == 77);
+  REQUIRE(rig.wire.said[9].size() == 2);
+  CHECK(std::get<RunWord>(rig.wire.said[9][1]).record.run == 77);
 
   Rig again;
   again.decisions.load(rig.replica.index().all_meta());

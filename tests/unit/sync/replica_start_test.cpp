@@ -12,6 +12,17 @@ struct Deleted {
   bool agreed = false;  // the hub has heard of it
 };
 
+struct Started {
+  FileSystem& fs;
+  ManualClock clock{};
+  ManualExecutor executor{};
+  ForgetfulStore store{};
+  NoLog log{};
+  Prng random{5};
+  Fetcher fetcher{fs, executor, clock};
+  Replica replica{Replica::Options{}, fs, store, executor, fetcher, random, clock, log};
+};
+
 // Held deletes of a node that was killed right after the deletes came into its index.
 std::uint64_t held_after_start(const Deleted& what) {
   Index index;
@@ -31,16 +42,10 @@ std::uint64_t held_after_start(const Deleted& what) {
   }
   LoadedIndex left;
   left.rows = index.take_batch().rows;
-  ManualClock clock;
   MemoryFileSystem fs;
-  ManualExecutor executor;
-  ForgetfulStore store;
-  NoLog log;
-  Prng random{5};
-  Fetcher fetcher{fs, executor, clock};
-  Replica replica{Replica::Options{}, fs, store, executor, fetcher, random, clock, log};
-  replica.start(left, false, clock.now());
-  return replica.held_deletes();
+  Started started{fs};
+  started.replica.start(left, false, started.clock.now());
+  return started.replica.held_deletes();
 }
 
 // A disk that can be mounted again, where it gets another device number.
@@ -73,19 +78,15 @@ class Removable final : public MemoryFileSystem {
 // One start after the other over that disk, each with what the one before left.
 struct Starts {
   LoadedIndex run(bool fresh) {
-    ManualClock clock;
+    Started started{fs};
+    ManualClock& clock = started.clock;
+    Replica& replica = started.replica;
     clock.advance(1h);
-    ManualExecutor executor;
-    ForgetfulStore store;
-    NoLog log;
-    Prng random{5};
-    Fetcher fetcher{fs, executor, clock};
-    Replica replica{Replica::Options{}, fs, store, executor, fetcher, random, clock, log};
     replica.start(left, fresh, clock.now());
     for (int i = 0; i < 2000; ++i) {
       clock.advance(100ms);
       replica.pump(clock.now());
-      while (executor.run_one()) {
+      while (started.executor.run_one()) {
       }
     }
     CHECK(replica.scanned());
