@@ -18,18 +18,32 @@ bool is_over(const MaxDeletes& limit, std::uint64_t count, std::uint64_t files) 
 }
 
 // A run begins when its first delete is decided on, and that is carried out some jobs later. (Seed
-// 588: a conflict copy came in between.)
+// 588: a conflict copy came in between; 5363: a file that the node was just pushing.)
 constexpr Duration kDecided = 2s;
+constexpr Duration kLooks = 250ms;
+
+std::string ms(Instant when) { return str(when.time_since_epoch() / 1ms, " ms"); }
 
 }  // namespace
 
-// What a person made and nobody has yet is there, and is not in sync. (Seed 182.)
-std::set<std::string> DeleteWatch::in_sync(SimNode& node) {
-  std::set<std::string> out;
+void DeleteWatch::on_started(SimNode& node) {
+  judge(node);
+  folders_[node.name()].looked = kNever;
+}
+
+// What a person made and nobody has yet is there, and is not in sync. (Seed 182.) What is so at the
+// first look was so before.
+void DeleteWatch::on_turn(SimNode& node, Instant now) {
+  Folder& folder = folders_[node.name()];
+  const bool first = folder.looked == kNever;
+  if (!first && now - folder.looked < kLooks) return;
+  folder.looked = now;
+  std::map<std::string, Instant> before = std::exchange(folder.in_sync, {});
   for (const auto& [path, record] : node.node().replica().index().paths()) {
-    if (record.synced && record.synced->is_file()) out.insert(path);
+    if (!record.synced || !record.synced->is_file()) continue;
+    const auto at = before.find(path);
+    folder.in_sync.emplace(path, at != before.end() ? at->second : first ? now - kDecided : now);
   }
-  return out;
 }
 
 // One reappearance excuses one delete (DESIGN, Deletes), and one whose path lives again is none
@@ -110,7 +124,10 @@ void DeleteWatch::on_deleted(SimNode& node, const std::string& path, const SeenF
     judge(node);
     folder.run.begin = when;
     folder.run.files = folder.files.size();
-    folder.run.in_sync = in_sync(node);
+    folder.run.in_sync.clear();
+    for (const auto& [in_sync, since_when] : folder.in_sync) {
+      if (since_when + kDecided <= when) folder.run.in_sync.insert(in_sync);
+    }
   }
   folder.files.erase(at);
   Run& run = folder.run;
@@ -129,8 +146,12 @@ void DeleteWatch::on_dropped(SimNode& node, const std::string& path) {
 void DeleteWatch::judge(SimNode& node) {
   const Run run = std::exchange(folders_[node.name()].run, {});
   if (!is_over(node.options().max_deletes, run.gone.size(), run.files)) return;
+  std::string names;
+  for (const auto& [path, gone] : run.gone) {
+    names += str(names.empty() ? "" : ", ", printable(path), " at ", ms(gone.when));
+  }
   report_(str("I7: ", node.name(), " let others delete ", run.gone.size(), " of ", run.files,
-              " files unasked, the last ", printable(run.last_path)));
+              " files unasked since ", ms(run.begin), ": ", names));
 }
 
 }  // namespace lansync::sim

@@ -38,7 +38,9 @@ class DeleteWatch {
                   Instant when);
   // A person gave up its bytes here; the group has it still.
   void on_dropped(SimNode& node, const std::string& path);
-  void on_started(SimNode& node) { judge(node); }
+  void on_started(SimNode& node);
+  // Since when what is in sync here is so: looked at four times a second.
+  void on_turn(SimNode& node, Instant now);
   // A person let the delete of `path` go: each machine may carry it out, once.
   void on_let_go(const std::string& path);
   // The run of that node is over, or the world is.
@@ -53,7 +55,7 @@ class DeleteWatch {
     Instant begin{};
     Instant last{};
     std::uint64_t files = 0;        // at its begin
-    std::set<std::string> in_sync;  // then
+    std::set<std::string> in_sync;  // kDecided before
     std::map<std::string, Gone> gone;
     std::string last_path;
   };
@@ -64,14 +66,15 @@ class DeleteWatch {
     Bytes bytes;
   };
   struct Folder {
-    std::map<std::string, Instant> files;  // since when
+    std::map<std::string, Instant> files;    // since when
+    std::map<std::string, Instant> in_sync;  // since when
+    Instant looked = kNever;                 // kNever: not since its start
     std::deque<Came> came;
     std::map<std::string, SeenFile> damaged;
     std::set<std::string> let_go;
     Run run;
   };
 
-  static std::set<std::string> in_sync(SimNode& node);
   static bool take_came(Folder& folder, const std::string& path, const SeenFile& what,
                         Instant when);
   // True: it was some delete's other half.

@@ -396,6 +396,7 @@ void SimNode::turn() {
     running.stop_deadline = now + kStopPatience;
   }
   running.node->turn(now);
+  oracle_.deletes().on_turn(*this, now);
   running.endpoint->flush();
   if (running.stop_deadline != kNever) {
     const bool done = running.node->stopped() && running.endpoint->idle();

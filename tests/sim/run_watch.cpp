@@ -49,6 +49,8 @@ void RunWatch::on_confirmed(SimNode& node, const std::string& run) {
       const bool heard_of = record && record->live() && !is_gone(record->remote);
       if (heard_of || replica.waits_for_word(path)) deletes_.on_let_go(path);
     }
+    // A run of which nothing is held any more is over with it. (Seed 2305.)
+    deletes_.judge(node);
   }
 }
 
