@@ -18,6 +18,19 @@ bool is_copy(const std::string& path) {
   return last_part(path).find(kCopyMark) != std::string_view::npos;
 }
 
+// A later losing version of one author takes the place of that author's copy before, which goes to
+// the trash: its author went past it (DESIGN, Conflicts). (Seed 8650.)
+bool is_folded(SimNode& node, const std::string& path) {
+  const auto mark = path.rfind(kCopyMark);
+  if (mark == std::string::npos) return false;
+  const auto host_end = path.find(' ', mark + kCopyMark.size());
+  if (host_end == std::string::npos) return false;
+  const std::string of_author = path.substr(0, host_end + 1);
+  const SeenTree tree = node.disk().tree();
+  const auto later = tree.upper_bound(path);
+  return later != tree.end() && later->first.starts_with(of_author);
+}
+
 }  // namespace
 
 Oracle::Key Oracle::key_of(const Bytes& bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
@@ -73,6 +86,7 @@ void Oracle::on_changed(SimNode& node, const std::string& path, bool by_person, 
 
 void Oracle::on_displaced(SimNode& node, const std::string& path, const SeenFile& what,
                           const std::string& trash, Instant when) {
+  if (!trash.empty() && is_folded(node, path)) on_superseded(what.bytes);
   trash_.on_displaced(node, path, what, superseded(what), trash, when);
   if (what.kind != FileKind::kFile || node.disk().seen(path)) return;
   // `drop` puts nothing into the trash, and a delete of others must (TrashWatch). (Seed 163.)
