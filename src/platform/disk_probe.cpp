@@ -53,6 +53,13 @@ std::int64_t mtime_step(int fd) {
   return 2 * kSecond;
 }
 
+// After mtime_step() has set a time of long ago.
+bool own_change_time(int fd) {
+  struct stat st {};
+  if (::fstat(fd, &st) != 0) return true;
+  return st.st_ctim.tv_sec - st.st_mtim.tv_sec > 24 * 3600;
+}
+
 // A file of exactly that name can be made. Left behind by a run that was killed: made anew.
 bool holds(int directory_fd, const std::string& name) {
   (void)::unlinkat(directory_fd, name.c_str(), 0);
@@ -125,6 +132,7 @@ DiskLimits probe_disk(int directory_fd) {
   if (!file.valid()) return limits;
   limits.keeps_modes = keeps_modes(file.get());
   limits.mtime_step_ns = mtime_step(file.get());
+  limits.own_change_time = own_change_time(file.get());
   limits.file_bytes = file_bytes(file.get());
   // Nobody made that name. Inodes do not say that the two are one: exFAT by FUSE gives each name
   // by which it was looked up an inode of its own.

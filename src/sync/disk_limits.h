@@ -25,7 +25,9 @@ struct DiskLimits {
   std::string refused;             // characters that no name may have
   std::uint64_t name_bytes = 255;  // of one part of a path
   std::uint64_t file_bytes = UINT64_MAX;
-  std::int64_t mtime_step_ns = 1;  // times are cut to a multiple of it
+  std::int64_t mtime_step_ns = 1;  // times are cut to a multiple of it, also of a change
+  // A change has a time that nobody can set. On exFAT it is the mtime, which each `touch -r` sets.
+  bool own_change_time = true;
   bool operator==(const DiskLimits&) const = default;
   // No two names of the group are one there.
   bool tells_names() const { return tells_case && tells_forms; }

@@ -10,6 +10,7 @@
 #include "sync/doubt.h"
 #include "sync/forget_here.h"
 #include "sync/hashing.h"
+#include "sync/import_id.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
 
@@ -23,28 +24,15 @@ constexpr int kExaminesAtOnce = 2;
 constexpr Duration kRootRetry = 5s;
 // With directories that nobody watches the scan is all there is.
 constexpr Duration kUnwatchedRescan = 1min;
-// A stat that is younger than this may hide a second write within one tick of the file system's
-// clock (git calls such entries racy; kernel ticks are 1 to 10 ms, with room for slow machines).
+// A stat that is younger may hide a second write within one tick of the file system's clock (git
+// calls such entries racy; kernel ticks are 1 to 10 ms, with room for slow machines).
 constexpr std::int64_t kRacyNs = 50'000'000;
 
-// ctime, because an mtime can be set to anything and a file from 2106 would be racy for ever.
-bool is_racy(const FileStat& stat, WallTime now) {
-  return stat.ctime_ns > now.ns - kRacyNs && stat.ctime_ns < now.ns + kRacyNs;
-}
-
-// The one author of what a first scan finds: the same file found by two nodes gets the same vector,
-// so that two equal folders that meet cost digests and not listings (docs/architecture.md,
-// Imports).
-ShortId import_id(const std::string& path, const Entry& entry) {
-  ByteWriter out;
-  out.text("lansync import");
-  out.text(path);
-  out.u8(static_cast<std::uint8_t>(entry.kind));
-  out.u16(entry.mode);
-  out.u64(entry.size);
-  out.i64(entry.mtime_ns);
-  out.raw(entry.content);
-  return short_id_from(content_id_of(out.bytes()));
+// ctime, because an mtime can be set to anything and a file from 2106 would be racy for ever. exFAT
+// ticks by the second, and ext4 with inodes of 128 bytes.
+bool is_racy(const FileStat& stat, WallTime now, const DiskLimits& limits) {
+  const std::int64_t window = kRacyNs + limits.mtime_step_ns;
+  return stat.ctime_ns > now.ns - window && stat.ctime_ns < now.ns + kRacyNs;
 }
 
 // A directory above `path` that the index does not have is being looked at: what is in it waits.
@@ -57,6 +45,12 @@ bool comes_before_parent(const std::string& path, const Index& index,
     if (busy.contains(text)) return true;
   }
   return false;
+}
+
+template <typename Events>
+bool has(const Events& events, FileEvent what) {
+  return std::any_of(events.begin(), events.end(),
+                     [&](const auto& one) { return one.event == what; });
 }
 
 EntryKind entry_kind(FileKind kind) {
@@ -151,23 +145,26 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
     if (!live && obstacles_.is_as_seen(glance.path, glance.now)) continue;
     look_at_obstacle(glance.path, glance.now);
     const bool directory = glance.now && glance.now->kind == FileKind::kDirectory;
-    // Another directory of that name, or one that could not be read before: no event has told, nor
-    // will, of what is in it and of what was in the old one.
+    // Another directory of that name, or one that could not be read before: no event tells of what
+    // is in it and of what was in the old one. Nor of what was done to it while it was elsewhere.
+    const bool away = has(glance.events, FileEvent::kDelete) ||
+                      (timer_.waiting(glance.path) && has(glance.events, FileEvent::kCreate));
     if (live && directory && record->local->is_directory() &&
-        (glance.now->inode != record->stat.inode || unknown_below_.contains(glance.path))) {
+        (away || glance.now->inode != record->stat.inode || unknown_below_.contains(glance.path))) {
       look_below(glance.path, clock_.now());
     }
     hear_ended(glance.path, glance.now, clock_.now());
     bool as_known = live ? glance.now && *glance.now == record->stat : !glance.now;
-    // Somebody wrote within a tick of our own last change of it (mode, time, name): the stat may
-    // hide that, and we never write under this name.
+    // Somebody wrote within a tick of our own last change of it (mode, time, name), or where the
+    // time of a change can be set: the stat may hide that. (We never write under this name.)
     if (live && as_known && glance.now->kind == FileKind::kFile) {
       for (const TimedEvent& event : glance.events) {
-        const bool wrote =
-            event.event == FileEvent::kModify || event.event == FileEvent::kCloseWrite;
+        const FileEvent what = event.event;
+        const bool wrote = what == FileEvent::kModify || what == FileEvent::kCloseWrite;
         const auto ago = std::chrono::nanoseconds(clock_.now() - event.at).count();
-        if (wrote && is_racy(*glance.now, WallTime{clock_.wall().ns - ago}))
-          racy_.insert(glance.path);
+        const bool told = limits_.own_change_time &&
+                          !is_racy(*glance.now, WallTime{clock_.wall().ns - ago}, limits_);
+        if (wrote && !told) racy_.insert(glance.path);
       }
     }
     as_known = as_known && !racy_.contains(glance.path);
@@ -518,7 +515,7 @@ void Replica::on_present(const Observation& seen, Instant now) {
   obstacles_.take_up(seen.path);
   FileStat stat = seen.stat;
   racy_.erase(seen.path);
-  if (entry.is_file() && is_racy(stat, clock_.wall())) {
+  if (entry.is_file() && is_racy(stat, clock_.wall(), limits_)) {
     racy_.insert(seen.path);
     timer_.on_event(seen.path, FileEvent::kScanFound, now);
   }

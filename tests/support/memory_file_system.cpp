@@ -138,6 +138,8 @@ bool MemoryFileSystem::is_below(const std::string& path, const std::string& pref
 void MemoryFileSystem::apply_limits(FileStat& stat) const {
   if (!limits_.keeps_modes) stat.mode = 0777;
   stat.mtime_ns -= stat.mtime_ns % limits_.mtime_step_ns;
+  stat.ctime_ns -= stat.ctime_ns % limits_.mtime_step_ns;
+  if (!limits_.own_change_time) stat.ctime_ns = stat.mtime_ns;
 }
 
 bool MemoryFileSystem::has_children(const std::string& path) const {
@@ -197,6 +199,7 @@ void MemoryFileSystem::rewrite_file(const std::string& path, ByteView bytes) {
   node.bytes.assign(bytes.begin(), bytes.end());
   node.stat.size = bytes.size();
   node.stat.ctime_ns = next_time();
+  apply_limits(node.stat);
 }
 
 void MemoryFileSystem::remove(const std::string& path) {

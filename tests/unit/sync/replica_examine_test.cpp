@@ -66,6 +66,71 @@ TEST_CASE("replica: a small file in one look with large ones is known before the
   CHECK(known(rig, "large-1"));
 }
 
+namespace {
+
+// A person saves over what is there without another size or time: does the node read it?
+void check_noticed(ReplicaRig& rig) {
+  const Bytes second = random_bytes(12, 2);
+  const FileStat before = *rig.fs.stat("f");
+  rig.fs.rewrite_file("f", second);
+  REQUIRE(*rig.fs.stat("f") == before);
+  rig.replica.on_hint({"f", FileEvent::kModify}, rig.clock.now());
+  rig.replica.on_hint({"f", FileEvent::kCloseWrite}, rig.clock.now());
+  for (int i = 0; i < 1000; ++i) rig.step();
+  CHECK(rig.replica.index().find("f")->local->content == digests_of(second).content);
+}
+
+}  // namespace
+
+TEST_CASE("replica: a save within the tick of a coarse clock, after what came, is read") {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  DiskLimits limits;
+  limits.mtime_step_ns = kSecond;
+  ReplicaRig rig(limits);
+  const Bytes first = random_bytes(12, 1);
+  rig.sender.add("s", first);
+  while (rig.clock.wall().ns % kSecond != kSecond / 10 * 3) rig.clock.advance(10ms);
+  rig.fs.set_time(rig.clock.wall().ns);
+  (void)rig.remote("f", first);
+  for (int i = 0; i < 20 && !rig.fs.stat("f"); ++i) rig.step();
+  REQUIRE(known(rig, "f"));
+  check_noticed(rig);
+}
+
+TEST_CASE("replica: where the time of a change can be set, each write that is heard of is read") {
+  DiskLimits limits;
+  limits.mtime_step_ns = 1'000'000'000;
+  limits.own_change_time = false;
+  ReplicaRig rig(limits);
+  rig.fs.set_time(rig.clock.wall().ns - 3'600'000'000'000);
+  rig.fs.write_file("f", random_bytes(12, 1));
+  rig.replica.on_hint({"f", FileEvent::kCloseWrite}, rig.clock.now());
+  for (int i = 0; i < 1000; ++i) rig.step();
+  REQUIRE(known(rig, "f"));
+  check_noticed(rig);
+}
+
+TEST_CASE("replica: what was done in a directory while it was elsewhere is noticed as it is back") {
+  for (const bool seen_away : {false, true}) {
+    ReplicaRig rig;
+    for (const char* path : {"d/e/gone", "d/e/kept"}) {
+      rig.fs.write_file(path, random_bytes(10, 1));
+      rig.replica.on_hint({path, FileEvent::kCloseWrite}, rig.clock.now());
+    }
+    rig.replica.on_hint({"d", FileEvent::kCreate}, rig.clock.now());
+    for (int i = 0; i < 600; ++i) rig.step();
+    REQUIRE(known(rig, "d/e/gone"));
+    // Out of the folder, `rm` there, and back: of that no event tells.
+    rig.fs.remove("d/e/gone");
+    rig.replica.on_hint({"d", FileEvent::kDelete}, rig.clock.now());
+    if (seen_away) rig.step();
+    rig.replica.on_hint({"d", FileEvent::kCreate}, rig.clock.now());
+    for (int i = 0; i < 600; ++i) rig.step();
+    CHECK_FALSE(known(rig, "d/e/gone"));
+    CHECK(known(rig, "d/e/kept"));
+  }
+}
+
 TEST_CASE("examine queue: both halves of a large file's rename stay together") {
   ExamineQueue queue;
   FileStat large;
