@@ -396,5 +396,29 @@ def test_edits_on_exfat():
             check_equal([name for name in a.files() if "conflict" in name], [], "copies that nobody needs")
 
 
+def test_same_stat_on_exfat():
+    """On exFAT, whose times are whole seconds and can be set, an edit that leaves size and time as they were goes out"""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        os.makedirs(b.path)
+        with exfat_device(os.path.join(net.root, "exfat.img")) as device, mounted_exfat(device, b):
+            a.write("price.txt", "price 100\n")
+            a.start(*FAST)
+            b.start(*FAST)
+            eventually(lambda: b.read("price.txt") == b"price 100\n", 10, "the file on exFAT")
+            b.wait()
+            time.sleep(3)  # of the second in which it came nothing is left
+            before = os.stat(b.at("price.txt"))
+            b.write("price.txt", "price 999\n")
+            os.utime(b.at("price.txt"), ns=(before.st_atime_ns, before.st_mtime_ns))
+            eventually(lambda: a.read("price.txt") == b"price 999\n", 15, "an edit under a time that was set back")
+            for number in range(5):  # within the second in which the first version came
+                name = f"quick{number}"
+                a.write(name, "one\n")
+                eventually(lambda: b.read(name) == b"one\n", 10, name)
+                b.write(name, "two\n")
+                eventually(lambda: a.read(name) == b"two\n", 15, f"the second save of {name}")
+
+
 if __name__ == "__main__":
     main(__name__)

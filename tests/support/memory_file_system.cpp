@@ -204,7 +204,9 @@ void MemoryFileSystem::rewrite_file(const std::string& path, ByteView bytes) {
 
 void MemoryFileSystem::remove(const std::string& path) {
   std::erase_if(files_, [&](const auto& named) {
-    return named.first == path || named.first.starts_with(path + "/");
+    if (named.first != path && !named.first.starts_with(path + "/")) return false;
+    named.second->stat.ctime_ns = next_time();  // whoever has it open sees that
+    return true;
   });
 }
 

@@ -131,6 +131,22 @@ TEST_CASE("replica: what was done in a directory while it was elsewhere is notic
   }
 }
 
+TEST_CASE("examiner: a file that is removed while it is read is read no further") {
+  MemoryFileSystem fs;
+  ManualExecutor executor;
+  fs.write_file("f", Bytes(kLarge));
+  std::vector<Observation> seen;
+  run_examine(fs, executor, {{"f", std::nullopt, false, false}},
+              [&](std::vector<Observation> what) { seen = std::move(what); });
+  executor.run_one();
+  executor.run_one();
+  REQUIRE(seen.empty());
+  fs.remove("f");
+  executor.run_one();
+  REQUIRE(seen.size() == 1);
+  CHECK(seen[0].kind == Observation::Kind::kUnstable);
+}
+
 TEST_CASE("examine queue: both halves of a large file's rename stay together") {
   ExamineQueue queue;
   FileStat large;
