@@ -51,10 +51,15 @@ DeleteGuard::DeleteGuard(MaxDeletes limit, Side side, std::function<RunId()> new
                          std::size_t max_tracked)
     : limit_(limit), side_(side), new_run_(std::move(new_run)), max_tracked_(max_tracked) {}
 
-bool DeleteGuard::over(const Run& run) const {
+bool DeleteGuard::over_without_late(const Run& run) const {
   if (run.pinned) return true;
   if (limit_.holds_all()) return run.count > 0 || run.unpushed > 0;
   return limit_.exceeded_by(run.count, run.files_at_start);
+}
+
+bool DeleteGuard::over(const Run& run) const {
+  if (over_without_late(run)) return true;
+  return run.late > 0 && limit_.exceeded_by(run.count + run.late, run.files_late);
 }
 
 // ---- runs
@@ -89,7 +94,7 @@ void DeleteGuard::end_current() {
 void DeleteGuard::begin_anew_if_nothing_counts(const HeardDelete& heard) {
   if (!current_) return;
   Run& run = runs_.back();
-  if (run.count > 0 || run.untracked > 0) return;
+  if (run.count + run.late > 0 || run.untracked > 0) return;
   run.files_at_start = heard.files_total;
   run.began = heard.now;
   run.since = heard.wall;
@@ -136,7 +141,7 @@ void DeleteGuard::insert(Runs::iterator run, const std::string& path, Delete wha
   LS_ASSERT(fresh);
   run->members.push_back(&*at);
   held_runs_known_ = false;
-  if (what.counts) ++run->count;
+  if (what.counts) ++(what.late ? run->late : run->count);
   if (!what.pushed) {
     ++run->unpushed;
     if (!what.directory()) ++run->unpushed_files;
@@ -167,7 +172,7 @@ void DeleteGuard::erase(Deletes::iterator at) {
   Run& run = *what.run;
   const bool was_over = over(run);
   mark_pushed(what);
-  if (what.counts) --run.count;
+  if (what.counts) --(what.late ? run.late : run.count);
   if (!what.content.is_zero()) by_content_.erase({key_of(what.content), &at->first});
   Node* last = run.members.back();
   run.members[what.slot] = last;
@@ -192,8 +197,11 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
   }
   begin_anew_if_nothing_counts(heard);
   const std::optional<Heir> heir = take_heir(path, heard.now);
-  if (!heir && (!heard.in_sync || (!limit_.holds_all() && fresh_.contains(path)))) return true;
+  const bool fresh = !limit_.holds_all() && fresh_.contains(path);
+  const bool late = fresh && !heir && take_late(heard);
+  if (!heir && (!heard.in_sync || (fresh && !late))) return true;
   Delete what;
+  what.late = late;
   what.label = heard.label;
   what.kind = heard.was.kind;
   what.counts = !what.directory();
@@ -229,6 +237,20 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
   return !held(*deletes_.find(path));
 }
 
+// What came while a run was open and is deleted in it. Of the minute before nobody is asked: a build
+// makes its files and removes them. What has been in sync for longer would be guarded if nobody had
+// deleted something else each minute, for an hour, and is guarded all the same.
+bool DeleteGuard::take_late(const HeardDelete& heard) {
+  auto at = fresh_.find(heard.path);
+  if (!heard.in_sync || !current_ || heard.now - at->second <= kRunGap) return false;
+  fresh_.erase(at);
+  Run& run = runs_.back();
+  const std::uint64_t files = heard.files_total + run.count + run.late;
+  changed_ = changed_ || files > run.files_late;
+  run.files_late = std::max(run.files_late, files);
+  return true;
+}
+
 // What had taken its place goes as well: that is no second delete, but must not go unasked either.
 bool DeleteGuard::count_on(Deletes::iterator at) {
   const std::string path = at->first;
@@ -239,10 +261,10 @@ bool DeleteGuard::count_on(Deletes::iterator at) {
   return !held(*deletes_.find(path));
 }
 
-void DeleteGuard::on_first_synced(const std::string& path) {
+void DeleteGuard::on_first_synced(const std::string& path, Instant now) {
   if (auto at = appeared_at_.find(path); at != appeared_at_.end()) at->second->synced = true;
   if (!current_ || runs_.back().returned.contains(path) || heirs_.contains(path)) return;
-  if (fresh_.size() < kMaxRemembered) fresh_.insert(path);
+  if (fresh_.size() < kMaxRemembered) fresh_.try_emplace(path, now);
 }
 
 void DeleteGuard::on_pushed(const std::string& path) {

@@ -1,7 +1,9 @@
 // Holds mass deletes until a person has looked (CONTRACT, Guards; DESIGN, Deletes).
 //
 // Deletes count together in a run: while each follows the last within 60 s, for an hour at most,
-// against the number of files when it began, and only those of paths that were in sync then. One
+// against the number of files when it began, and only those of paths that were in sync then. What
+// came later and has been in sync for a minute counts together with all of the run, against the
+// files that there are now: a run that others' small deletes keep open guards nothing else. One
 // whose content reappears is a rename and none of the run; nor is one whose path lives again, which
 // a directory or a link in the place of a file is not. Who deletes what took the place of a deleted
 // one within the same run has deleted both.
@@ -93,7 +95,7 @@ class DeleteGuard {
   Change on_restored(const std::string& path, std::optional<EntryKind> is = std::nullopt);
   // The group has a version of `path` for the first time: its delete does not count in a run that
   // has begun before.
-  void on_first_synced(const std::string& path);
+  void on_first_synced(const std::string& path, Instant now);
   // The delete went out: it is not held any more, but still counts.
   void on_pushed(const std::string& path);
 
@@ -137,6 +139,8 @@ class DeleteGuard {
     WallTime since;
     Instant began{};
     std::uint64_t count = 0;     // of those that count
+    std::uint64_t late = 0;      // besides: of what came after it had begun
+    std::uint64_t files_late = 0;  // that there were with these, had none been deleted
     std::uint64_t unpushed = 0;  // of all
     std::uint64_t unpushed_files = 0;
     std::uint64_t untracked = 0;  // beyond the bound, and not gone out
@@ -155,6 +159,7 @@ class DeleteGuard {
     ContentId content;                  // zero: nothing excuses it by content
     EntryKind kind = EntryKind::kFile;  // what was deleted
     bool counts = true;
+    bool late = false;  // it came after the run had begun
     bool pushed = false;
 
     bool directory() const { return kind == EntryKind::kDirectory; }
@@ -191,12 +196,14 @@ class DeleteGuard {
   };
 
   bool over(const Run& run) const;
+  bool over_without_late(const Run& run) const;
   bool held(const Node& one) const;
   void list_held_runs() const;
   bool has_held_below(const std::string& path, const Run& run) const;
   Run& current_run(const HeardDelete& heard);
   void end_current();
   void begin_anew_if_nothing_counts(const HeardDelete& heard);
+  bool take_late(const HeardDelete& heard);
   void expire(Instant now);
   void note_appeared(const std::string& path, const ContentId& content, Instant now);
   std::optional<Appearance> take_appeared(const ContentId& content);
@@ -240,7 +247,7 @@ class DeleteGuard {
   mutable std::vector<HeldRun> held_runs_;
   mutable bool held_runs_known_ = false;
   std::set<Place> by_content_;   // deletes that may yet turn out to be renames
-  std::set<std::string> fresh_;  // first in sync after the current run had begun
+  std::map<std::string, Instant> fresh_;  // first in sync after the current run had begun
   // Where the content of what was renamed lately stands now, and by the old name where that is.
   std::map<std::string, Heir> heirs_;
   std::map<std::string, std::string> heir_of_;

@@ -24,7 +24,11 @@ std::string DeleteGuard::serialize() const {
   for (const Run& run : runs_) {
     const bool current = current_ && &run == &runs_.back();
     if (side_ == Side::kOwn) {
-      if (current || over(run)) headers.push_back({run.id, run.files_at_start, run.since, current});
+      // Which of its deletes came late is not written: they count as the others then.
+      const std::uint64_t files = over_without_late(run)
+                                      ? run.files_at_start
+                                      : std::max(run.files_at_start, run.files_late);
+      if (current || over(run)) headers.push_back({run.id, files, run.since, current});
       continue;
     }
     if (!over(run)) continue;

@@ -271,8 +271,8 @@ void Replica::give_up_delete(const std::string& path) {
 void Replica::set_synced(const std::string& path, const EntryPtr& entry) {
   const PathRecord* record = index_.find(path);
   if (is_there(entry) && !(record && is_there(record->synced))) {
-    guard_.on_first_synced(path);
-    incoming_guard_.on_first_synced(path);
+    guard_.on_first_synced(path, clock_.now());
+    incoming_guard_.on_first_synced(path, clock_.now());
   }
   index_.set_synced(path, entry);
 }

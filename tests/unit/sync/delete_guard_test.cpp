@@ -168,7 +168,7 @@ TEST_CASE("deletes of what was not in sync when the run began do not count, and 
   Guard guard("2");
   remove(guard, 0, 1, 10);
   for (int i = 10; i < 20; ++i) {
-    guard.on_first_synced(path(i));
+    guard.on_first_synced(path(i), kStart + 1s);
     CHECK(guard.remove(path(i), file(i), kStart + 2s, 20));
   }
   // What the group has no version of at all.
@@ -179,7 +179,7 @@ TEST_CASE("deletes of what was not in sync when the run began do not count, and 
   // In sync before, deleted, made again and synced again: it was in sync when the run began.
   guard.on_pushed(path(0));
   guard.on_restored(path(0));
-  guard.on_first_synced(path(0));
+  guard.on_first_synced(path(0), kStart + 2s);
   guard.remove(path(0), file(0), kStart + 3s, 20);
   guard.remove(path(1), file(1), kStart + 3s, 20);
   CHECK(!guard.remove(path(2), file(2), kStart + 3s, 20));
@@ -189,6 +189,75 @@ TEST_CASE("deletes of what was not in sync when the run began do not count, and 
   CHECK(guard.run_of(path(10)) != 0);
 }
 
+// One small delete a minute keeps a run open for an hour, and all that came in it went unasked.
+TEST_CASE("what came in an open run and was in sync for a minute is guarded like anything else") {
+  Guard guard(default_max_deletes());
+  Instant now = kStart;
+  auto small_delete = [&, next = 0]() mutable {
+    const int i = next++;
+    CHECK(guard.remove(path(i), file(i), now, 100));
+    guard.on_pushed(path(i));
+    now += 50s;
+  };
+  small_delete();
+  for (int i = 1000; i < 1400; ++i) guard.on_first_synced(path(i), now);
+  small_delete();
+  SECTION("all of it is deleted") {
+    for (int minute = 0; minute < 5; ++minute) small_delete();
+    for (int i = 1000; i < 1400; ++i)
+      guard.remove(path(i), file(i), now, static_cast<std::uint64_t>(1493 - i));
+    CHECK(guard.held_count() == 400);
+    CHECK(guard.holds(path(1000)));
+    // Also after a restart, with what had gone out before.
+    Guard after(default_max_deletes());
+    REQUIRE(after.restore(guard.serialize(), now));
+    for (int i = 0; i < 7; ++i)
+      after.take_back(path(i), tombstone_of(file(i), guard.only_run()), true);
+    for (int i = 1000; i < 1400; ++i)
+      after.take_back(path(i), tombstone_of(file(i), guard.only_run()), false);
+    after.finish_restore();
+    CHECK(after.held_count() == 400);
+  }
+  SECTION("with what was there before") {
+    small_delete();
+    // 45 of the 97, 206 of the 400: half of all, and of what was there before less.
+    for (int i = 10; i < 55; ++i)
+      CHECK(guard.remove(path(i), file(i), now, static_cast<std::uint64_t>(507 - i)));
+    for (int i = 1000; i < 1206; ++i)
+      guard.remove(path(i), file(i), now, static_cast<std::uint64_t>(1452 - i));
+    CHECK(guard.held_count() == 251);
+  }
+  SECTION("less than half of all that is there by now") {
+    small_delete();
+    for (int i = 1000; i < 1200; ++i)
+      CHECK(guard.remove(path(i), file(i), now, static_cast<std::uint64_t>(1497 - i)));
+    CHECK_FALSE(guard.holding());
+    for (int i = 1000; i < 1200; ++i) guard.on_pushed(path(i));
+    Guard after(default_max_deletes());
+    REQUIRE(after.restore(guard.serialize(), now));
+    const RunId run = guard.run_of(path(1000));
+    for (int i = 0; i < 3; ++i) after.take_back(path(i), tombstone_of(file(i), run), true);
+    for (int i = 1000; i < 1200; ++i) after.take_back(path(i), tombstone_of(file(i), run), true);
+    after.finish_restore();
+    CHECK(after.remove(path(1200), file(1200), now, 297));
+    CHECK_FALSE(after.holding());
+  }
+  SECTION("many new files make half of the old ones no smaller a part") {
+    for (int i = 10; i < 62; ++i)
+      guard.remove(path(i), file(i), now, static_cast<std::uint64_t>(508 - i));
+    CHECK(guard.held_count() == 52);
+    now += 20s;
+    guard.remove(path(1000), file(1000), now, 446);
+    CHECK(guard.holds(path(10)));
+    CHECK(guard.holds(path(1000)));
+  }
+  SECTION("what came within the last minute is not asked about") {
+    for (int i = 2000; i < 2400; ++i) guard.on_first_synced(path(i), now);
+    now += 5s;
+    for (int i = 2000; i < 2400; ++i) CHECK(guard.remove(path(i), file(i), now, 900));
+  }
+}
+
 TEST_CASE("a run begins with a delete that counts: what came after a rename alone is in sync") {
   for (const bool new_name_first : {false, true}) {
     Guard guard("2");
@@ -196,7 +265,7 @@ TEST_CASE("a run begins with a delete that counts: what came after a rename alon
     guard.remove(path(0), file(0), kStart, 10);
     if (!new_name_first) appear(guard, 0, kStart);
     guard.on_pushed(path(0));
-    for (int i = 10; i < 20; ++i) guard.on_first_synced(path(i));
+    for (int i = 10; i < 20; ++i) guard.on_first_synced(path(i), kStart);
     CHECK(guard.remove(path(10), file(10), kStart + 30s, 20));
     CHECK(guard.remove(path(11), file(11), kStart + 30s, 20));
     CHECK(!guard.remove(path(12), file(12), kStart + 30s, 20));
@@ -264,7 +333,7 @@ TEST_CASE("what was renamed and then deleted counts, though its new name is youn
       if (new_name_first) (void)appear(guard, i, now);
       CHECK(guard.remove(path(i), file(i), now, 10));
       if (!new_name_first) (void)appear(guard, i, now);
-      guard.on_first_synced(heir);
+      guard.on_first_synced(heir, now);
       guard.on_pushed(path(i));
     }
     CHECK_FALSE(guard.holding());
@@ -300,7 +369,7 @@ TEST_CASE("a copy that excused a delete and is deleted as well has excused none"
   Guard guard("50%");
   for (int i = 0; i < 100; ++i) {
     appear(guard, i, kStart);
-    guard.on_first_synced("new/" + std::to_string(i));
+    guard.on_first_synced("new/" + std::to_string(i), kStart);
   }
   for (int i = 0; i < 100; ++i) CHECK(guard.remove(path(i), file(i), kStart + 1s, 200));
   CHECK(!guard.holding());
@@ -335,7 +404,7 @@ TEST_CASE("what was moved again and again stands for its first name, and counts 
       const std::string after = "m/" + std::to_string(i);
       guard.on_delete({before, what, 0, 10, synced || i == 1, now, {}});
       guard.on_present(after, what, now);
-      if (synced) guard.on_first_synced(after);
+      if (synced) guard.on_first_synced(after, kStart);
       before = after;
     }
     for (int i = 20; i < 25; ++i) guard.remove(path(i), file(i), now, 10);
@@ -658,7 +727,7 @@ TEST_CASE("any story of deletes, renames and returns keeps the books straight") 
           CHECK(!guard.holds(path(number)));
           break;
         case 5:
-          guard.on_first_synced(path(number));
+          guard.on_first_synced(path(number), now);
           break;
         default:
           guard.on_pushed(path(number));
