@@ -71,6 +71,8 @@ class ConfinedFileSystem final : public FileSystem {
                                 std::optional<std::int64_t> mtime_ns,
                                 const FileStat& expected) override;
   Status restore_from_trash(const std::string& trash_name, const std::string& path) override;
+  Result<FileStat> install_trash(const std::string& trash_name, const std::string& path,
+                                 const FileStat& expected) override;
   // Ok if it is gone already: a crash may fall between this and the index.
   Status remove_trash(const std::string& trash_name) override;
   Result<std::vector<DirectoryItem>> list_trash() override;

@@ -282,6 +282,28 @@ Status ConfinedFileSystem::restore_from_trash(const std::string& trash_name,
   return {};
 }
 
+Result<FileStat> ConfinedFileSystem::install_trash(const std::string& trash_name,
+                                                   const std::string& path,
+                                                   const FileStat& expected) {
+  auto place = trash_.open_parent(trash_name);
+  if (!place) return place.error();
+  auto parent = parent_of(path);
+  if (!parent) return parent.error();
+  const Place from{place->fd, place->name.c_str()};
+  const Place to{parent->fd, parent->name.c_str()};
+  auto lies = stat_at(from.fd, from.name, trash_name);
+  if (!lies) return lies.error();
+  if (!lies->same_file_bytes(expected)) return changed(trash_name);
+  if (int why = move_no_replace(from, to); why != 0)
+    return posix_error(why, "put a file at " + path);
+  auto now = stat_at(to.fd, to.name, path);
+  if (now && !now->same_file_bytes(expected)) {
+    // A person was faster, with the one name or the other: theirs is looked at where it stands.
+    return changed(path);
+  }
+  return now;
+}
+
 Status ConfinedFileSystem::remove_trash(const std::string& trash_name) {
   auto place = trash_.open_parent(trash_name);
   if (!place) {

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,11 +13,26 @@ namespace lansync {
 namespace {
 
 constexpr std::size_t kCopyBlock = 1 << 20;
+// Smaller ones fit or fail at once.
+constexpr std::uint64_t kLooksForRoom = 1 << 20;
 constexpr std::uint64_t kMaxOffset = 0x7fff'ffff'ffff'ffff;
 
 const Error& source_shrank() {
   static const Error error{ErrorCode::kChanged, "the file became shorter while it was copied"};
   return error;
+}
+
+// A copy that cannot fit would fill the disk first: index.db could not be written meanwhile, and
+// the hub would give up. The smaller of 1 % and 1 GiB stays free (CONTRACT, Guards).
+Status check_room(int to, const struct stat& st) {
+  const auto size = static_cast<std::uint64_t>(st.st_size);
+  const std::uint64_t bytes = std::min(size, static_cast<std::uint64_t>(st.st_blocks) * 512);
+  struct statvfs disk {};
+  if (bytes <= kLooksForRoom || ::fstatvfs(to, &disk) != 0) return {};
+  const std::uint64_t unit = disk.f_frsize;
+  const std::uint64_t reserve = std::min<std::uint64_t>(disk.f_blocks * unit / 100, 1ULL << 30);
+  if (disk.f_bavail * unit >= bytes + reserve) return {};
+  return Error{ErrorCode::kNoSpace, "no room on the disk for a copy of what is on it"};
 }
 
 Status copy_by_hand(int from, int to, std::uint64_t begin, std::uint64_t end) {
@@ -90,6 +106,7 @@ Status copy_file(int from, int to, const FileSystemLimits& limits) {
     if (::fstat(to, &copied) != 0) return posix_error(errno, "look at the copy");
     return copied.st_size == st.st_size ? Status{} : Status(source_shrank());
   }
+  LS_TRY(check_room(to, st));
   if (::ftruncate(to, st.st_size) != 0) return posix_error(errno, "set the size");
   std::uint64_t at = 0;
   while (at < size) {

@@ -24,6 +24,9 @@ std::string line_of(Activity::Kind kind, const std::string& author, std::uint64_
     case Activity::Kind::kDeleted:
       out += str("deleted by ", who, ", now in the trash");
       break;
+    case Activity::Kind::kRenamed:
+      out += str("renamed by ", who, ", gone under the old name");
+      break;
     case Activity::Kind::kChangedHere:
       out += "changed here";
       break;

@@ -23,6 +23,7 @@ class Activity {
     kConflict,     // the version that lost stands beside the file, which is told as what came
     kSet,          // mode or time alone
     kDeleted,      // here, because another node deleted it
+    kRenamed,      // the old name of what another node renamed went
     kChangedHere,  // by a person at this disk: it goes to the others
     kDeletedHere,
   };

@@ -32,9 +32,15 @@ struct DiskChange {
   EntryPtr entry;                    // what is there afterwards
   std::optional<FileStat> expected;  // what the index says is there now; nullopt: nothing
   std::string temp;                  // kInstall
+  std::string lies;                  // kInstall, instead: where in the trash the content lies
+  FileStat lies_stat;                // what was verified there
   std::string from;                  // kRenameFold
   std::string trash;                 // name for what is displaced; "": nothing is
   TrashItem displaces;               // what that is
+  // kTrash: it was renamed, and its content stands there as well. As long as that is so, nothing of
+  // it has to be kept.
+  std::string stands_at;
+  FileStat stands_stat;
 };
 
 struct DiskOutcome {
@@ -42,6 +48,7 @@ struct DiskOutcome {
   FileStat stat;              // of what is at path now (not for kTrash, kRemoveDirectory)
   bool content_lost = false;  // a sync failed: what was written may be gone
   bool displaced = false;     // something went to the trash under change.trash
+  bool unkept = false;        // it did not, because it stands at change.stands_at
   bool unsure = false;        // it failed, and may be done all the same
 };
 

@@ -218,7 +218,7 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
   const bool moved_away = run->excused_above.contains(path) && !has_deletes_below(path);
   if (by || (what.directory() && (moved_away || take_new_directory(path)))) {
     note_above(*run, path);
-    note_excused(path);
+    note_excused(path, by ? by->path : std::string());
     if (by) {
       Heirlooms of = heir ? heir->of : Heirlooms{};
       if (!heir || heir->as_well) of.push_back({path, what, heard.files_total});
@@ -237,9 +237,9 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
   return !held(*deletes_.find(path));
 }
 
-// What came while a run was open and is deleted in it. Of the minute before nobody is asked: a build
-// makes its files and removes them. What has been in sync for longer would be guarded if nobody had
-// deleted something else each minute, for an hour, and is guarded all the same.
+// What came while a run was open and is deleted in it. Of the minute before nobody is asked: a
+// build makes its files and removes them. What has been in sync for longer would be guarded if
+// nobody had deleted something else each minute, for an hour, and is guarded all the same.
 bool DeleteGuard::take_late(const HeardDelete& heard) {
   auto at = fresh_.find(heard.path);
   if (!heard.in_sync || !current_ || heard.now - at->second <= kRunGap) return false;
@@ -441,8 +441,15 @@ DeleteGuard::Deletes::iterator DeleteGuard::find_excusable(const ContentId& cont
   return gone;
 }
 
-void DeleteGuard::note_excused(const std::string& path) {
-  if (excused_.size() < kMaxRemembered) excused_.insert(path);
+void DeleteGuard::note_excused(const std::string& path, const std::string& by) {
+  if (excused_.size() < kMaxRemembered) excused_.try_emplace(path, by);
+}
+
+std::string DeleteGuard::moved_to(const std::string& path) const {
+  auto at = excused_.find(path);
+  if (at != excused_.end() && !at->second.empty()) return at->second;
+  auto heir = heir_of_.find(path);
+  return heir == heir_of_.end() ? std::string() : heir->second;
 }
 
 // ---- where the content of what was excused stands

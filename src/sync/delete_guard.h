@@ -101,6 +101,9 @@ class DeleteGuard {
 
   bool holds(const std::string& path) const;
   bool holding() const;
+  // Under which name the content of `path` stands whose delete was half of a rename, as this guard
+  // has judged it; "": it was not, or that is long ago.
+  std::string moved_to(const std::string& path) const;
   // The run that a tombstone of `path` made now belongs to; 0: none.
   RunId run_of(const std::string& path) const;
   // Files held, directories left out unless there is nothing else: `held_deletes` in status.
@@ -138,10 +141,10 @@ class DeleteGuard {
     std::uint64_t files_at_start = 0;
     WallTime since;
     Instant began{};
-    std::uint64_t count = 0;     // of those that count
-    std::uint64_t late = 0;      // besides: of what came after it had begun
+    std::uint64_t count = 0;       // of those that count
+    std::uint64_t late = 0;        // besides: of what came after it had begun
     std::uint64_t files_late = 0;  // that there were with these, had none been deleted
-    std::uint64_t unpushed = 0;  // of all
+    std::uint64_t unpushed = 0;    // of all
     std::uint64_t unpushed_files = 0;
     std::uint64_t untracked = 0;  // beyond the bound, and not gone out
     bool pinned = false;          // over whatever its number is
@@ -209,7 +212,7 @@ class DeleteGuard {
   std::optional<Appearance> take_appeared(const ContentId& content);
   void drop_appeared(Appeared::iterator at);
   void forget_appeared(const std::string& path);
-  void note_excused(const std::string& path);
+  void note_excused(const std::string& path, const std::string& by = {});
   void note_heir(const Appearance& by, Heirlooms of, Instant now);
   std::optional<Heir> take_heir(const std::string& path, Instant now);
   void forget_heir_of(const std::string& path);
@@ -246,7 +249,7 @@ class DeleteGuard {
   // Of a million deletes the list takes 0.1 s: made anew only after a change.
   mutable std::vector<HeldRun> held_runs_;
   mutable bool held_runs_known_ = false;
-  std::set<Place> by_content_;   // deletes that may yet turn out to be renames
+  std::set<Place> by_content_;            // deletes that may yet turn out to be renames
   std::map<std::string, Instant> fresh_;  // first in sync after the current run had begun
   // Where the content of what was renamed lately stands now, and by the old name where that is.
   std::map<std::string, Heir> heirs_;
@@ -259,8 +262,8 @@ class DeleteGuard {
   std::map<std::string, Appeared::iterator> appeared_at_;
   std::uint64_t next_appeared_ = 0;
   // Gone by a rename, until that has gone out or the path lives again: it is heard of first and
-  // looked at later, and must not count the second time.
-  std::set<std::string> excused_;
+  // looked at later, and must not count the second time. With the new name, if that is known.
+  std::map<std::string, std::string> excused_;
   std::deque<std::pair<Instant, std::string>> new_directories_;
 };
 

@@ -145,6 +145,10 @@ class FileSystem {
                                         const FileStat& expected) = 0;
   // Moves a whole file or symlink from the trash to `path` (nothing may be there).
   virtual Status restore_from_trash(const std::string& trash_name, const std::string& path) = 0;
+  // The same for a file that stands where others renamed it to: kChanged, and nothing done, if what
+  // lies there is not `expected`. Returns the stat of what is at `path` now.
+  virtual Result<FileStat> install_trash(const std::string& trash_name, const std::string& path,
+                                         const FileStat& expected) = 0;
   virtual Status remove_trash(const std::string& trash_name) = 0;
   // Every file and symlink in the trash by its name there, unsorted: all of them, or an error.
   virtual Result<std::vector<DirectoryItem>> list_trash() = 0;

@@ -46,6 +46,7 @@
 #include "sync/scanner.h"
 #include "sync/trash.h"
 #include "sync/unfetched.h"
+#include "sync/waiting_content.h"
 
 namespace lansync {
 
@@ -508,7 +509,19 @@ class Replica final : public ContentLocator {
   bool begin_copy(const ContentId& content, const std::string& hint);
   void end_copy(const ContentId& content);
   void start_copies();
-  void on_copied(const ContentId& content, const std::vector<std::string>& temps, bool all);
+  void on_copied(const ContentId& content, const CopyJob& job);
+  // replica_rename.cpp
+  bool waits_for_old_name(const std::string& from, const std::string& path);
+  bool waits_for_new_name(const std::string& path);
+  bool is_going(const std::string& path) const;
+  bool may_leave_trash(const std::string& name) const;
+  bool was_renamed(const std::string& name, const std::set<std::string>& paths) const;
+  bool make_do_without_copy(const ContentId& content, const Error& error);
+  void start_move(const ContentId& content);
+  bool take_from_trash(const std::string& path, const EntryPtr& entry);
+  bool serve_from_trash(const ContentId& content);
+  void note_where_it_stands(DiskChange& change) const;
+  void note_left_trash(const DiskChange& change, const DiskOutcome& outcome);
   void on_content_ready(const ContentId& content, const std::string& temp);
   bool take_unplanned(const ContentId& content, const std::string& temp);
   bool is_unplanned(const std::string& waiter) const;
@@ -637,13 +650,7 @@ class Replica final : public ContentLocator {
   bool push_changed_ = false;
   std::map<std::string, Instant> retry_;
   Obstacles obstacles_;
-  // Paths that wait for content, be it fetched or copied. As long as there are any, one of these
-  // brings the next of them on: a temp file in ready_, a copy, an install of it, the fetcher.
-  struct Waiting {
-    WantedContent wanted;
-    std::set<std::string> paths;
-  };
-  std::map<ContentId, Waiting> waiting_;
+  std::map<ContentId, WaitingPaths> waiting_;
   Unfetched unfetched_;
   std::set<ContentId> to_serve_;  // where one of those four has ended
   std::map<std::string, ContentId> waits_for_;
@@ -653,21 +660,13 @@ class Replica final : public ContentLocator {
   };
   std::map<ContentId, Aside> asides_;
   std::map<ContentId, Instant> expected_;  // till when
-  struct Copying {
-    std::string from;
-    bool from_trash = false;
-  };
-  std::map<ContentId, Copying> copying_;
+  std::map<ContentId, LocalCopy> copying_;
   std::set<ContentId> copies_due_;          // of those: to be started at the end of this turn
   std::map<std::string, int> copied_from_;  // what a copy reads is not deleted meanwhile
   std::map<ContentId, int> installing_;     // temp files of it on their way to a name
   std::set<ContentId> no_copy_;             // a local copy did not verify: fetch
-  struct Ready {
-    std::vector<std::string> temps;
-    Instant since;
-  };
-  std::map<ContentId, Ready> ready_;  // verified temp files that no path has taken yet
-  std::set<std::string> blocked_;     // planned again after the next batch
+  std::map<ContentId, ReadyTemps> ready_;   // verified temp files that no path has taken yet
+  std::set<std::string> blocked_;           // planned again after the next batch
   std::vector<SourceId> sources_;
   std::map<std::string, SourceId> source_of_;
   std::map<ContentId, std::vector<SourceId>> extra_sources_;

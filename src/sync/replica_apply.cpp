@@ -123,6 +123,7 @@ void Replica::start_apply(Instant) {
   save_journal(disk->changes);
   for (const DiskChange& change : disk->changes) {
     if (!change.trash.empty()) trash_.promise(change.trash);
+    if (!change.lies.empty()) trash_.promise(change.lies);
   }
   // Temp files and journal become durable side by side; nothing is renamed before both are.
   auto left = std::make_shared<int>(2);
@@ -151,6 +152,7 @@ void Replica::on_applied(const DiskBatch& batch) {
     plan_.insert(changes[i].path);
     plan_parent_of_deleted(changes[i].path);
     note_displaced(changes[i], outcomes[i]);
+    note_left_trash(changes[i], outcomes[i]);
     if (outcomes[i].status) {
       on_change_done(changes[i], outcomes[i]);
     } else {
@@ -174,12 +176,15 @@ void Replica::plan_parent_of_deleted(const std::string& path) {
 // Also of a change that failed: it may have come as far as the trash.
 void Replica::note_displaced(const DiskChange& change, const DiskOutcome& outcome) {
   if (change.trash.empty()) return;
+  if (outcome.unkept && outcome.status) return trash_.forget(change.trash);
   if (!outcome.displaced) return trash_.give_up(change.trash, change.displaces);
   trash_.keep(change.trash, change.displaces);
   // What could not be copied because it was just being moved there can be now, and may be nowhere
   // else. (Simulator's seed 295: a file gave way to a directory, its conflict copy waited for a
   // holder for ever, and the hub's power went.)
   if (no_copy_.erase(change.displaces.content) > 0) to_serve_.insert(change.displaces.content);
+  // Or what there was no room for beside it.
+  if (waiting_.contains(change.displaces.content)) to_serve_.insert(change.displaces.content);
 }
 
 // What lies in the trash after `by` has taken the place of what is at `path` now.
@@ -226,7 +231,8 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
   }
   bool gone =
       change.kind == DiskChange::Kind::kTrash || change.kind == DiskChange::Kind::kRemoveDirectory;
-  activity_.note(activity_of(change, gone), change.path, change.entry->author_name, clock_.now());
+  const Activity::Kind what = outcome.unkept ? Activity::Kind::kRenamed : activity_of(change, gone);
+  activity_.note(what, change.path, change.entry->author_name, clock_.now());
   index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
   // Somebody was at it between our change and our look at it: the stat in the index would hide that
   // for ever.
@@ -261,7 +267,8 @@ void Replica::on_change_failed(const DiskChange& change, const DiskOutcome& outc
     retry_later(change.path, clock_.now(), kRetryDelay);
     return;
   }
-  if (change.kind == DiskChange::Kind::kInstall && error.code != ErrorCode::kCorrupt) {
+  if (change.kind == DiskChange::Kind::kInstall && change.lies.empty() &&
+      error.code != ErrorCode::kCorrupt) {
     // Verified content is not thrown away because its place is taken for the moment.
     keep_ready(change.entry->content, change.temp);
   }

@@ -25,7 +25,7 @@ void Replica::look_below(const std::string& directory, Instant) {
 }
 
 void Replica::on_compared(const std::string& directory, const ScanResult& result, Instant now) {
-  if (!result.status || !files_.check_root()) {
+  if (!result.status) {
     scan_again_ = true;  // it says what is wrong with the folder
     return;
   }

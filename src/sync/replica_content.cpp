@@ -65,7 +65,8 @@ void Replica::want_content(const std::string& path, const EntryPtr& entry) {
     drop_interest(path);
     return;
   }
-  Waiting& waiting = waiting_[content];
+  if (take_from_trash(path, entry)) return;
+  WaitingPaths& waiting = waiting_[content];
   if (waiting.paths.empty()) waiting.wanted = wanted_of(path, *entry);
   waiting.paths.insert(path);
   waits_for_[path] = content;
@@ -144,7 +145,7 @@ void Replica::serve_waiting() {
   if (!remote_known_ || paused_ || frozen_) return;
   for (const ContentId& content : std::exchange(to_serve_, {})) {
     auto at = waiting_.find(content);
-    if (at == waiting_.end()) continue;
+    if (at == waiting_.end() || serve_from_trash(content)) continue;
     const std::set<std::string>& paths = at->second.paths;
     if (auto ready = ready_.find(content); ready != ready_.end()) {
       if (take_unplanned(content, ready->second.temps.back())) {
@@ -169,7 +170,7 @@ void Replica::serve_waiting() {
 }
 
 void Replica::fetch_waiting(const ContentId& content) {
-  const Waiting& waiting = waiting_.at(content);
+  const WaitingPaths& waiting = waiting_.at(content);
   const std::string& path = *waiting.paths.begin();
   fetcher_.want(waiting.wanted);
   fetcher_.set_sources(content, sources_of(content, path));
@@ -182,11 +183,19 @@ void Replica::fetch_waiting(const ContentId& content) {
 bool Replica::begin_copy(const ContentId& content, const std::string& hint) {
   if (copying_.contains(content)) return true;
   if (no_copy_.contains(content)) return false;
-  Copying copy;
-  if (auto from = index_.find_content(content, hint)) {
+  LocalCopy copy;
+  const auto waiting = waiting_.find(content);
+  const bool cramped = waiting != waiting_.end() && waiting->second.cramped;
+  const auto trash = index_.trash().find_content(content);
+  if (trash && waiting != waiting_.end() && may_leave_trash(*trash) &&
+      (cramped || was_renamed(*trash, waiting->second.paths))) {
+    copy.from = *trash;
+    copy.from_trash = copy.move = true;
+  } else if (auto from = index_.find_content(content, hint)) {
+    if (cramped && waits_for_old_name(*from, hint)) return true;
     copy.from = *from;
     ++copied_from_[copy.from];
-  } else if (auto trash = index_.trash().find_content(content)) {
+  } else if (trash) {
     copy.from = *trash;
     copy.from_trash = true;
   } else {
@@ -203,7 +212,7 @@ bool Replica::has_bytes(const ContentId& content, const std::string& path) const
 }
 
 void Replica::end_copy(const ContentId& content) {
-  const Copying copy = std::move(copying_.at(content));
+  const LocalCopy copy = std::move(copying_.at(content));
   copying_.erase(content);
   to_serve_.insert(content);
   if (copy.from_trash || --copied_from_[copy.from] > 0) return;
@@ -218,43 +227,46 @@ void Replica::start_copies() {
       end_copy(content);
       continue;
     }
-    const Waiting& waiting = at->second;
+    if (copying_.at(content).move) {
+      start_move(content);
+      continue;
+    }
+    const WaitingPaths& waiting = at->second;
     const std::uint64_t fit = kCopyBytesPerJob / std::max<std::uint64_t>(waiting.wanted.size, 1);
     const std::size_t count = std::min<std::size_t>(
         {waiting.paths.size(), kCopiesPerJob,
          static_cast<std::size_t>(std::clamp<std::uint64_t>(fit, 1, kCopiesPerJob))});
-    auto temps = std::make_shared<std::vector<std::string>>();
+    auto job = std::make_shared<CopyJob>();
     // A name of its own for each: the copy before may still wait to be installed.
     for (std::size_t i = 0; i < count; ++i)
-      temps->push_back(
+      job->temps.push_back(
           str(kCopyPrefix, to_hex(content).substr(0, 40), '-', std::to_string(++copy_counter_)));
-    auto made = std::make_shared<std::size_t>(0);
     executor_.submit(
         JobClass::kBulk,
-        [this, content, copy = copying_.at(content), temps, made] {
-          for (const std::string& temp : *temps) {
-            Status status = copy.from_trash ? files_.copy_trash_to_temp(copy.from, temp)
-                                            : files_.copy_to_temp(copy.from, temp);
+        [this, content, copy = copying_.at(content), job] {
+          for (const std::string& temp : job->temps) {
+            Status& status = job->status;
+            status = copy.from_trash ? files_.copy_trash_to_temp(copy.from, temp)
+                                     : files_.copy_to_temp(copy.from, temp);
             if (status) status = verify_temp(files_, temp, content);
             if (!status) {
               (void)files_.remove_temp(temp);
               return;
             }
-            ++*made;
+            ++job->made;
           }
         },
-        [this, content, temps, made] {
-          const bool all = *made == temps->size();
-          temps->resize(*made);
-          on_copied(content, *temps, all);
+        [this, content, job] {
+          job->temps.resize(job->made);
+          on_copied(content, *job);
         });
   }
 }
 
-void Replica::on_copied(const ContentId& content, const std::vector<std::string>& temps, bool all) {
-  if (!all) {
+void Replica::on_copied(const ContentId& content, const CopyJob& job) {
+  if (!job.status && !make_do_without_copy(content, job.status.error())) {
     // The source is not what the index says: look at it again, and have the bytes sent.
-    const Copying& copy = copying_.at(content);
+    const LocalCopy& copy = copying_.at(content);
     const PathRecord* from = index_.find(copy.from);
     const bool moved = !copy.from_trash && index_.trash().find_content(content) &&
                        !(from && from->live() && from->local->content == content);
@@ -263,7 +275,7 @@ void Replica::on_copied(const ContentId& content, const std::vector<std::string>
     if (!copy.from_trash) due_.insert(copy.from);
   }
   end_copy(content);
-  for (const std::string& temp : temps) on_content_ready(content, temp);
+  for (const std::string& temp : job.temps) on_content_ready(content, temp);
 }
 
 // ---- what came
@@ -353,7 +365,7 @@ void Replica::on_installed(const ContentId& content) {
 }
 
 void Replica::keep_ready(const ContentId& content, const std::string& temp) {
-  Ready& ready = ready_[content];
+  ReadyTemps& ready = ready_[content];
   if (std::find(ready.temps.begin(), ready.temps.end(), temp) == ready.temps.end())
     ready.temps.push_back(temp);
   ready.since = clock_.now();

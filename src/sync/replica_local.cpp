@@ -209,8 +209,8 @@ void Replica::begin_scan(Instant now) {
 
 void Replica::on_scan(ScanResult result, Instant now) {
   scan_running_ = false;
-  if (Status root = files_.check_root(); !root || !result.status) {
-    root_error_ = !root ? root.error().detail : result.status.error().detail;
+  if (!result.status) {
+    root_error_ = result.status.error().detail;
     log_.error(str("the folder cannot be read, nothing is deleted anywhere: ", root_error_));
     next_scan_ = now + kRootRetry;
     return;

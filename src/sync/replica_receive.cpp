@@ -67,7 +67,7 @@ void Replica::want_received(Receiving& receiving) {
   const std::string key = place_holder(what.content);
   ++receiving.tries;
   source_of_[key] = what.source;
-  Waiting& waiting = waiting_[what.content];
+  WaitingPaths& waiting = waiting_[what.content];
   if (waiting.paths.empty()) waiting.wanted = {what.content, what.size, what.md5, what.name};
   waiting.paths.insert(key);
   waits_for_[key] = what.content;

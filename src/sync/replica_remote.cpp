@@ -238,7 +238,7 @@ void Replica::carry_out(const Operation& operation, Instant now) {
       queue_change(operation, DiskChange::Kind::kSetMetadata, {});
       break;
     case OperationKind::kDelete: {
-      if (waits_or_stays(operation, now)) break;
+      if (waits_or_stays(operation, now) || waits_for_new_name(path)) break;
       const PathRecord* record = index_.find(path);
       bool directory = record && record->live() && record->local->is_directory();
       queue_change(operation,
@@ -290,6 +290,7 @@ void Replica::queue_change(const Operation& operation, DiskChange::Kind kind,
       change.displaces = displaced_item(operation.path, operation.entry);
     }
   }
+  if (kind == DiskChange::Kind::kTrash) note_where_it_stands(change);
   if (kind == DiskChange::Kind::kInstall) ++installing_[operation.entry->content];
   busy_.insert(operation.path);
   if (operation.entry->is_tombstone() || operation.replaces) deleting_.insert(operation.path);

@@ -75,6 +75,9 @@ void schedule(std::shared_ptr<Walk> walk) {
           walk->root_device = root->device;
         }
         walk_slice(*walk);
+        if (walk->result.status && !walk->todo.empty()) return;
+        // Of what was no longer the folder when it was read, nothing is missing.
+        if (Status root = walk->files.check_root(); !root) walk->result.status = root;
       },
       [walk] {
         if (walk->result.status.has_value() && !walk->todo.empty()) {

@@ -28,7 +28,7 @@ struct ScanProblem {
 };
 
 struct ScanResult {
-  Status status;                   // of the root itself
+  Status status;                   // of the root itself, also at the end of the walk
   std::vector<ScannedPath> paths;  // files, directories, symlinks; sorted by path
   std::vector<ScanProblem> problems;
 };

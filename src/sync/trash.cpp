@@ -39,6 +39,7 @@ struct Trash::Walk {
   bool whole = false;  // else only those that are expected
   Result<std::vector<DirectoryItem>> found = std::vector<DirectoryItem>{};
   std::map<std::string, std::string> expected;  // name -> the path that it may still be at
+  std::set<std::string> absent;                 // of these, not there for sure
 };
 
 struct Trash::Reading {
@@ -89,6 +90,7 @@ void Trash::give_up(const std::string& name, const TrashItem& item) {
 }
 
 void Trash::forget(const std::string& name) {
+  promised_.erase(name);
   if (walk_running_) touched_.insert(name);
   rows().remove(name);
 }
@@ -136,6 +138,7 @@ void Trash::look_for(FileSystem& files, Walk& walk) {
         item.stat.kind = FileKind::kSymlink;
         item.stat.size = target->size();
       } else {
+        if (file.error().code == ErrorCode::kNotFound) walk.absent.insert(name);
         continue;
       }
       walk.found->push_back(std::move(item));
@@ -172,6 +175,10 @@ void Trash::on_walk(const Walk& walk) {
   std::vector<std::string> lost;
   for (const auto& [name, item] : rows().items()) {
     if (walk.whole && !found.contains(name) && !passed(name)) lost.push_back(name);
+  }
+  // What was to leave the trash, and has.
+  for (const std::string& name : walk.absent) {
+    if (rows().find(name) && !passed(name)) lost.push_back(name);
   }
   for (const std::string& name : lost) rows().remove(name);
   std::size_t fresh = 0;

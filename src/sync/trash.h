@@ -49,14 +49,16 @@ class Trash {
 
   // A name for what is at `path`, below a folder of its own that says when.
   std::string name_for(const std::string& path, WallTime wall);
-  // Something may be moved there under that name until keep() or give_up().
+  // Something may be moved there under that name, or from there, until keep(), give_up() or
+  // forget().
   void promise(const std::string& name) { promised_.insert(name); }
   void keep(const std::string& name, const TrashItem& item);
   // Nothing was, as far as the operation says: the trash is asked. `item`: what it would be.
   void give_up(const std::string& name, const TrashItem& item);
-  // It is in the folder again.
+  // It is in the folder again, or never came.
   void forget(const std::string& name);
   bool is_going(const std::string& name) const { return going_.contains(name); }
+  bool is_promised(const std::string& name) const { return promised_.contains(name); }
 
   struct Limits {
     std::int64_t observed_ns = 0;

@@ -209,5 +209,68 @@ def test_full_hub_of_two():
             settled([a, b])
 
 
+def test_renames_need_no_second_copy():
+    """A rename on a disk without room for a second copy, at hub and member: a file, a directory, one over another."""
+    for hub_is_small in (False, True):
+        with Lan() as net:
+            a, b, c = net.node("a"), net.node("b"), net.node("c")
+            with disk(b, "64m"):
+                for node in (a, b, c):
+                    node.write(".lansyncignore", "ballast.bin\n")
+                    os.utime(node.at(".lansyncignore"), (1, 1))
+                a.write("large.bin", tree.payload(16 * MB, "large"))
+                a.write("other.bin", tree.payload(MB, "other"))
+                for n in range(8):
+                    a.write(f"d/{n}.bin", tree.payload(MB, n))
+                for n in range(10):
+                    a.write(f"stays/{n}.txt", f"stays {n}")
+                first, *others = (b, a, c) if hub_is_small else (a, b, c)
+                first.start(*FAST)
+                eventually(lambda: first.status()["role"] == "server", 10, "a server")
+                for node in others:
+                    node.start(*FAST)
+                settled([a, b, c])
+                fill(b, 3 * MB)
+                os.rename(a.at("large.bin"), a.at("renamed.bin"))
+                os.rename(a.at("d"), a.at("e"))
+                for node in (a, b, c, a, b, c):
+                    node.wait(seconds=40)
+                check(b.read("renamed.bin") == a.read("renamed.bin") and not b.exists("large.bin"), "the file on b")
+                check(all(b.exists(f"e/{n}.bin") for n in range(8)) and not b.exists("d"), "the directory on b")
+                os.rename(a.at("renamed.bin"), a.at("other.bin"))
+                for node in (a, b, c, a, b, c):
+                    node.wait(seconds=40)
+                check(b.read("other.bin") == a.read("other.bin"), "what was renamed over another file on b")
+                for node in (b, c):
+                    rows = node.cli("trash", "--json").json
+                    check_equal({row["name"] for row in rows}, {"other.bin"}, f"the trash as {node.name} lists it")
+                    check(not any("conflict" in name for name in node.files()), f"a conflict on {node.name}")
+
+
+def test_many_renames_fill_no_trash():
+    """Six renames of one file leave nothing in anybody's trash, also where the old name goes seconds before."""
+    with Lan() as net:
+        a, b, c = net.node("a"), net.node("b"), net.node("c")
+        a.write("f0.bin", tree.payload(8 * MB, "f"))
+        for n in range(10):
+            a.write(f"stays/{n}.txt", f"stays {n}")
+        a.start(*FAST)
+        b.start(*FAST)
+        c.start(*FAST)
+        settled([a, b, c])
+        for n in range(6):
+            old, new = a.at(f"f{n}.bin"), a.at(f"f{n + 1}.bin")
+            if n % 2:
+                aside = net.root + "/aside"
+                os.rename(old, aside)
+                time.sleep(2)
+                os.rename(aside, new)
+            else:
+                os.rename(old, new)
+            settled([a, b, c])
+        for node in (b, c):
+            check_equal(node.cli("trash", "--json").json, [], f"the trash of {node.name}")
+
+
 if __name__ == "__main__":
     main(__name__)

@@ -606,6 +606,18 @@ Status SimDisk::restore_from_trash(const std::string& trash_name, const std::str
   return result;
 }
 
+Result<FileStat> SimDisk::install_trash(const std::string& trash_name, const std::string& path,
+                                        const FileStat& expected) {
+  auto result = MemoryFileSystem::install_trash(trash_name, path, expected);
+  if (!result) return result;
+  note_names();
+  if (events_.on_left_trash) events_.on_left_trash(trash_name);
+  changed(path, false);
+  if (events_.on_installed) events_.on_installed(path, files_.at(path)->bytes);
+  told(path, FileEvent::kCreate);
+  return result;
+}
+
 Status SimDisk::remove_trash(const std::string& trash_name) {
   auto at = trash_.find(trash_name);
   const NodePtr before = at == trash_.end() ? nullptr : at->second;

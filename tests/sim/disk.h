@@ -146,6 +146,8 @@ class SimDisk final : public MemoryFileSystem {
                                 std::optional<std::int64_t> mtime_ns,
                                 const FileStat& expected) override;
   Status restore_from_trash(const std::string& trash_name, const std::string& path) override;
+  Result<FileStat> install_trash(const std::string& trash_name, const std::string& path,
+                                 const FileStat& expected) override;
   Status remove_trash(const std::string& trash_name) override;
   Status sync_all() override;
 

@@ -165,10 +165,14 @@ Result<FileStat> MemoryFileSystem::put_at(const std::string& path, NodePtr node,
   return place->stat;
 }
 
+Status MemoryFileSystem::check_room(std::uint64_t bytes) const {
+  if (used_bytes() + bytes <= capacity_) return {};
+  return Error{ErrorCode::kNoSpace, "no space left on device"};
+}
+
 Status MemoryFileSystem::write_at(Node& node, std::uint64_t offset, ByteView bytes) {
   const std::uint64_t end = offset + bytes.size();
-  if (used_bytes() + bytes.size() > capacity_)
-    return Error{ErrorCode::kNoSpace, "no space left on device"};
+  LS_TRY(check_room(bytes.size()));
   if (end > node.bytes.size()) node.bytes.resize(static_cast<std::size_t>(end));
   std::copy(bytes.begin(), bytes.end(), node.bytes.begin() + static_cast<std::ptrdiff_t>(offset));
   node.written = std::min<std::uint64_t>(node.bytes.size(), node.written + bytes.size());
@@ -355,6 +359,7 @@ Status MemoryFileSystem::copy_to_temp(const std::string& path, const std::string
   LS_TRY(check("copy_to_temp", path));
   auto node = find(files_, path);
   if (!node) return node.error();
+  LS_TRY(check_room((*node)->bytes.size()));
   put_temp(name, (*node)->bytes);
   return {};
 }
@@ -364,6 +369,7 @@ Status MemoryFileSystem::copy_trash_to_temp(const std::string& trash_name,
   LS_TRY(check("copy_trash_to_temp", trash_name));
   auto node = find(trash_, trash_name);
   if (!node) return node.error();
+  LS_TRY(check_room((*node)->bytes.size()));
   put_temp(name, (*node)->bytes);
   return {};
 }
@@ -461,6 +467,19 @@ Status MemoryFileSystem::restore_from_trash(const std::string& trash_name,
   return {};
 }
 
+Result<FileStat> MemoryFileSystem::install_trash(const std::string& trash_name,
+                                                 const std::string& path,
+                                                 const FileStat& expected) {
+  LS_TRY(check("install_trash", trash_name));
+  auto node = find(trash_, trash_name);
+  if (!node) return node.error();
+  if (!(*node)->stat.same_file_bytes(expected))
+    return Error{ErrorCode::kChanged, "not what was looked at: " + trash_name};
+  auto stat = put_at(path, *node, std::nullopt, "");
+  if (stat) trash_.erase(trash_name);
+  return stat;
+}
+
 Status MemoryFileSystem::remove_trash(const std::string& trash_name) {
   LS_TRY(check("remove_trash", trash_name));
   trash_.erase(trash_name);
@@ -487,6 +506,8 @@ Result<std::string> MemoryFileSystem::read_trash_link(const std::string& trash_n
   LS_TRY(check("read_trash_link", trash_name));
   auto node = find(trash_, trash_name);
   if (!node) return node.error();
+  if ((*node)->stat.kind != FileKind::kSymlink)
+    return Error{ErrorCode::kChanged, "not a symlink: " + trash_name};
   return (*node)->target;
 }
 

@@ -89,6 +89,8 @@ class MemoryFileSystem : public FileSystem {
   Status rename_fold(const std::string& from, const std::string& to,
                      const FileStat& expected) override;
   Status restore_from_trash(const std::string& trash_name, const std::string& path) override;
+  Result<FileStat> install_trash(const std::string& trash_name, const std::string& path,
+                                 const FileStat& expected) override;
   Status remove_trash(const std::string& trash_name) override;
   Result<std::vector<DirectoryItem>> list_trash() override;
   Result<std::unique_ptr<ReadFile>> open_trash(const std::string& trash_name) override;
@@ -125,6 +127,7 @@ class MemoryFileSystem : public FileSystem {
   class OpenTemp;
   Status check(const std::string& operation, const std::string& subject);
   Result<NodePtr> find(const Names& names, const std::string& name) const;
+  Status check_room(std::uint64_t bytes) const;
   Status check_parent(const std::string& path) const;
   Status check_expected(const std::string& path, const std::optional<FileStat>& expected) const;
   Result<FileStat> put_at(const std::string& path, NodePtr node,

@@ -2,66 +2,12 @@
 
 #include "base/random.h"
 #include "support/catch.h"
+#include "unit/sync/guard_rig.h"
 
 namespace lansync {
 namespace {
 
-const Instant kStart{Duration(1s)};
-
-Entry file(int number) {
-  Entry entry;
-  entry.size = 1;
-  ++number;  // zero would be no content
-  entry.content.bytes[0] = static_cast<std::uint8_t>(number);
-  entry.content.bytes[1] = static_cast<std::uint8_t>(number >> 8);
-  return entry;
-}
-std::string path(int number) { return "d/" + std::to_string(number); }
-
-RunId next_run = 0;
-struct Guard : DeleteGuard {
-  explicit Guard(const std::string& limit, Side side = Side::kOwn)
-      : Guard(parse_max_deletes(limit).value(), side) {}
-  explicit Guard(MaxDeletes limit, Side side = Side::kOwn, std::size_t max_tracked = kMaxTracked)
-      : DeleteGuard(
-            limit, side, [] { return ++next_run; }, max_tracked) {}
-  bool remove(const std::string& at, const Entry& was, Instant now, std::uint64_t total,
-              RunId label = 0) {
-    return on_delete({at, was, label, total, true, now, WallTime{now.time_since_epoch().count()}});
-  }
-  bool frees(const Change& change) { return !change.freed.empty(); }
-  RunId only_run() const {
-    const std::vector<HeldRun> runs = held_runs();
-    REQUIRE(runs.size() == 1);
-    return runs.front().run;
-  }
-};
-
-// Deletes files first..last-1 of `total`, a second apart.
-Instant remove(Guard& guard, int first, int last, std::uint64_t total, Instant now = kStart) {
-  for (int i = first; i < last; ++i) {
-    guard.remove(path(i), file(i), now, total);
-    now += 1s;
-  }
-  return now;
-}
-// The other half of a rename.
-DeleteGuard::Change appear(Guard& guard, int number, Instant now) {
-  return guard.on_present("new/" + std::to_string(number), file(number), now);
-}
-Entry directory() {
-  Entry entry;
-  entry.kind = EntryKind::kDirectory;
-  return entry;
-}
-Entry tombstone_of(const Entry& was, RunId run) {
-  Entry gone;
-  gone.kind = EntryKind::kTombstone;
-  gone.was = was.kind;
-  gone.content = was.content;
-  gone.run = run;
-  return gone;
-}
+using namespace guard_rig;
 
 TEST_CASE("--max-deletes is a number or a percentage, and 100% is never held") {
   CHECK(parse_max_deletes("50%") == MaxDeletes{std::nullopt, 50});
@@ -187,75 +133,6 @@ TEST_CASE("deletes of what was not in sync when the run began do not count, and 
   // Nor are they fresh any more when the next run begins.
   CHECK(guard.remove(path(10), file(10), kStart + 10min, 20));
   CHECK(guard.run_of(path(10)) != 0);
-}
-
-// One small delete a minute keeps a run open for an hour, and all that came in it went unasked.
-TEST_CASE("what came in an open run and was in sync for a minute is guarded like anything else") {
-  Guard guard(default_max_deletes());
-  Instant now = kStart;
-  auto small_delete = [&, next = 0]() mutable {
-    const int i = next++;
-    CHECK(guard.remove(path(i), file(i), now, 100));
-    guard.on_pushed(path(i));
-    now += 50s;
-  };
-  small_delete();
-  for (int i = 1000; i < 1400; ++i) guard.on_first_synced(path(i), now);
-  small_delete();
-  SECTION("all of it is deleted") {
-    for (int minute = 0; minute < 5; ++minute) small_delete();
-    for (int i = 1000; i < 1400; ++i)
-      guard.remove(path(i), file(i), now, static_cast<std::uint64_t>(1493 - i));
-    CHECK(guard.held_count() == 400);
-    CHECK(guard.holds(path(1000)));
-    // Also after a restart, with what had gone out before.
-    Guard after(default_max_deletes());
-    REQUIRE(after.restore(guard.serialize(), now));
-    for (int i = 0; i < 7; ++i)
-      after.take_back(path(i), tombstone_of(file(i), guard.only_run()), true);
-    for (int i = 1000; i < 1400; ++i)
-      after.take_back(path(i), tombstone_of(file(i), guard.only_run()), false);
-    after.finish_restore();
-    CHECK(after.held_count() == 400);
-  }
-  SECTION("with what was there before") {
-    small_delete();
-    // 45 of the 97, 206 of the 400: half of all, and of what was there before less.
-    for (int i = 10; i < 55; ++i)
-      CHECK(guard.remove(path(i), file(i), now, static_cast<std::uint64_t>(507 - i)));
-    for (int i = 1000; i < 1206; ++i)
-      guard.remove(path(i), file(i), now, static_cast<std::uint64_t>(1452 - i));
-    CHECK(guard.held_count() == 251);
-  }
-  SECTION("less than half of all that is there by now") {
-    small_delete();
-    for (int i = 1000; i < 1200; ++i)
-      CHECK(guard.remove(path(i), file(i), now, static_cast<std::uint64_t>(1497 - i)));
-    CHECK_FALSE(guard.holding());
-    for (int i = 1000; i < 1200; ++i) guard.on_pushed(path(i));
-    Guard after(default_max_deletes());
-    REQUIRE(after.restore(guard.serialize(), now));
-    const RunId run = guard.run_of(path(1000));
-    for (int i = 0; i < 3; ++i) after.take_back(path(i), tombstone_of(file(i), run), true);
-    for (int i = 1000; i < 1200; ++i) after.take_back(path(i), tombstone_of(file(i), run), true);
-    after.finish_restore();
-    CHECK(after.remove(path(1200), file(1200), now, 297));
-    CHECK_FALSE(after.holding());
-  }
-  SECTION("many new files make half of the old ones no smaller a part") {
-    for (int i = 10; i < 62; ++i)
-      guard.remove(path(i), file(i), now, static_cast<std::uint64_t>(508 - i));
-    CHECK(guard.held_count() == 52);
-    now += 20s;
-    guard.remove(path(1000), file(1000), now, 446);
-    CHECK(guard.holds(path(10)));
-    CHECK(guard.holds(path(1000)));
-  }
-  SECTION("what came within the last minute is not asked about") {
-    for (int i = 2000; i < 2400; ++i) guard.on_first_synced(path(i), now);
-    now += 5s;
-    for (int i = 2000; i < 2400; ++i) CHECK(guard.remove(path(i), file(i), now, 900));
-  }
 }
 
 TEST_CASE("a run begins with a delete that counts: what came after a rename alone is in sync") {
