@@ -59,8 +59,10 @@ ControlAnswer failed(int exit_code, std::string line) {
 }
 
 ControlAnswer timed_out() {
-  ControlAnswer answer =
-      failed(kExitFailed, "the node did not answer in time: it may be very busy; try again");
+  ControlAnswer answer = failed(
+      kExitFailed,
+      "the node did not answer in time: it may be very busy, or its disk does not answer; try "
+      "again");
   answer.timed_out = true;
   return answer;
 }
@@ -165,7 +167,7 @@ ControlAnswer parse_answer(const Json& document) {
 ControlAnswer ask_node(const std::string& dir, const std::string& command, const Json& arguments,
                        std::optional<Duration> timeout, bool until_gone, const PartSink& on_part) {
   Deadline deadline(timeout);
-  Result<int> connected = connect_control(dir);
+  Result<int> connected = connect_control_in_time(dir);
   if (!connected)
     return failed(connected.error().code == ErrorCode::kNotFound ? kExitNoNode : kExitFailed,
                   connected.error().detail);

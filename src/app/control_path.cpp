@@ -12,14 +12,21 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <memory>
 
 #include "base/log.h"
+#include "base/time.h"
 #include "platform/posix.h"
+#include "platform/start_thread.h"
 
 namespace lansync {
 namespace {
 
 constexpr const char* kSocketName = "control.sock";
+// CONTRACT: status answers within 1 s, also that the disk does not.
+constexpr Duration kDiskPatience = 500ms;
+constexpr Duration kLastPatience = 4s;
 
 std::uint64_t inode_at(const std::string& path) {
   struct stat info {};
@@ -139,13 +146,16 @@ int connect_or_clean(const std::string& path, int fd) {
 }
 
 // The person's environment may be another than the node's.
-int connect_refuge(const std::string& dir, int fd) {
-  std::error_code failed;
-  const std::string real = std::filesystem::weakly_canonical(dir, failed).string();
+int connect_refuge_of(const std::string& real, int fd) {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   const std::string own = refuge_base(runtime ? RuntimeDir(runtime) : std::nullopt);
   if (connect_or_clean(refuge_path(own, real), fd) == 0) return 0;
   return connect_or_clean(refuge_path(refuge_base(std::nullopt), real), fd);
+}
+
+int connect_refuge(const std::string& dir, int fd) {
+  std::error_code failed;
+  return connect_refuge_of(std::filesystem::weakly_canonical(dir, failed).string(), fd);
 }
 
 }  // namespace
@@ -244,6 +254,23 @@ Result<int> connect_control(const std::string& dir) {
                  str("the control socket of ", printable(dir), " belongs to another user")};
   }
   return fd;
+}
+
+Result<int> connect_control_in_time(const std::string& dir) {
+  // The thread may stay behind, with what it holds: it ends with the process.
+  auto connected = std::make_shared<std::promise<Result<int>>>();
+  std::future<Result<int>> answer = connected->get_future();
+  auto look = start_thread([dir, connected] { connected->set_value(connect_control(dir)); });
+  if (!look) return connect_control(dir);
+  look->detach();
+  if (answer.wait_for(kDiskPatience) == std::future_status::ready) return answer.get();
+  std::error_code failed;
+  const std::string named = std::filesystem::absolute(dir, failed).lexically_normal().string();
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (fd.valid() && connect_refuge_of(named, fd.get()) == 0) return fd.release();
+  if (answer.wait_for(kLastPatience) == std::future_status::ready) return answer.get();
+  return Error{ErrorCode::kBusy,
+               str("the disk of ", printable(dir), " does not answer: try again when it does")};
 }
 
 }  // namespace lansync

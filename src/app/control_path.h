@@ -41,6 +41,9 @@ bool is_in_place(const ControlListener& listener);
 // A connected, close-on-exec, blocking socket. kNotFound: no node runs there. kDenied: not ours.
 // Of a node whose folder or socket is gone, its refuge.
 Result<int> connect_control(const std::string& dir);
+// The same, within some seconds also if the disk of `dir` does not answer (kBusy): whoever looks a
+// path up there stands still. A node whose disk it is listens at its refuge meanwhile.
+Result<int> connect_control_in_time(const std::string& dir);
 // A node that had `dir` runs, and has its refuge.
 bool has_refuge(const std::string& dir);
 

@@ -41,7 +41,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
   void start() { accept(); }
   void shut_down();
   std::size_t connections() const { return connections_.size(); }
-  bool in_place() const { return is_in_place(listener_); }
+  const ControlListener& listener() const { return listener_; }
 
  private:
   enum class Stage { kReading, kRunning, kWriting, kEnding };
@@ -297,7 +297,9 @@ ControlServer::~ControlServer() { impl_->shut_down(); }
 
 std::size_t ControlServer::connections() const { return impl_->connections(); }
 
-bool ControlServer::in_place() const { return impl_->in_place(); }
+std::function<bool()> ControlServer::look_in_place() const {
+  return [listener = impl_->listener()] { return is_in_place(listener); };
+}
 
 Result<std::unique_ptr<ControlServer>> ControlServer::open(asio::io_context& io, NodeControl& node,
                                                            Log& log, const std::string& dir,

@@ -44,8 +44,9 @@ class ControlServer {
   ControlServer& operator=(const ControlServer&) = delete;
 
   std::size_t connections() const;
-  // See is_in_place.
-  bool in_place() const;
+  // See is_in_place: to be called by whom that may take its time.
+  std::function<bool()> look_in_place() const;
+  bool in_place() const { return look_in_place()(); }
 
  private:
   class Impl;

@@ -17,6 +17,8 @@ namespace {
 
 // CONTRACT: commands answer at once; a firewall with 10,000 rules is listed within this.
 constexpr Duration kToolsLimit = 1500ms;
+// This long without an answer of the disk, no worker may be free to ask the machine's tools.
+constexpr Duration kBusyWorkers = 3s;
 constexpr std::uint64_t kGoodBuffer = 1024 * 1024;
 constexpr std::uint64_t kGoodWatches = 65536;
 constexpr std::size_t kNamesShown = 12;
@@ -261,6 +263,14 @@ DoctorFacts RunningNode::machine_facts() const {
 }
 
 void RunningNode::doctor(std::function<void(DoctorFacts)> done) {
+  if (std::max(disk_->waits(), workers_->waits()) >= kBusyWorkers) {
+    loop_->post([this, done = std::move(done)] {
+      DoctorFacts facts = machine_facts();
+      facts.firewall = "was not asked, because the disk is slow to answer";
+      done(std::move(facts));
+    });
+    return;
+  }
   auto tools = std::make_shared<FirewallTools>();
   workers_->submit(
       JobClass::kBulk, [tools] { *tools = ask_tools(); },

@@ -31,6 +31,8 @@ constexpr Duration kWatchRetry = 1min;
 // CONTRACT: exit within 2 s of a signal; the rest is for closing files.
 constexpr Duration kStopPatience = 1500ms;
 constexpr Duration kDeafCheck = 1s;
+// Of a signal until the process is ended by force: a node whose disk answers is gone before.
+constexpr Duration kForcedEnd = 4s;
 
 std::uint8_t log2_of_free(FileSystem& files) {
   auto free = files.free_bytes();
@@ -50,17 +52,39 @@ Result<std::unique_ptr<RunningNode>> RunningNode::open(const RunOptions& options
   auto workers = WorkerPool::create(kWorkers);
   if (!workers) return workers.error();
   running->workers_ = std::move(*workers);
+  auto disk = DiskWatch::create(*running->workers_, running->files_->guard().private_fd());
+  if (!disk) return disk.error();
+  running->disk_ = std::move(*disk);
   LS_TRY(running->open_network());
   LS_TRY(running->open_node());
   LS_TRY(running->open_control(environment));
   // Before a view takes the terminal: until here a signal ends the process at once (main).
-  LS_TRY(running->loop_->on_signal([node = running.get()](int) { node->stop_asked_ = true; }));
+  LS_TRY(running->open_last_resort());
   return running;
 }
 
+Status RunningNode::open_last_resort() {
+  LastResort::Calls calls;
+  calls.heard = [this](int) { loop_->post([this] { stop_asked_ = true; }); };
+  calls.end = [dir = options_.dir] {
+    TerminalView::leave_at_once();
+    const std::string text =
+        str("lansync: the disk of ", printable(dir, 500),
+            " does not answer: ended without waiting for it (nothing is lost by that)\n");
+    (void)!::write(STDERR_FILENO, text.data(), text.size());
+    ::_exit(0);
+  };
+  auto started = LastResort::start(std::move(calls), kForcedEnd);
+  if (!started) return started.error();
+  last_resort_ = std::move(*started);
+  return {};
+}
+
 RunningNode::~RunningNode() {
+  if (last_resort_) last_resort_->expect_end();
   control_.reset();
   refuge_.reset();
+  if (disk_) disk_->shutdown();
   if (workers_) workers_->shutdown();
   endpoint_.reset();
 }
@@ -257,9 +281,11 @@ Status RunningNode::open_control(const Environment& environment) {
   return {};
 }
 
-// Who asks the node by the name of its folder is told that it is gone, and can stop the node.
+// Who asks the node by the name of its folder is told that it is gone, or does not answer, and can
+// stop the node.
 void RunningNode::look_after_control() {
-  if (control_->in_place()) {
+  disk_->look(control_->look_in_place());
+  if (disk_->in_place()) {
     refuge_.reset();
   } else if (!refuge_ || !refuge_->in_place()) {
     auto opened = ControlServer::open_refuge(loop_->context(), *node_, log_, files_->guard().path(),
@@ -273,11 +299,7 @@ void RunningNode::look_after_control() {
 
 bool RunningNode::place_marker(const std::string& name) {
   if (!watcher_ || watcher_->degraded()) return false;
-  int directory = files_->guard().private_fd();
-  int fd = ::openat(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return false;
-  ::close(fd);
-  ::unlinkat(directory, name.c_str(), 0);
+  disk_->place_marker(name);
   return true;
 }
 
@@ -344,6 +366,7 @@ Instant RunningNode::on_turn(const Turn& turn, TerminalView* view) {
     update_network(turn.now);
     look_after_control();
   }
+  node_->on_disk_waits(disk_->waits());
   bool more = false;
   if (watcher_) {
     auto take = [this](const WatchEvent& event) { on_watch_event(event); };
@@ -421,6 +444,8 @@ int RunningNode::run(TerminalView* view) {
   }
   if (watched)
     watched = loop_->watch_fd(workers_->completion_fd(), [this] { workers_->run_completions(); });
+  if (watched)
+    watched = loop_->watch_fd(disk_->completion_fd(), [this] { disk_->run_completions(); });
   if (watched && watcher_) {
     watched = loop_->watch_fd(watcher_->fd(), [this] {
       watcher_->read_events([this](const WatchEvent& event) { on_watch_event(event); });
@@ -431,6 +456,7 @@ int RunningNode::run(TerminalView* view) {
     return 1;
   }
   loop_->run([this, view](const Turn& turn) { return on_turn(turn, view); });
+  last_resort_->expect_end();
   return 0;
 }
 

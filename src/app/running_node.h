@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "app/control_socket.h"
+#include "app/disk_watch.h"
 #include "app/environment.h"
 #include "app/settings.h"
 #include "app/terminal_view.h"
@@ -20,6 +21,7 @@
 #include "platform/event_loop.h"
 #include "platform/inotify_watcher.h"
 #include "platform/interfaces.h"
+#include "platform/last_resort.h"
 #include "platform/magic_types.h"
 #include "platform/network_facts.h"
 #include "platform/os_random.h"
@@ -69,6 +71,10 @@ class RunningNode final : public NodeHost {
   void look_after_control();
   Instant on_turn(const Turn& turn, TerminalView* view);
 
+  Status open_last_resort();
+
+  // Goes last: it ends the process if one of the others does not come to an end.
+  std::unique_ptr<LastResort> last_resort_;
   RunOptions options_;
   Log& log_;
   SystemClock clock_;
@@ -83,6 +89,7 @@ class RunningNode final : public NodeHost {
   std::unique_ptr<UdpBeaconSocket> beacons_;
   std::unique_ptr<InotifyWatcher> watcher_;
   std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<DiskWatch> disk_;
   std::vector<std::unique_ptr<ContentCarrier>> carriers_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<EnetEndpoint> endpoint_;

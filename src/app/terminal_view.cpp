@@ -205,6 +205,8 @@ std::string render_frame(const StatusReport& report, const std::vector<OfferRepo
   return frame.text();
 }
 
+void TerminalView::leave_at_once() { restore_terminal(); }
+
 bool TerminalView::can_start(int fd, const Environment& environment) {
   if (!::isatty(fd)) return false;
   std::string kind = environment.variable("TERM").value_or("");

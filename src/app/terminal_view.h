@@ -42,6 +42,9 @@ struct OfferAnswer {
 
 class TerminalView {
  public:
+  // For whoever ends the process in haste, on any thread: a view that there is leaves the terminal.
+  static void leave_at_once();
+
   // True if `fd` is a terminal that can be redrawn and belongs to us (not a background job).
   static bool can_start(int fd, const Environment& environment);
 

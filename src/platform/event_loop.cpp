@@ -4,7 +4,6 @@
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
-#include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 #include <csignal>
 #include <map>
@@ -64,8 +63,6 @@ struct EventLoop::Impl {
   // returns at once: a loop that spins and hears no post().
   asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
   asio::steady_timer timer{context};
-  asio::signal_set signals{context};
-  std::function<void(int)> signal_callback;
   std::map<int, std::shared_ptr<Watch>> watches;
   SystemClock clock;
   Instant now{};
@@ -75,14 +72,6 @@ struct EventLoop::Impl {
   void wake() {
     if (!awake) now = clock.now();
     awake = true;
-  }
-  void wait_signal() {
-    signals.async_wait([this](const std::error_code& failed, int number) {
-      if (failed) return;
-      wake();
-      signal_callback(number);
-      wait_signal();
-    });
   }
   void sleep_until(Instant deadline);
   void poll_some();
@@ -167,19 +156,6 @@ void EventLoop::post(std::function<void()> task) {
     loop->wake();
     task();
   });
-}
-
-Status EventLoop::on_signal(std::function<void(int)> callback) {
-  bool first = !impl_->signal_callback;
-  impl_->signal_callback = std::move(callback);
-  if (!first) return {};
-  for (int number : {SIGINT, SIGTERM, SIGHUP}) {
-    std::error_code failed;
-    impl_->signals.add(number, failed);
-    if (failed) return Error{ErrorCode::kIo, str("cannot catch signals: ", failed.message())};
-  }
-  impl_->wait_signal();
-  return {};
 }
 
 void EventLoop::run(const std::function<Instant(const Turn&)>& on_turn) {

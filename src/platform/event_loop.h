@@ -44,8 +44,6 @@ class EventLoop {
   void rest_fd(int fd, Duration rest);
   // From any thread: runs `task` on the loop's thread, before the next turn.
   void post(std::function<void()> task);
-  // SIGINT, SIGTERM, SIGHUP. SIGPIPE is ignored from create() on: a peer that is gone is an EPIPE.
-  Status on_signal(std::function<void(int)> callback);
 
   // Runs until stop(). on_turn is called after each wake-up's callbacks (and once at the start) and
   // returns when it wants to be called again at the latest; kNever for "on events only".

@@ -75,15 +75,22 @@ bool WorkerPool::take_job(Job& out) {
 void WorkerPool::run_thread() {
   while (true) {
     Job job;
+    Begun::iterator begun;
     {
       std::unique_lock lock(mutex_);
       while (!take_job(job)) {
         if (stopping_ && (index_.empty() || index_running_)) return;
         work_waits_.wait(lock);
       }
+      if (job.job_class != JobClass::kBulk)
+        begun = short_begun_.insert(short_begun_.end(), std::chrono::steady_clock::now());
     }
     job.work();
     job.work = nullptr;  // what it owns is given up on the worker, not under the lock
+    if (job.job_class != JobClass::kBulk) {
+      std::lock_guard lock(mutex_);
+      short_begun_.erase(begun);
+    }
     ended(std::move(job));
   }
 }
@@ -126,6 +133,13 @@ std::size_t WorkerPool::run_completions(std::size_t max) {
     if (done) done();
   }
   return ready.size();
+}
+
+Duration WorkerPool::waits() const {
+  std::lock_guard lock(mutex_);
+  if (short_begun_.empty()) return Duration::zero();
+  return std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() -
+                                              short_begun_.front());
 }
 
 std::size_t WorkerPool::pending() const {

@@ -5,8 +5,10 @@
 // after shutdown(). Driven by the event loop through completion_fd().
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -14,6 +16,7 @@
 
 #include "base/executor.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "platform/posix.h"
 
 namespace lansync {
@@ -35,6 +38,8 @@ class WorkerPool final : public Executor {
 
   std::size_t threads() const { return threads_.size(); }
   std::size_t pending() const;  // submitted and not completed
+  // For how long the oldest of the short jobs (kDisk, kIndex) runs by now.
+  Duration waits() const;
 
  private:
   struct Job {
@@ -47,6 +52,7 @@ class WorkerPool final : public Executor {
   void run_thread();
   bool take_job(Job& out);  // with mutex_ held
   void ended(Job job);
+  using Begun = std::list<std::chrono::steady_clock::time_point>;
 
   UniqueFd wake_;
   mutable std::mutex mutex_;
@@ -56,6 +62,7 @@ class WorkerPool final : public Executor {
   std::size_t bulk_running_ = 0;
   std::size_t bulk_limit_ = 1;
   std::size_t running_ = 0;
+  Begun short_begun_;  // of the short jobs that run, oldest first
   bool index_running_ = false;
   bool stopping_ = false;
   std::vector<std::thread> threads_;

@@ -13,7 +13,7 @@ constexpr Duration kHousekeeping = 1h;
 // So long without us and the others have chosen another hub (Election::Options::hub_silence).
 constexpr Duration kAway = 2s;
 // DESIGN, Self-assignment 4: a hub that cannot commit for so long names a successor.
-constexpr Duration kStuckCommit = 10s;
+constexpr Duration kStuckCommit = DiskSilence::kPatience;
 
 bool same_self(const Beacon& a, const Beacon& b) {
   return a.flags == b.flags && a.role == b.role && a.manual == b.manual && a.term == b.term &&
@@ -430,7 +430,7 @@ bool Node::in_sync() const {
 
 void Node::note_sync(Instant now) {
   election_->set_full(replica_->short_of_room(now), now);
-  election_->set_stuck(replica_->commit_waits(now) >= kStuckCommit, now);
+  election_->set_stuck(disk_.stands() || replica_->commit_waits(now) >= kStuckCommit, now);
   election_->set_unanswered(client_->unanswered(now), now);
   // From the moment in which the first pull begins, a disk that is too small is one that fills.
   bool begun = client_->joined() ? !replica_->room().waits() : hub_->has_members();

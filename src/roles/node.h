@@ -24,6 +24,7 @@
 #include "roles/clone_watch.h"
 #include "roles/contacts.h"
 #include "roles/demand.h"
+#include "roles/disk_silence.h"
 #include "roles/downloads.h"
 #include "roles/early_packets.h"
 #include "roles/election.h"
@@ -148,6 +149,8 @@ class Node final : public SessionEvents,
   void on_watch_overflow(Instant now);
   // So many directories have no watch, for want of inotify watches. 0: all have.
   void set_unwatched(std::size_t directories, Instant now);
+  // For how long what should take moments has waited for the disk.
+  void on_disk_waits(Duration waits) { disk_.note(waits); }
   void on_stall(Instant now, Duration slept);
   // An interface was without a link for a moment: it may be on another network now.
   void on_link_lost(Instant now);
@@ -449,6 +452,7 @@ class Node final : public SessionEvents,
   KeyLimit key_limit_;
   Instant key_limit_written_{};
   CloneWatch clones_;
+  DiskSilence disk_;
   std::string outside_;       // why this node stays out of the group; empty: it does not
   bool run_durable_ = false;  // others may hear of this run
   bool count_doubt_ = false;  // the group has a count of ours that we do not know

@@ -81,6 +81,10 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
     reason = outside_reason();
     return NodeState::kError;
   }
+  if (disk_.stands()) {
+    reason = disk_.text(config_.folder);
+    return NodeState::kError;
+  }
   if (!held.empty()) {
     reason = held_reason(held);
     return NodeState::kHeld;

@@ -121,18 +121,6 @@ TEST_CASE("a task from another thread wakes a loop that has no deadline") {
   other.join();
 }
 
-TEST_CASE("signals arrive as calls on the loop's thread") {
-  auto loop = make_loop();
-  int got = 0;
-  REQUIRE(loop->on_signal([&](int number) {
-    got = number;
-    loop->stop();
-  }));
-  ::raise(SIGHUP);
-  loop->run([](const Turn&) { return kNever; });
-  CHECK(got == SIGHUP);
-}
-
 TEST_CASE("a loop that stood still says so in its next turn") {
   auto loop = make_loop();
   int turns = 0;
