@@ -60,7 +60,11 @@ class Settler {
     return std::move(out_);
   }
 
-  Settlement conflict(EntryPtr winner, const Entry& loser, bool hub_lost) {
+  Settlement conflict(std::shared_ptr<Entry> winner, const Entry& loser, bool hub_lost) {
+    // Nothing is deleted where both are kept. A directory that went on being part of its run was
+    // undone again by each node where that run had been rejected, each time with a new version, for
+    // as long as the group lived. (Simulator's seeds 1038, 1139, 2643.)
+    if (!winner->is_tombstone()) winner->run = 0;
     std::optional<ConflictCopy> copy = make_conflict_copy(pushed_.path, loser, hub_.lookup);
     if (!copy) return refuse("every name that its conflict copy could have is taken");
     out_.kind = SettlementKind::kConflict;
@@ -174,7 +178,9 @@ class Settler {
     }
     // Whoever made the directory had removed exactly these bytes, knowingly.
     const bool leaf_unchanged = has_seen(directory.version, leaf.edits.content);
-    if (leaf_unchanged)
+    // But who kept the bytes against that directory's run knew of it.
+    const bool leaf_kept = directory.run != 0 && has_seen(leaf.version, directory.edits.content);
+    if (leaf_unchanged && !leaf_kept)
       return mine_is_directory ? have(decided(directory)) : accept(decided(directory));
     return conflict(decided(directory), leaf, !mine_is_directory);
   }

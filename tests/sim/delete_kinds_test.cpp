@@ -273,3 +273,34 @@ TEST_CASE("reject names what a run had put into a file's place before it was hel
     }
   }
 }
+
+// Each node that rejects keeps its file against the directory, which the hub keeps because of what
+// is in it: the directory must not stay the delete that it was, or it is rejected again for ever.
+TEST_CASE("a rejected run that put a folder with a file into a file's place ends with both kept") {
+  World world(308);
+  NodeOptions strict;
+  strict.max_deletes = parse_max_deletes("0").value();
+  SimNode& hub = world.add("a", OneBounded::unbounded());
+  SimNode& author = world.add("b", OneBounded::unbounded());
+  SimNode& c = world.add("c", strict);
+  SimNode& d = world.add("d", strict);
+  hub.start();
+  world.run_for(3s);
+  world.start_all();
+  hub.write("f", "a file");
+  hub.write("other", "stays");
+  REQUIRE(world.converge(60s));
+  REQUIRE(is_hub(hub.role()));
+  author.erase("f");
+  author.write("f/new", "new");
+  CHECK(world.run_until([&] { return held(c) > 0 && held(d) > 0; }, 60s));
+  world.run_for(30s);
+  for (SimNode* node : {&c, &d}) node->reject();
+  const bool fine = world.converge(180s);
+  INFO(world.verdict());
+  REQUIRE(fine);
+  for (SimNode* node : world.nodes()) {
+    CHECK(node->text("f/new") == "new");
+    CHECK(held(*node) == 0);
+  }
+}

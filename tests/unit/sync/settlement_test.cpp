@@ -361,6 +361,41 @@ TEST_CASE("two deletes are one, in the run of the hub's") {
   CHECK(s.entry->version == vector({{1, 1}, {2, 1}}));
 }
 
+TEST_CASE("a directory that is kept beside the file that it had ended is in no run any more") {
+  auto ends = [](VersionVector version) {
+    auto entry = std::make_shared<Entry>(*directory(std::move(version)));
+    entry->edits = {Edit{2, 1}, Edit{2, 1}, Edit{2, 1}};
+    entry->run = 7;
+    return entry;
+  };
+  const Edit first{1, 1};
+  Hub hub;
+  hub.live_children = true;
+  hub.tree["f.txt"] = ends(vector({{1, 1}, {2, 1}}));
+  // Who rejects the run keeps the file by a version that has seen the directory.
+  EntryPtr kept = with_edits(file("x", vector({{1, 1}, {2, 1}, {3, 1}})), {first, first, first});
+  Settlement s = hub.push("f.txt", kept);
+  CHECK(s.kind == SettlementKind::kConflict);
+  CHECK(s.entry->is_directory());
+  CHECK(s.entry->run == 0);
+  CHECK(s.copy_path == kCopy);
+
+  // A decision came between.
+  hub.tree["f.txt"] = ends(vector({{1, 1}, {2, 1}, {kHub, 4}}));
+  s = hub.push("f.txt", kept);
+  CHECK(s.kind == SettlementKind::kConflict);
+  CHECK(s.entry->is_directory());
+  CHECK(s.entry->run == 0);
+  CHECK(s.copy_path == kCopy);
+
+  // Who had not seen it leaves it the delete that it is.
+  hub.tree["f.txt"] = ends(vector({{1, 1}, {2, 1}}));
+  s = hub.push("f.txt", with_edits(file("x", vector({{1, 1}, {3, 1}})), {first, {3, 1}, first}));
+  CHECK(s.kind == SettlementKind::kHave);
+  CHECK(s.entry->is_directory());
+  CHECK(s.entry->run == 7);
+}
+
 TEST_CASE("a directory keeps its name against a file, whoever's it is") {
   Hub hub;
   hub.tree["f.txt"] = directory(vector({{1, 1}}));
