@@ -197,10 +197,12 @@ void Index::clear_remote() {
   }
 }
 
-std::optional<std::string> Index::find_content(const ContentId& content,
-                                               const std::string& hint) const {
+std::optional<std::string> Index::find_content(const ContentId& content, const std::string& hint,
+                                               const PathRule& usable) const {
+  const auto takes = [&](const std::string& path) { return !usable || usable(path); };
   const PathRecord* hinted = find(hint);
-  if (hinted && hinted->live() && hinted->local->is_file() && hinted->local->content == content) {
+  if (hinted && hinted->live() && hinted->local->is_file() && hinted->local->content == content &&
+      takes(hint)) {
     return hint;
   }
   // In order of the path, so the first that has it is the one that every node would name.
@@ -208,7 +210,7 @@ std::optional<std::string> Index::find_content(const ContentId& content,
   const std::uint64_t key = content_key(content);
   for (auto at = by_content_.lower_bound({key, &none}); at != by_content_.end(); ++at) {
     if (at->key != key) break;
-    if (find(*at->name)->local->content == content) return *at->name;
+    if (find(*at->name)->local->content == content && takes(*at->name)) return *at->name;
   }
   return std::nullopt;
 }

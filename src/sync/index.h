@@ -86,8 +86,11 @@ class Index {
   // Requires: the path is known.
   void set_wanted(const std::string& path, PathRecord::Wanted wanted);
 
-  // A path whose local file has that content; `hint` first if it does.
-  std::optional<std::string> find_content(const ContentId& content, const std::string& hint) const;
+  // A path whose local file has that content; `hint` first if it does. Only one that `usable`
+  // accepts, if there is such a rule.
+  using PathRule = std::function<bool(const std::string& path)>;
+  std::optional<std::string> find_content(const ContentId& content, const std::string& hint,
+                                          const PathRule& usable = {}) const;
   // A link to that target is somewhere on this disk.
   bool has_link(const ContentId& target) const;
 

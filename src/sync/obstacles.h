@@ -63,6 +63,8 @@ class Obstacles {
   void pass_over(const std::string& path, const FileStat& stat) { passed_over_[path] = stat; }
   void take_up(const std::string& path) { passed_over_.erase(path); }
   bool passed_over(const std::string& path, const FileStat& stat) const;
+  // At the last look: what the index has of that path is not what stands there.
+  bool passes_over(const std::string& path) const { return passed_over_.contains(path); }
 
  private:
   struct Obstacle {

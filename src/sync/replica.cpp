@@ -491,8 +491,12 @@ void Replica::keep_observed() {
 }
 
 std::optional<LocatedContent> Replica::locate(const ContentId& content, const std::string& hint) {
-  std::optional<std::string> path = index_.find_content(content, hint);
-  if (!path || is_rotten(*path)) return std::nullopt;
+  // What has grown above --max-file-size, say, is in the index as it was: asked for that, it would
+  // be "changed" at each try, for as long as it stands there. (Simulator's seed 804.)
+  std::optional<std::string> path = index_.find_content(content, hint, [this](const auto& one) {
+    return !is_rotten(one) && !obstacles_.passes_over(one);
+  });
+  if (!path) return std::nullopt;
   const PathRecord* record = index_.find(*path);
   LocatedContent located;
   located.path = *path;

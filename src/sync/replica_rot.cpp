@@ -97,6 +97,8 @@ void Replica::end_repair(const std::string& path, Status status) {
   }
   ended_repairs_.emplace_back(std::move(at->second.done), std::move(status));
   repairs_.erase(at);
+  // What the group has there may be another version, whose turn is now. (Simulator's seed 4908.)
+  plan_.insert(path);
 }
 
 // True: the content goes to a path that waits to be repaired.

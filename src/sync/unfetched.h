@@ -1,10 +1,10 @@
 // Contents whose fetch failed: which of them nobody who is here has, and what was said of the paths
 // that want them.
 //
-// Invariant: nobody_has(x) is true only while x is wanted and each of its last three fetches ended
-// with the word of everybody who could be asked that they do not have it. Such a content is waited
-// for by nobody (DESIGN, Deletes: it stays listed and comes when its holder does). No clock, no
-// I/O; driven by Replica.
+// Invariant: nobody_has(x) is true only while x is wanted, its last three fetches failed, and the
+// last one ended with the word of everybody who could be asked that they do not have it. Such a
+// content is waited for by nobody (DESIGN, Deletes: it stays listed and comes when its holder
+// does). No clock, no I/O; driven by Replica.
 #pragma once
 
 #include <map>

@@ -107,6 +107,42 @@ TEST_CASE("a file that grew above --max-file-size here is changed elsewhere") {
   pair.settle();
 }
 
+// Asked for what its index says, the hub said "changed" at each try, and everybody waited for ever.
+TEST_CASE(
+    "a file that became one that is not synced before anybody had it is waited for by nobody") {
+  for (const bool pipe : {false, true}) {
+    INFO((pipe ? "a pipe" : "above --max-file-size"));
+    Two pair(14);
+    for (SimNode* node : {&pair.a, &pair.b}) {
+      node->kill();
+      node->options().max_file_size = 1000;
+    }
+    pair.world.start_all();
+    pair.settle();
+    SimNode& holds = pair.hub();
+    SimNode& wants = pair.member();
+    wants.kill();
+    holds.write("x", "small");
+    pair.world.run_for(10s);
+    if (pipe) {
+      holds.erase("x");
+      holds.make_pipe("x");
+    } else {
+      holds.write("x", std::string(5000, 'x'));
+    }
+    pair.world.run_for(10s);
+    wants.start();
+    INFO(pair.world.difference());
+    CHECK(pair.world.run_until([&] { return wants.settled(); }, 90s));
+    CHECK(wants.node().replica().problems().contains("x"));
+    CHECK_FALSE(wants.has("x"));
+    holds.erase("x");
+    holds.write("x", "small again");
+    pair.settle();
+    CHECK(wants.text("x") == "small again");
+  }
+}
+
 TEST_CASE("ignored files stand in a directory that became a file elsewhere") {
   for (const bool at_hub : {false, true}) {
     Two pair(6);

@@ -27,12 +27,22 @@ TEST_CASE("nobody has a content of which everybody said so three times in a row"
   CHECK_FALSE(unfetched.nobody_has(content(2)));
 }
 
-TEST_CASE("another failure, an arrival or a lost interest begins the count anew") {
+TEST_CASE("nobody has a content that failed otherwise for a while, from the first word of it on") {
+  Unfetched unfetched;
+  for (int i = 0; i < 5; ++i) {
+    CHECK(unfetched.on_failed(content(1), kChanged) == "changed there");
+    CHECK_FALSE(unfetched.nobody_has(content(1)));
+  }
+  CHECK(unfetched.on_failed(content(1), kGone).find("nobody who is here has") == 0);
+  CHECK(unfetched.nobody_has(content(1)));
+}
+
+TEST_CASE("another failure takes the word back, an arrival or a lost interest the whole count") {
   Unfetched unfetched;
   for (int i = 0; i < 5; ++i) unfetched.on_failed(content(1), kGone);
   CHECK(unfetched.on_failed(content(1), kChanged) == "changed there");
   CHECK_FALSE(unfetched.nobody_has(content(1)));
-  for (int i = 0; i < 3; ++i) unfetched.on_failed(content(1), kGone);
+  unfetched.on_failed(content(1), kGone);
   CHECK(unfetched.nobody_has(content(1)));
   unfetched.forget(content(1));
   CHECK(unfetched.empty());
