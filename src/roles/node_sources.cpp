@@ -55,7 +55,7 @@ void Node::use_holders() {
       if (id == 0 || !sessions_.at(id).hello) continue;
       sources.push_back(id);
       if (!part) {
-        fetcher_->set_available(hash, id, std::nullopt);
+        fetcher_->guess_available(hash, id);
         continue;
       }
       if (parts_known_.insert({id, hash}).second) fetcher_->set_available(hash, id, RangeSet{});

@@ -231,11 +231,17 @@ void Fetcher::set_available(const ContentId& content, SourceId source,
                             const std::optional<RangeSet>& ranges) {
   ItemPtr item = find_item(content);
   if (!item) return;
+  if (!ranges || !ranges->empty()) item->waiting_too.erase(source);
   if (ranges) {
     item->available[source] = *ranges;
   } else {
     item->available.erase(source);
   }
+}
+
+void Fetcher::guess_available(const ContentId& content, SourceId source) {
+  ItemPtr item = find_item(content);
+  if (item && !item->waiting_too.contains(source)) item->available.erase(source);
 }
 
 void Fetcher::set_start(const ContentId& content, std::uint64_t offset) {
@@ -473,9 +479,11 @@ void Fetcher::end_transfer(SourceId source, const TransferResult& result) {
   if (!result.ok && result.reason == "not_yet") {
     // It has less than was thought; it will say what. A part may also have gone: then it says so.
     item->available[source].clear();
+    item->waiting_too.insert(source);
     not_yet_.emplace(clock_.now() + kNotYetPatience, item->wanted.content, source);
-  } else if (!result.ok) {
-    item->refused.insert_or_assign(source, refusal(result));
+  } else {
+    item->waiting_too.erase(source);
+    if (!result.ok) item->refused.insert_or_assign(source, refusal(result));
   }
   if (!result.ok) ask_everybody(*item);
   if (item->small()) {

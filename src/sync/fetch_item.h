@@ -79,9 +79,11 @@ struct Fetcher::Item {
   bool dropped = false;
   std::optional<std::set<SourceId>> sources;  // only these may have it
   std::map<SourceId, Error> refused;          // this round: said that they do not have it
-  std::set<SourceId> blamed;                  // this round: what they sent did not verify
-  std::set<SourceId> contributors;            // since the last start
-  int attempts = 0;                           // mismatches this round
+  // Said "not yet", and have sent or stated nothing since: they wait for somebody as well.
+  std::set<SourceId> waiting_too;
+  std::set<SourceId> blamed;        // this round: what they sent did not verify
+  std::set<SourceId> contributors;  // since the last start
+  int attempts = 0;                 // mismatches this round
   Duration backoff = 10s;
   Instant retry_at = kNever;
   std::optional<Instant> failed_at;  // for want of somebody who gives it

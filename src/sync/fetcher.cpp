@@ -111,6 +111,7 @@ void Fetcher::drop(const ContentId& content) {
   if (!item || item->dropped) return;
   item->dropped = true;
   item->available.clear();
+  item->waiting_too.clear();
   --wanted_files_;
   detach_transfers(item);
   dequeue(item);
@@ -203,7 +204,10 @@ void Fetcher::enqueue(const ItemPtr& item) {
   LS_ASSERT(item->phase == FetchPhase::kFetching);
   dequeue(item);
   if (item->missing.empty()) return;
-  if (!item->sources && item->refused.empty() && item->attempts == 0 && !item->blame.narrows()) {
+  // Of a large one each range is asked of whoever has it (take_missing).
+  const bool some_wait = item->small() && !item->waiting_too.empty();
+  if (!item->sources && item->refused.empty() && item->attempts == 0 && !item->blame.narrows() &&
+      !some_wait) {
     (item->small() ? common_.small : common_.large).emplace(item->order, item);
     item->in_common = true;
     if (!sources_.empty()) {
@@ -212,11 +216,18 @@ void Fetcher::enqueue(const ItemPtr& item) {
     }
   } else {
     item->in_sources = candidates(*item);
+    // Who said "not yet" is asked again after a while (ask_not_yet), and not as fast as the line
+    // goes.
+    const bool waits = some_wait && std::erase_if(item->in_sources, [&](SourceId id) {
+                                      auto said = item->available.find(id);
+                                      return item->waiting_too.contains(id) &&
+                                             said != item->available.end() && said->second.empty();
+                                    }) > 0;
     for (SourceId id : item->in_sources) {
       Queues& own = sources_.at(id).own;
       (item->small() ? own.small : own.large).emplace(item->order, item);
     }
-    if (!item->in_sources.empty() || item->open_transfers > 0) {
+    if (!item->in_sources.empty() || item->open_transfers > 0 || waits) {
       // Its place was perhaps to be given up for want of a source; now there is one.
       item->close_asked = suspended_;
       return;
@@ -357,7 +368,8 @@ bool Fetcher::comes_from_others(const ContentId& content, SourceId asker) const 
   const std::vector<SourceId> may = candidates(*item);
   return std::any_of(may.begin(), may.end(), [&](SourceId id) {
     auto said = item->available.find(id);
-    return id != asker && !(said != item->available.end() && said->second.empty());
+    const bool nothing = said != item->available.end() && said->second.empty();
+    return id != asker && !nothing && !item->waiting_too.contains(id);
   });
 }
 

@@ -116,6 +116,8 @@ class Fetcher {
   // nullopt: it has all.
   void set_available(const ContentId& content, SourceId source,
                      const std::optional<RangeSet>& ranges);
+  // A third one's word that it has all, which counts for less than its own "not yet".
+  void guess_available(const ContentId& content, SourceId source);
   // Where to begin to ask, for those who fetch one content from one source at the same time: each
   // begins elsewhere, and they serve each other.
   void set_start(const ContentId& content, std::uint64_t offset);

@@ -104,6 +104,38 @@ TEST_CASE("who said not yet and nothing since is asked again by and by") {
   CHECK((rig.results[wanted.content] == bytes));
 }
 
+// Of three nodes each waited for the next one, asked it as fast as the line went, and for ever.
+TEST_CASE("who said not yet is asked for a small file once in a while, and waits for it itself") {
+  TransferRig rig;
+  const Bytes bytes = random_bytes(3'000, 3);
+  const WantedContent wanted = rig.sender(1).add("f", bytes);
+  const ContentId& content = wanted.content;
+  rig.sender(2).provider.set_partials([](const ContentId&) { return nullptr; },
+                                      [](SourceId, const ContentId&) { return true; });
+  rig.fetcher->want(wanted);
+  rig.fetcher->set_sources(content, {2});
+  REQUIRE(rig.settle());
+  CHECK(rig.requests.size() == 1);
+  for (std::size_t asked = 1; asked < 4; ++asked) {
+    // Nor does another's guess, or that it is asked again, make it one from whom it comes.
+    rig.fetcher->guess_available(content, 2);
+    CHECK_FALSE(rig.fetcher->comes_from_others(content, 1));
+    REQUIRE(rig.settle());
+    CHECK(rig.requests.size() == asked);
+    rig.clock.advance(10s);
+    rig.fetcher->tick(rig.clock.now());
+    CHECK_FALSE(rig.fetcher->comes_from_others(content, 1));
+    REQUIRE(rig.settle());
+    CHECK(rig.requests.size() == asked + 1);
+  }
+  // Its own word does.
+  rig.fetcher->set_available(content, 2, std::nullopt);
+  CHECK(rig.fetcher->comes_from_others(content, 1));
+  rig.fetcher->set_sources(content, {1, 2});
+  REQUIRE(rig.settle());
+  CHECK((rig.results[content] == bytes));
+}
+
 TEST_CASE("what is waited for from the asker alone, or failed, does not come from others") {
   TransferRig rig;
   const Bytes bytes = random_bytes(3'000, 3);
