@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "sim/stage.h"
+#include "sync/hashing.h"
 
 namespace lansync::sim {
 namespace {
@@ -26,6 +27,27 @@ bool holds_just_rules(SimNode& node) {
     return hold.kind == HoldKind::kDeletes && hold.number == 1 &&
            hold.names.front() == ".lansyncignore";
   });
+}
+
+// Of a file that the hub does not know the node asks whether it was deleted meanwhile: somebody has
+// to say, or it waits for ever. (Seed 4493.)
+bool holds_absence(SimNode& node) {
+  const std::vector<HoldReport> holds = node.node().holds();
+  return std::any_of(holds.begin(), holds.end(),
+                     [](const HoldReport& hold) { return hold.kind == HoldKind::kAbsence; });
+}
+
+// A file of which the disk has other bytes than were verified, under the same stat or a later one.
+bool still_damaged(SimNode& node) {
+  if (!node.running() || !node.hidden_damage()) return false;
+  const Replica& replica = node.node().replica();
+  for (const auto& [path, seen] : node.disk().tree()) {
+    const PathRecord* record = replica.index().find(path);
+    const bool file = record && record->live() && record->local->is_file();
+    if (file && seen.kind == FileKind::kFile && content_id_of(seen.bytes) != record->local->content)
+      return true;
+  }
+  return false;
 }
 
 class Scenario {
@@ -224,8 +246,8 @@ void Scenario::answer_what_is_held() {
     const StatusReport status = node->node().status();
     // Perhaps it was off when he meant to, or is a backup of that time.
     if (status.state == NodeState::kPaused) node->resume();
-    if (status.held_deletes == 0) continue;
-    if (rejects_ && !holds_just_rules(*node)) {
+    if (status.held_deletes == 0 && !holds_absence(*node)) continue;
+    if (rejects_ && status.held_deletes != 0 && !holds_just_rules(*node)) {
       node->reject();
     } else {
       node->confirm();
@@ -243,6 +265,15 @@ bool Scenario::settle() {
     // Only a full read finds it, and a holder has to be there.
     for (const Duration wait : {20s, 20s}) {
       world.run_for(wait);
+      node->check_all(*node, true);
+    }
+  }
+  // Its only holder may have been damaged itself, or the hub had to get it first: who asks learns
+  // that, and asks again. (Seeds 2208, 3502.)
+  for (int again = 0; again < 3; ++again) {
+    for (SimNode* node : world.nodes()) {
+      if (!still_damaged(*node)) continue;
+      world.run_for(20s);
       node->check_all(*node, true);
     }
   }

@@ -72,6 +72,20 @@ std::string open_paths(SimNode& node) {
   return out;
 }
 
+// Of which a node says that nobody has it.
+NotShared::Missed missed(const std::vector<SimNode*>& nodes) {
+  NotShared::Missed out;
+  for (SimNode* one : nodes) {
+    const Replica& replica = one->node().replica();
+    for (const auto& [path, why] : replica.problems()) {
+      const PathRecord* record = replica.index().find(path);
+      if (why.starts_with("nobody who is here has") && record && record->remote)
+        out.emplace_back(path, record->remote);
+    }
+  }
+  return out;
+}
+
 // A directory's mtime is nobody's edit, and its mode is.
 std::string first_difference(const SeenTree& a, const SeenTree& b) {
   auto left = a.begin();
@@ -254,7 +268,7 @@ std::map<std::string, SeenTree> World::shared_trees() {
   const std::string rules = trees.empty()
                                 ? std::string()
                                 : reference(running())->text(std::string(IgnoreRules::kFileName));
-  const NotShared apart(folders, rules);
+  const NotShared apart(folders, rules, missed(running()));
   for (auto& [name, tree] : trees) tree = apart.without(std::move(tree));
   return trees;
 }
