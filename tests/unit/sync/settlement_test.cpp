@@ -157,6 +157,35 @@ TEST_CASE("a name that is taken by other bytes gets the content id; by the same 
   CHECK(other.copy);
 }
 
+TEST_CASE("a version that a conflict copy keeps already gives the name to the other") {
+  Hub hub;
+  const EntryPtr lost = file("x", vector({{1, 1}}));
+  hub.tree["f.txt"] = lost;
+  hub.tree[kCopy] =
+      make_conflict_copy("f.txt", *lost, [](const std::string&) { return EntryPtr(); })->entry;
+  const EntryPtr pushed = file("y", vector({{2, 1}}));
+  Settlement s = hub.push("f.txt", pushed);
+  CHECK(s.hub_lost);
+  CHECK(s.content_needed);
+  CHECK(!s.copy);
+  CHECK(s.entry->content == pushed->content);
+  CHECK(s.entry->version.compare(lost->version) == Order::kNewer);
+  CHECK(s.entry->version.compare(pushed->version) == Order::kNewer);
+  // Somebody wrote to the copy, and goes on with it: nothing may count on it.
+  auto written = std::make_shared<Entry>(*hub.tree[kCopy]);
+  written->version = VersionVector::merged(written->version, vector({{7, 3}}));
+  hub.tree[kCopy] = written;
+  s = hub.push("f.txt", pushed);
+  CHECK(!s.hub_lost);
+  CHECK(s.entry->content == lost->content);
+  // Both are kept: the hub's stays.
+  hub.tree[kCopy] = file("x", vector({{9, 1}}));
+  auto later = std::make_shared<Entry>(*pushed);
+  later->author_name = "lap";
+  hub.tree["f (conflict lap 2026-11-21 12.30.05).txt"] = file("y", vector({{8, 1}}));
+  CHECK(!hub.push("f.txt", later).hub_lost);
+}
+
 TEST_CASE("a copy whose every name was deleted is newer than the tombstone it replaces") {
   Hub hub;
   hub.tree["f.txt"] = file("mine", vector({{2, 1}}));
