@@ -236,7 +236,7 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
   index_.set_local(change.path, change.entry, gone ? FileStat{} : outcome.stat);
   // Somebody was at it between our change and our look at it: the stat in the index would hide that
   // for ever.
-  if (!gone && !shows(outcome.stat, *change.entry, limits_)) {
+  if (!gone && (outcome.stat == FileStat{} || !shows(outcome.stat, *change.entry, limits_))) {
     racy_.insert(change.path);
     due_.insert(change.path);
   }

@@ -98,6 +98,29 @@ TEST_CASE("a mode that somebody sets just after a directory was made is seen") {
   CHECK(pair.hub().disk().seen("d")->mode == 0700);
 }
 
+TEST_CASE("a directory that somebody removes or renames just after it was made stays so") {
+  for (const bool renamed : {false, true}) {
+    INFO("renamed " << renamed);
+    Pair pair(5);
+    SimNode& member = pair.member();
+    int left = 1;
+    member.set_on_operation([&](const std::string& operation, const std::string& subject) {
+      // The look that follows the making of it.
+      if (operation != "stat" || subject != "d/g" || !member.has("d/g") || left-- <= 0) return;
+      if (renamed) {
+        member.rename("d/g", "d/h");
+      } else {
+        member.erase("d/g");
+      }
+    });
+    pair.hub().make_folder("d/g");
+    pair.settle();
+    CHECK(left <= 0);
+    CHECK_FALSE(pair.hub().has("d/g"));
+    CHECK(pair.hub().has("d/h") == renamed);
+  }
+}
+
 TEST_CASE("a directory that stays for a pipe in it is kept when its parent is one again") {
   Pair pair(6);
   SimNode& hub = pair.hub();
