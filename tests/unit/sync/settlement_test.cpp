@@ -186,6 +186,26 @@ TEST_CASE("a version that a conflict copy keeps already gives the name to the ot
   CHECK(!hub.push("f.txt", later).hub_lost);
 }
 
+TEST_CASE("what has lost a name and is kept beside it does not beat the delete of the winner") {
+  const EntryPtr lost = file("x", vector({{1, 1}}));
+  const EntryPtr gone = tombstone(vector({{2, 1}, {3, 1}}));
+  const EntryPtr copy =
+      make_conflict_copy("f.txt", *lost, [](const std::string&) { return EntryPtr(); })->entry;
+  for (const bool kept : {false, true}) {
+    Hub hub;
+    if (kept) hub.tree[kCopy] = copy;
+    hub.tree["f.txt"] = gone;
+    const Settlement late = hub.push("f.txt", lost);
+    CHECK(late.entry->is_tombstone() == kept);
+    CHECK(late.entry->version.covers(lost->version));
+    CHECK(late.entry->version.covers(gone->version));
+    hub.tree["f.txt"] = lost;
+    const Settlement early = hub.push("f.txt", gone);
+    CHECK(early.entry->is_tombstone() == kept);
+    CHECK(early.entry->version.covers(lost->version));
+  }
+}
+
 TEST_CASE("a copy whose every name was deleted is newer than the tombstone it replaces") {
   Hub hub;
   hub.tree["f.txt"] = file("mine", vector({{2, 1}}));
