@@ -192,6 +192,21 @@ TEST_CASE("what was promised by who leaves was never the group's") {
   CHECK(hub.ends_for(kGiver) == 1);
 }
 
+TEST_CASE("a delete whose pusher leaves while it is carried out is the group's") {
+  HubRig hub;
+  Entry gone;
+  gone.kind = EntryKind::kTombstone;
+  gone.version = hub.rig.replica.index().find("f")->local->version;
+  gone.version.raise(88, 1);
+  hub.push(kLeaver, gone);
+  REQUIRE(hub.hub.describe_candidates().size() == 1);
+  hub.hub.on_member_down(kLeaver);
+  REQUIRE(hub.quiet());
+  hub.step();
+  CHECK(hub.names_of(hub.hubs).empty());
+  CHECK(hub.updates_to(kWatcher) == std::vector<std::string>{"f"});
+}
+
 TEST_CASE("an edit of the hub's own disk goes before a push that is on its way into that file") {
   HubRig hub;
   Entry next = made_by(77, "giver", hub.givers);
