@@ -61,6 +61,22 @@ Entry as_tombstone(const Entry& ends, const Entry& was) {
 }
 bool is_there(const EntryPtr& entry) { return entry && !entry->is_tombstone(); }
 
+// The delete of a directory goes out after those of what was in it: the hub would keep it, as one
+// in which something lives. (Simulator's seed 2504: a file took its place and was renamed, so that
+// its own delete did not count.)
+bool held_below(const Index& index, const DeleteGuard& guard, const std::string& path,
+                const PathRecord& record) {
+  if (!record.remote || !record.remote->is_directory() || !guard.holding()) return false;
+  const auto& paths = index.paths();
+  const std::string prefix = path + '/';
+  for (auto at = paths.lower_bound(prefix); at != paths.end() && at->first.starts_with(prefix);
+       ++at) {
+    if (is_gone(at->second.local) && is_there(at->second.remote) && guard.holds(at->first))
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 // A run is written down without its deletes: the tombstones in the index name theirs.
@@ -221,11 +237,17 @@ void Replica::set_run(const std::string& path, RunId run) {
   reserve_counts();
 }
 
-// What is in a directory that took a file's place waited for it.
+// What is in a directory that took a file's place waited for it, and a directory that is gone for
+// what was in it.
 void Replica::plan_with_below(const std::string& path) {
   plan_.insert(path);
   const PathRecord* record = index_.find(path);
   if (!record) return;
+  for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {
+    const std::string above(parent);
+    const PathRecord* directory = index_.find(above);
+    if (directory && is_gone(directory->local)) plan_.insert(above);
+  }
   for (const EntryPtr& entry : {record->local, record->remote}) {
     if (!entry || !entry->is_directory()) continue;
     const auto& paths = index_.paths();
@@ -285,7 +307,8 @@ void Replica::set_known_synced(const std::string& path, const EntryPtr& entry) {
 bool Replica::is_held(const std::string& path) const {
   const PathRecord* record = index_.find(path);
   if (!record || !record->local) return false;
-  if (is_gone(record->local)) return guard_.holds(path) || deletes_wait();
+  if (is_gone(record->local))
+    return guard_.holds(path) || deletes_wait() || held_below(index_, guard_, path, *record);
   if (!guard_.holding() && !deletes_wait()) return false;
   if (takes_held_place(path, *record)) return true;
   for (auto parent = parent_path(path); !parent.empty(); parent = parent_path(parent)) {

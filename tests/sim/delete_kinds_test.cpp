@@ -117,6 +117,29 @@ TEST_CASE("what takes a deleted file's place and is no file leaves the delete on
   }
 }
 
+TEST_CASE(
+    "a directory goes with what was held in it, also if a file stood in its place for a while") {
+  Story story(302);
+  SimNode& author = story.author();
+  SimNode& other = story.other();
+  author.erase("d");
+  author.write("d", "a file in its place");
+  CHECK(story.until([&] { return held(author) == kFiles; }));
+  story.world.run_for(10s);
+  author.rename("d", "moved");
+  CHECK(story.until([&] { return other.text("moved") == "a file in its place"; }));
+  story.world.run_for(30s);
+  CHECK(held(author) == kFiles);
+  CHECK(files_of(other) == kFiles);
+  author.confirm_deletes("", [](const Result<ActionReport>&) {});
+  story.settle();
+  for (SimNode* node : {&author, &other}) {
+    CHECK_FALSE(node->has("d"));
+    CHECK(node->text("moved") == "a file in its place");
+    CHECK(held(*node) == 0);
+  }
+}
+
 TEST_CASE("what takes a deleted file's place and goes as well is a delete of the file") {
   for (const Kind& kind : kKinds) {
     for (const Duration between : {Duration(500ms), Duration(20s)}) {
