@@ -249,17 +249,24 @@ void History::on_index_lost(const std::string& node, const SeenTree& tree) {
 
 void History::on_undone(const std::string& where) {
   for (auto& [name, path] : paths_) {
-    if (!where.empty() && !is_within(name, where)) continue;
+    // Above it are directories again, whatever had taken their place. (Seed 2050: a link, which
+    // then is kept as a conflict copy.)
+    if (!where.empty() && !is_within(name, where) && !is_within(where, name)) continue;
     for (std::size_t i = 0; i < path.acts.size(); ++i) {
       // A directory or a link may have taken the place of what was deleted.
       if (path.acts[i].after.there && path.acts[i].after.kind == FileKind::kFile) continue;
       path.acts[i].certain = false;
       // What was saved a moment before the delete may never have been a version: what comes back is
       // the one before it. (Seed 750.)
+      // Nor the saves just before that one. (Seed 7882: renamed while it was written slowly.)
+      bool found = false;
       for (std::size_t before = i; before-- > 0;) {
-        if (path.acts[before].node != path.acts[i].node) continue;
-        path.acts[before].certain = false;
-        break;
+        if (path.acts[before].node == path.acts[i].node) {
+          path.acts[before].certain = false;
+          found = true;
+        } else if (found) {
+          break;
+        }
       }
     }
   }
