@@ -215,7 +215,10 @@ void HeldThings::reject_now(Token token, const std::string& text, Instant now,
   auto runs = find_runs(text);
   if (!runs) return done(runs.error());
   if (runs->empty()) {
-    return done(Error{ErrorCode::kNotFound, str("no deletes are held", let_go_text(decisions_))});
+    std::string let_go = let_go_text(decisions_);
+    if (let_go.empty())
+      let_go = "; what sync deleted comes back with `lansync trash --restore NAME`";
+    return done(Error{ErrorCode::kNotFound, "no deletes are held" + let_go});
   }
   Reject reject;
   for (RunId run : *runs) {

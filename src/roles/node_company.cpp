@@ -41,6 +41,21 @@ std::string size_text(std::uint64_t bytes) {
   return str(value, ' ', kUnits[unit]);
 }
 
+// A node that is paused pushes nothing, and still knows what would go.
+std::uint64_t changed_in_pause(const Replica& replica) {
+  std::uint64_t files = 0;
+  for (const Operation& operation : replica.preview()) {
+    const PathRecord* record = replica.index().find(operation.path);
+    if (operation.kind == OperationKind::kNone) {
+      files += !operation.entry && (!record || !record->live() || record->local->is_file());
+    } else if (operation.kind == OperationKind::kPush && operation.entry->is_file()) {
+      const EntryPtr theirs = !record ? nullptr : record->remote ? record->remote : record->synced;
+      files += !theirs || !same_content(*theirs, *operation.entry);
+    }
+  }
+  return files;
+}
+
 }  // namespace
 
 // ---- what this node has still to do
@@ -332,6 +347,7 @@ void Node::note_hub_gone() {
 // they were on the hub of that time, if there was one.
 std::uint64_t Node::only_here() const {
   std::uint64_t files = replica_->unexamined();
+  if (replica_->paused()) files = std::max(files, changed_in_pause(*replica_));
   if (!hub_->acting()) {
     for (const std::string& path : replica_->to_push()) {
       const PathRecord* record = replica_->index().find(path);

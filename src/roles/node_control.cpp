@@ -1,5 +1,6 @@
 // What a person may ask of a node (NodeControl): answers from memory, and `wait`.
 #include <algorithm>
+#include <set>
 
 #include "base/rel_path.h"
 #include "roles/node.h"
@@ -9,6 +10,37 @@ namespace lansync {
 namespace {
 
 constexpr Duration kMarkerPatience = 2s;
+
+constexpr const char* kNobodyHere = "no node that is here has it: start one that does";
+
+// Files of the group that are wanted on this disk and are not on it.
+std::uint64_t missing_files(const Index& index) {
+  std::uint64_t files = 0;
+  for (const auto& [path, record] : index.paths()) {
+    const EntryPtr& theirs = record.remote;
+    if (!theirs || !theirs->is_file() || !index.wants(record)) continue;
+    if (record.known() && record.known()->version.covers(theirs->version) && !record.absent())
+      continue;
+    if (!record.live() || !same_content(*record.local, *theirs)) ++files;
+  }
+  return files;
+}
+
+// Of a hub that is alone: nothing is on its way to it. "": it has all.
+std::string nowhere_text(std::uint64_t files) {
+  if (files == 0) return {};
+  return str(files, files == 1 ? " file is" : " files are",
+             " on no node that is here: start one that has ", files == 1 ? "it" : "them");
+}
+
+std::string gone_text(const Unfinished::Row& row) {
+  std::string text;
+  if (row.done > 0 && row.entry->size > 0)
+    text = str(static_cast<std::uint64_t>(100.0 * static_cast<double>(row.done) /
+                                          static_cast<double>(row.entry->size)),
+               " % of it is here and is kept: ");
+  return str(text, printable(row.holder, 64), ", which held it, is gone: start it again");
+}
 
 PlanReport describe_operation(const Operation& operation, const PathRecord* record) {
   PlanReport report;
@@ -136,6 +168,8 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
       reason = str(printable(path), ": the hub did not take it: ", printable(why));
     } else {
       reason = held_at_hub();
+      if (reason.empty() && hub_->acting() && sessions_.empty())
+        reason = nowhere_text(missing_files(replica_->index()));
       if (reason.empty()) reason = "changes are on their way";
       if (std::string other = carriage_->fallback_reason(); !other.empty())
         reason += str("; ", other);
@@ -250,12 +284,23 @@ std::vector<PlanReport> Node::plan() {
     if (!held_there.empty() && operation.kind == OperationKind::kPush &&
         operation.entry->is_tombstone())
       report.why = held_there;
+    if (operation.kind == OperationKind::kFetch && hub_->acting())
+      report.why = sessions_.empty() ? kNobodyHere : "another node has a newer version";
+    if (operation.kind == OperationKind::kFetch && replica_->room_held()) {
+      report.action = "held";
+      report.why = replica_->room().reason();
+    }
     if (replica_->waits_for_word(operation.path)) {
       report.action = "held";
       report.why = "one of many deletes: confirm or reject";
     }
     out.push_back(std::move(report));
   }
+  // What a hub had begun to hand out when it went is in nobody's plan, and wanted all the same.
+  std::set<std::string> planned;
+  for (const PlanReport& one : out) planned.insert(one.path);
+  for (const auto& [path, row] : people_.unfinished.rows())
+    if (!planned.contains(path)) out.push_back({"fetch", path, gone_text(row), row.entry->size});
   return out;
 }
 

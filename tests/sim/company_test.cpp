@@ -1,5 +1,6 @@
 // What a node says of the others: who is behind, what is on no other machine, what was not
 // finished.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -147,6 +148,13 @@ TEST_CASE(
       INFO(member->name());
       CHECK(holds(report.reason, "film is here by "));
       CHECK(holds(report.reason, "hub, which held it, is gone"));
+      // `why` goes by the plan.
+      const std::vector<PlanReport> plan = member->node().plan();
+      const auto row = std::find_if(plan.begin(), plan.end(),
+                                    [](const PlanReport& one) { return one.path == "film"; });
+      REQUIRE(row != plan.end());
+      CHECK(row->action == "fetch");
+      CHECK(holds(row->why, "hub, which held it, is gone: start it again"));
     }
     company.hub->start();
     company.settle();

@@ -229,3 +229,68 @@ TEST_CASE("whoever's deletes the hub holds is told where they wait, and for whos
     CHECK_FALSE(author->has("d/0"));
   }
 }
+
+TEST_CASE("a hub that is alone waits for nothing to come that nobody has") {
+  World world(613);
+  SimNode& full = world.add("full");
+  NodeOptions demand;
+  demand.on_demand = true;
+  SimNode& some = world.add("some", demand);
+  full.write("one", "1");
+  full.write("two", "2");
+  world.start_all();
+  REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+  full.stop();
+  some.stop();
+  REQUIRE(world.run_until([&] { return !full.running() && !some.running(); }, 10s));
+  some.options().on_demand = false;
+  some.start();
+  world.run_for(30s);
+  const StatusReport report = some.node().status();
+  CHECK(holds(report.reason, "2 files are on no node that is here: start one that has them"));
+  for (const PlanReport& row : some.node().plan()) {
+    INFO(row.path << ": " << row.why);
+    CHECK(holds(row.why, "start one that does"));
+  }
+}
+
+TEST_CASE("a node that is paused says at its end what is on no other machine") {
+  World world(614);
+  NodeOptions first;
+  first.role = ManualRole::kServer;
+  SimNode& a = world.add("a", first);
+  SimNode& b = world.add("b");
+  a.write("f", "1");
+  world.start_all();
+  REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+  for (SimNode* node : {&b, &a}) {
+    INFO(node->name());
+    node->pause();
+    world.run_for(1s);
+    CHECK(node->node().status().only_here == 0);
+    node->write("new by " + node->name(), "2");
+    node->write("f", "3 by " + node->name());
+    world.run_for(10s);
+    CHECK(node->node().status().only_here == 2);
+    CHECK(holds(node->node().stop()->message, "2 files are on no other machine yet"));
+    REQUIRE(world.run_until([&] { return !node->running(); }, 10s));
+    node->start();
+    world.run_for(1s);
+    node->resume();
+    REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+  }
+}
+
+TEST_CASE("whoever rejects where nothing is held is told what brings deleted files back") {
+  World world(615);
+  SimNode& a = world.add("a");
+  a.write("f", "1");
+  world.start_all();
+  REQUIRE(world.run_until([&] { return a.in_sync(); }, 60s));
+  std::string said;
+  a.reject("",
+           [&](const Result<RejectReport>& result) { said = result ? "" : result.error().detail; });
+  world.run_for(5s);
+  CHECK(holds(said, "no deletes are held"));
+  CHECK(holds(said, "lansync trash --restore NAME"));
+}
