@@ -23,6 +23,7 @@ void ExamineQueue::put_aside(std::vector<Observation>& seen,
     if (seen[i].kind == Observation::Kind::kLarge || half_of_a_rename) {
       group.push_back(requests[i]);
       group.back().leave_large = false;
+      aside_.insert(requests[i].path);
     } else {
       rest.push_back(std::move(seen[i]));
     }
@@ -37,6 +38,11 @@ std::vector<ExamineRequest> ExamineQueue::take_large() {
   waiting_.pop_front();
   ++running_;
   return group;
+}
+
+void ExamineQueue::on_large_done(const std::vector<Observation>& seen) {
+  --running_;
+  for (const Observation& one : seen) aside_.erase(one.path);
 }
 
 std::set<std::string> ExamineQueue::take_preferred(std::set<std::string>& due, const Waits& waits,

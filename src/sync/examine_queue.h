@@ -27,9 +27,10 @@ class ExamineQueue {
   void put_aside(std::vector<Observation>& seen, const std::vector<ExamineRequest>& requests);
   // The next group that may be read; empty: none, or there is no place.
   std::vector<ExamineRequest> take_large();
-  void on_large_done() { --running_; }
+  void on_large_done(const std::vector<Observation>& seen);
   // Paths that are put aside or being read there.
   bool idle() const { return waiting_.empty() && running_ == 0; }
+  const std::set<std::string>& aside() const { return aside_; }
 
   // An edit: before what is only due.
   void prefer(const std::string& path) { preferred_.insert(path); }
@@ -41,6 +42,7 @@ class ExamineQueue {
  private:
   std::deque<std::vector<ExamineRequest>> waiting_;
   int running_ = 0;
+  std::set<std::string> aside_;
   std::set<std::string> preferred_;
 };
 

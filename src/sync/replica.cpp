@@ -87,6 +87,7 @@ void Replica::use_counts(std::uint64_t n) {
 
 std::set<std::string> Replica::noticed_paths() const {
   std::set<std::string> noticed(due_);
+  noticed.insert(examine_queue_.aside().begin(), examine_queue_.aside().end());
   for (std::string& path : timer_.paths()) noticed.insert(std::move(path));
   return noticed;
 }

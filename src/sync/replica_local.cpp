@@ -312,7 +312,7 @@ void Replica::start_large() {
     std::vector<ExamineRequest> group = examine_queue_.take_large();
     if (group.empty()) return;
     run_examine(files_, executor_, std::move(group), [this](std::vector<Observation> seen) {
-      examine_queue_.on_large_done();
+      examine_queue_.on_large_done(seen);
       on_examined(std::move(seen));
       start_large();
     });
