@@ -111,11 +111,10 @@ std::string pointer_path(const std::string& dir) { return dir + "/.lansync/contr
 
 // What a control.path of `dir` names; "" if there is none.
 std::string read_pointer(const std::string& dir) {
-  std::ifstream in(pointer_path(dir), std::ios::binary);
-  std::string path(4096, '\0');
-  in.read(path.data(), static_cast<std::streamsize>(path.size()));
-  path.resize(static_cast<std::size_t>(in.gcount()));
-  path = path.substr(0, path.find('\n'));
+  // Whatever stands under that name: a pipe that nobody writes to would hang every command.
+  const Result<std::string> text = read_small_file(pointer_path(dir), 4096);
+  if (!text) return "";
+  const std::string path = text->substr(0, text->find('\n'));
   return !path.empty() && path.front() == '/' ? path : "";
 }
 

@@ -325,6 +325,9 @@ Result<RunOptions> resolve_run_options(const std::string& dir, const SettingText
   std::string file = dir + "/.lansync/config.toml";
   struct stat info {};
   if (::stat(file.c_str(), &info) == 0) {
+    // A pipe would be waited for, at each start.
+    if (!S_ISREG(info.st_mode))
+      return wrong(str(printable(file), " is no plain file: put one in its place, or remove it"));
     Result<std::string> text = read_config(file, dir);
     if (!text) return text.error();
     Result<SettingTexts> parsed = parse_config(*text, printable(file));

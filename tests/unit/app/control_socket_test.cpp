@@ -261,6 +261,17 @@ TEST_CASE("where no socket can be made, the folder names one in a private direct
   CHECK_FALSE(std::filesystem::exists(folder.path() + "/.lansync/control.path"));
 }
 
+TEST_CASE("a pipe or a directory in place of the pointer to the socket hangs no command") {
+  TempFolder folder;
+  std::filesystem::create_directories(folder.path() + "/.lansync");
+  const std::string pointer = folder.path() + "/.lansync/control.path";
+  REQUIRE(::mkfifo(pointer.c_str(), 0600) == 0);
+  CHECK_FALSE(connect_control(folder.path()));
+  std::filesystem::remove(pointer);
+  std::filesystem::create_directory(pointer);
+  CHECK_FALSE(connect_control(folder.path()));
+}
+
 TEST_CASE("a node whose folder was moved or removed is found by the folder's name, and by that") {
   TempFolder place;
   TempFolder runtime;

@@ -339,6 +339,22 @@ TEST_CASE("a config file with an unknown key, a wrong type or wrong syntax is re
   refused(std::string(1024 * 1024 + 1, '#'), "longer than");
 }
 
+TEST_CASE("a config.toml that is a pipe or a directory is refused at once, and named") {
+  TempFolder folder;
+  std::filesystem::create_directories(folder.path() + "/.lansync");
+  const std::string config = folder.path() + "/.lansync/config.toml";
+  for (const bool pipe : {true, false}) {
+    std::filesystem::remove(config);
+    if (pipe)
+      REQUIRE(::mkfifo(config.c_str(), 0600) == 0);
+    else
+      std::filesystem::create_directory(config);
+    const auto options = resolve_run_options(folder.path(), {}, environment_at("/nowhere"));
+    REQUIRE_FALSE(options);
+    CHECK(options.error().detail.find("config.toml is no plain file") != std::string::npos);
+  }
+}
+
 TEST_CASE("a password comes from a file or a variable, and is long enough") {
   TempFolder folder;
   folder.write("good", "correct horse\n");
