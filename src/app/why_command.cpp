@@ -46,6 +46,16 @@ std::string on_disk(const std::string& path) {
   return str(format_size(static_cast<std::uint64_t>(info.st_size)), ", changed ", to_iso8601(time));
 }
 
+// `path` in gitignore's language, meaning itself alone.
+std::string as_pattern(const std::string& path) {
+  std::string out;
+  for (const char letter : path) {
+    if (std::string_view("*?[\\ ").find(letter) != std::string_view::npos) out += '\\';
+    out += letter;
+  }
+  return out;
+}
+
 // What ends a problem of one path, by what is said of it.
 std::string advice_for(const std::string& problem) {
   const auto says = [&](std::string_view word) { return problem.find(word) != std::string::npos; };
@@ -153,11 +163,12 @@ Why why_of(const CommandLine& command, const Answers& answers, const std::string
   const bool directory = ::lstat(full.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
   const auto rules =
       read_small_file(command.dir + "/.lansyncignore", IgnoreRules::kMaxFileBytes + 1);
-  out.waits_for = ignoring_rule(rules ? *rules : std::string(), name, directory);
+  const std::string text = rules ? *rules : std::string();
+  out.waits_for = ignoring_rule(text, name, directory);
   if (!out.waits_for.empty()) {
     out.state = "ignored";
     out.order = 6;
-    out.advice = "a line `!NAME` at the end of .lansyncignore brings it back";
+    out.advice = advice_on_ignored(text, name, directory);
     return out;
   }
   out.holders = holders_of(command.dir, name);
@@ -267,6 +278,35 @@ std::string ignoring_rule(const std::string& rules, const std::string& path, boo
     return str("line ", found, " of .lansyncignore leaves it out: ", printable(line, 200));
   return "a built-in rule leaves it out: temporary files of editors and desktops (.*.sw[a-p] 4913 "
          "~$* .#* .~lock.*# .goutputstream-*)";
+}
+
+std::string advice_on_ignored(const std::string& rules, const std::string& path,
+                              bool is_directory) {
+  const auto brings_back = [&](const std::string& lines) {
+    return !IgnoreRules::parse(str(rules, '\n', lines, '\n')).ignored(path, is_directory);
+  };
+  const std::string line = str("!/", as_pattern(path));
+  if (brings_back(line))
+    return str("a line `", printable(line, 200), "` at the end of .lansyncignore brings it back");
+  // A directory that is left out is left out whole: nothing below it can be named.
+  std::string lines;
+  std::string shown;
+  const auto add = [&](const std::string& one) {
+    lines += one + '\n';
+    shown += str(shown.empty() ? "" : " ", '`', printable(one, 200), '`');
+  };
+  const IgnoreRules all = IgnoreRules::parse(rules);
+  for (std::size_t slash = path.find('/'); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
+    const std::string above = path.substr(0, slash);
+    if (!all.ignored(above, true)) continue;
+    add(str("!/", as_pattern(above), '/'));
+    add(str('/', as_pattern(above), "/*"));
+  }
+  add(line);
+  if (brings_back(lines))
+    return str("the lines ", shown, ", in this order at the end of .lansyncignore, bring it back");
+  return "take that line out of .lansyncignore, or give the file another name";
 }
 
 std::optional<int> run_why_command(const CommandLine& command, const CommandStreams& streams) {

@@ -17,4 +17,8 @@ std::optional<int> run_why_command(const CommandLine& command, const CommandStre
 // that a built-in one does; "" if none does.
 std::string ignoring_rule(const std::string& rules, const std::string& path, bool is_directory);
 
+// What brings back a path that `rules` leave out: a line to add, lines that take another's place,
+// or that nothing in the file does.
+std::string advice_on_ignored(const std::string& rules, const std::string& path, bool is_directory);
+
 }  // namespace lansync
