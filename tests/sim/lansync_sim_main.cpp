@@ -165,6 +165,10 @@ int run_range(const Arguments& arguments, const KnownSeeds& known) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--help") {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
   const auto arguments = parse(argc, argv);
   if (!arguments) {
     std::fputs(kUsage, stderr);
