@@ -296,12 +296,18 @@ void Election::refuse(std::string reason) {
 std::string Election::claim_reason() const {
   if (!claim_why_.empty()) return claim_why_;
   std::size_t others = 0;
-  for (const auto& [node, peer] : peers_)
+  bool refused = false;
+  for (const auto& [node, peer] : peers_) {
+    refused = refused || peer.refused;
     if (!peer.refused && (peer.in_session || (peer.heard >= seek_.started && peer.seeking)))
       ++others;
+  }
   std::string waited =
       to_string(std::chrono::duration_cast<std::chrono::milliseconds>(options_.seek_time));
-  if (others == 0) return str("nobody else was heard within ", waited);
+  if (others == 0)
+    return str(refused ? "nobody that takes this node into the group was heard within "
+                       : "nobody else was heard within ",
+               waited);
   return str("the best-ranked of the ", others + 1, " nodes that were looking for a hub");
 }
 
