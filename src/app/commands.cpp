@@ -1,5 +1,8 @@
 #include "app/commands.h"
 
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <chrono>
 #include <ostream>
 #include <sstream>
@@ -34,18 +37,25 @@ int report_error(const CommandStreams& streams, int code, const std::string& lin
   return code;
 }
 
+// A full disk or a closed pipe: a script must not take half a document for a whole one. Whoever
+// closed the pipe (head) has seen enough, and is not told of it.
+int cannot_write(const CommandStreams& streams) {
+  if (errno == EPIPE) return kExitFailed;
+  return report_error(streams, kExitFailed, "cannot write the answer");
+}
+
 // Prints what the answer is about: the document, or what `render` makes of it.
 template <typename Render>
 int print_answer(const ControlAnswer& answer, const CommandLine& command,
                  const CommandStreams& streams, Render render) {
   if (answer.exit_code != kExitDone) return report_error(streams, answer.exit_code, answer.error);
+  errno = 0;
   if (command.json)
     streams.out << json_line(answer.result) << '\n';
   else
     streams.out << render(answer.result);
   streams.out.flush();
-  // A full disk or a closed pipe: a script must not take half a document for a whole one.
-  return streams.out ? kExitDone : report_error(streams, kExitFailed, "cannot write the answer");
+  return streams.out ? kExitDone : cannot_write(streams);
 }
 
 template <typename T>
@@ -77,9 +87,20 @@ std::string not_yet(const CommandLine& command) {
   if (answer.exit_code != kExitDone) return line + ": " + answer.error;
   auto status = from_json_text<StatusReport>(answer.result);
   std::size_t known = 0;
-  for (const PeerReport& peer : status.peers)
+  std::size_t connected = 0;
+  std::string apart;
+  for (const PeerReport& peer : status.peers) {
     known += peer.state == PeerState::kConnected || peer.state == PeerState::kKnown ? 1 : 0;
-  if (known < command.peers)
+    connected += peer.state == PeerState::kConnected ? 1 : 0;
+    if (peer.state == PeerState::kKnown)
+      apart += str(apart.empty() ? "" : ", ", printable(peer.name, 64));
+  }
+  // A hub has a session with every member; whom it only hears does not count.
+  const bool waits_for_them = connected < command.peers && is_hub(status.role) && !apart.empty();
+  if (waits_for_them)
+    line += str(": ", connected, " of ", command.peers, " other nodes connected (", apart,
+                " heard and not connected), ");
+  else if (known < command.peers)
     line += str(": ", known, " of ", command.peers, " other nodes known, ");
   else
     line += ": ";
@@ -130,15 +151,25 @@ int run_trash(const CommandLine& command, const CommandStreams& streams) {
   }
   arguments["path"] = command.restore;
   if (command.restore_time) arguments["time"] = to_iso8601(*command.restore_time);
+  struct stat before {};
+  const std::string place = command.dir + "/" + command.restore;
+  const bool over = ::lstat(place.c_str(), &before) == 0 && !S_ISDIR(before.st_mode);
   // A directory of many files, from other machines perhaps: as long as it takes.
   ControlAnswer answer = ask_node(command.dir, "trash-restore", arguments, std::nullopt);
   if (answer.exit_code == kExitFailed && !command.restore_time &&
       command.restore.find('@') != std::string::npos)
     answer.error += str("; what stands behind an @ is no time: write NAME@", kTimeForms);
-  return print_answer(answer, command, streams, [](const Json& json) {
+  return print_answer(answer, command, streams, [&](const Json& json) {
     std::string text;
-    for (const TrashReport& item : from_json_text<std::vector<TrashReport>>(json))
-      text += "brought back " + printable(item.path) + "\n";
+    for (const TrashReport& item : from_json_text<std::vector<TrashReport>>(json)) {
+      text += "brought back " + printable(item.path);
+      // Directories are in no trash: they are made anew.
+      if (!item.name.empty())
+        text += str(", which went ", to_iso8601(item.time), ", from the trash of ",
+                    printable(item.node, 64));
+      if (over && item.path == command.restore) text += "; what stood there is in the trash";
+      text += "\n";
+    }
     return text;
   });
 }
@@ -234,14 +265,17 @@ int run_command(const CommandLine& command, RandomSource& random, const CommandS
       run_any(command, random,
               CommandStreams{out, error, false, streams.keep_watching, {}, streams.progress});
   const std::string said = error.str();
+  errno = 0;
   if (code == kExitDone || !out.str().empty()) {
     streams.out << out.str();
   } else {
     streams.out << error_document(said, code) << '\n';
   }
   streams.out.flush();
+  const bool written = static_cast<bool>(streams.out);
+  const int failed = written ? code : cannot_write(streams);
   streams.error << said;
-  return streams.out ? code : report_error(streams, kExitFailed, "cannot write the answer");
+  return failed;
 }
 
 std::string error_document(std::string_view line, int code) {

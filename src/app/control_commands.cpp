@@ -108,6 +108,19 @@ StartedCommand show_holds(NodeControl& node, const Json&, const ControlReply& re
   return {};
 }
 
+// Nothing waits here, and somebody asked: where in the group it is that something does. "":
+// nowhere.
+std::string held_elsewhere(NodeControl& node) {
+  std::string text;
+  for (const PeerReport& peer : node.peers()) {
+    if (peer.behind.why.find("a person's word") == std::string::npos) continue;
+    const std::string name = printable(peer.name, 64);
+    text += str("; ", name, " waits for a person's word: `lansync confirm` or `lansync reject` on ",
+                name);
+  }
+  return text;
+}
+
 StartedCommand confirm(NodeControl& node, const Json& args, const ControlReply& reply) {
   std::vector<std::string> words;
   if (auto at = args.find("words"); at != args.end() && at->is_array()) {
@@ -117,7 +130,9 @@ StartedCommand confirm(NodeControl& node, const Json& args, const ControlReply& 
   auto choice = choose_hold(node.holds(), words);
   if (!choice) {
     const bool usage = choice.error().code == ErrorCode::kRefused;
-    reply(error_answer(usage ? kExitUsage : kExitFailed, choice.error().detail));
+    const bool none = node.holds().empty();
+    reply(error_answer(usage ? kExitUsage : kExitFailed,
+                       choice.error().detail + (none ? held_elsewhere(node) : std::string())));
     return {};
   }
   return {
@@ -129,7 +144,14 @@ StartedCommand reject(NodeControl& node, const Json& args, const ControlReply& r
   auto run = args.find("run");
   const std::string text =
       run != args.end() && run->is_string() ? run->get<std::string>() : std::string();
-  return {node.reject(text, [reply](auto result) { reply(answer_of(result)); }), false};
+  const std::string elsewhere = node.holds().empty() ? held_elsewhere(node) : std::string();
+  return {node.reject(text,
+                      [reply, elsewhere](auto result) {
+                        if (!result)
+                          result = Error{result.error().code, result.error().detail + elsewhere};
+                        reply(answer_of(result));
+                      }),
+          false};
 }
 
 StartedCommand examine(NodeControl& node, const Json&, const ControlReply& reply) {

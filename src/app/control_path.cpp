@@ -219,8 +219,13 @@ bool has_refuge(const std::string& dir) {
 }
 
 Result<int> connect_control(const std::string& dir) {
-  Error none{ErrorCode::kNotFound, str("no node is running in ", printable(dir),
-                                       ": start one with `lansync ", printable(dir), "`")};
+  struct stat place {};
+  const bool there = ::stat(dir.c_str(), &place) == 0;
+  Error none{ErrorCode::kNotFound,
+             there ? str("no node is running in ", printable(dir), ": start one with `lansync ",
+                         printable(dir), "`; one that runs elsewhere is asked with -C DIR")
+                   : str("no node is running in ", printable(dir),
+                         ", which does not exist: `-C DIR` names the folder of the node to ask")};
   std::string path = dir + "/.lansync/" + kSocketName;
   std::string elsewhere = read_pointer(dir);
   if (!elsewhere.empty()) path = elsewhere;

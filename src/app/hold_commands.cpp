@@ -57,6 +57,26 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
+std::string question_of(const HoldChoice& choice) {
+  std::uint64_t number = 0;
+  for (const HoldReport& hold : choice.holds) number += hold.number;
+  switch (choice.kind) {
+    case HoldKind::kDeletes:
+      return number == 1 ? "Delete this 1 file wherever it still is? [y/N] "
+                         : str("Delete these ", number, " files wherever they still are? [y/N] ");
+    case HoldKind::kNetwork:
+      return "Let in whoever comes on this network? [y/N] ";
+    case HoldKind::kRoom:
+      return "Fetch as much as fits? [y/N] ";
+    case HoldKind::kAbsence:
+      return "Bring these files back everywhere? [y/N] ";
+    case HoldKind::kStrays:
+    case HoldKind::kName:
+      break;
+  }
+  return "Let this through? [y/N] ";
+}
+
 }  // namespace
 
 Result<HoldChoice> choose_hold(const std::vector<HoldReport>& holds,
@@ -66,7 +86,7 @@ Result<HoldChoice> choose_hold(const std::vector<HoldReport>& holds,
   if (words.empty()) {
     std::set<HoldKind> kinds;
     for (const HoldReport& hold : holds) kinds.insert(hold.kind);
-    if (kinds.empty()) return Error{ErrorCode::kNotFound, "nothing is held"};
+    if (kinds.empty()) return Error{ErrorCode::kNotFound, "nothing is held here"};
     if (kinds.size() > 1) {
       std::string line = "more than one thing is held, say which:";
       for (HoldKind kind : kinds) {
@@ -145,7 +165,7 @@ int run_confirm(const CommandLine& command, const CommandStreams& streams) {
     }
     for (const HoldReport& hold : choice->holds) streams.out << hold_line(hold) << '\n';
     streams.out.flush();
-    const std::string said = streams.ask("Let this through? [y/N] ");
+    const std::string said = streams.ask(question_of(*choice));
     if (said != "y" && said != "Y" && said != "yes")
       return fail(streams, kExitFailed, "it stays held");
   }

@@ -272,6 +272,13 @@ bool one_slip(std::string_view a, std::string_view b) {
          a.substr(i + 2) == b.substr(i + 2);
 }
 
+// The command that `word` is a slip of the hand for; "": none.
+std::string near_command(const std::string& word) {
+  for (const Command& command : commands())
+    if (one_slip(word, command.name)) return command.name;
+  return "";
+}
+
 std::string general_help() {
   std::string text =
       "lansync keeps folders on the machines of a LAN the same.\n\n"
@@ -320,10 +327,9 @@ std::string not_a_folder(const std::string& word, const Environment& environment
   if (word.find('/') != std::string::npos || word.size() < 4) return "";
   if (is_directory(absolute_path(word, environment.current_directory))) return "";
   // A slip of the hand must not create a folder and start a node on it.
-  for (const Command& command : commands())
-    if (one_slip(word, command.name))
-      return str("unknown command '", printable(word, 64), "': did you mean `lansync ",
-                 command.name, "`? (a new folder of that name: ./", printable(word, 64), ")");
+  if (const std::string near = near_command(word); !near.empty())
+    return str("unknown command '", printable(word, 64), "': did you mean `lansync ", near,
+               "`? (a new folder of that name: ./", printable(word, 64), ")");
   return "";
 }
 
@@ -431,8 +437,17 @@ SettingTexts given_settings(const CLI::App& app, const RawOptions& raw) {
 
 ParsedCommandLine finish_run(const CLI::App& app, const RawOptions& raw,
                              const Environment& environment, CommandLine command) {
-  if (!raw.positional_dir.empty() && !raw.dir.empty())
-    return usage_error("give the folder once: as DIR or with -C DIR");
+  if (!raw.positional_dir.empty() && !raw.dir.empty()) {
+    const std::string& word = raw.positional_dir;
+    if (word.find('/') != std::string::npos ||
+        is_directory(absolute_path(word, environment.current_directory)))
+      return usage_error("give the folder once: as DIR or with -C DIR");
+    // With the folder given already, a word is meant as a command.
+    const std::string near = near_command(word);
+    return usage_error(str("unknown command '", printable(word, 64), "': ",
+                           near.empty() ? std::string("see `lansync --help`")
+                                        : str("did you mean `lansync ", near, "`?")));
+  }
   command.dir = run_folder(raw.positional_dir.empty() ? raw.dir : raw.positional_dir, environment);
   if (command.dir.empty())
     return usage_error("which folder? give it: lansync DIR ($HOME is not set)");
@@ -445,13 +460,68 @@ ParsedCommandLine finish_run(const CLI::App& app, const RawOptions& raw,
   return result;
 }
 
+// CLI11's help without its own marks, and with the words that a command cannot do without.
+std::string plain_help(std::string text, std::string_view command) {
+  const auto put = [&text](std::string_view from, std::string_view to) {
+    const std::size_t at = text.find(from);
+    if (at != std::string::npos) text.replace(at, from.size(), to);
+  };
+  put("{false}", "");
+  put("[WORD(0x)]", "[KIND] [RUN]");
+  if (command == "upload" || command == "search") {
+    put("[FILE...]", "FILE");
+    put("[NAME...]", "NAME");
+    put("TEXT ...", "");
+  }
+  if (command == "index" || command == "hash") put("[WHAT...]", "WHAT...");
+  for (std::size_t at; (at = text.find(" Excludes: ")) != std::string::npos;)
+    text.erase(at, text.find('\n', at) - at);
+  return text;
+}
+
+// What was probably meant by an argument that no option or place takes; "" if that is not known.
+std::string extra_line(const CLI::App& app, const Command& command,
+                       const std::vector<std::string>& arguments, const Environment& environment) {
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    const std::string option = argument.substr(0, argument.find('='));
+    if (!option.starts_with("--") || app.get_option_no_throw(option) != nullptr) continue;
+    for (const CLI::Option* known : app.get_options())
+      for (const std::string& name : known->get_lnames())
+        if (one_slip(option, "--" + name))
+          return str("unknown option ", printable(option, 64), ": did you mean --", name,
+                     "? (see `lansync ", command.name, " --help`)");
+    return str("unknown option ", printable(option, 64), " (see `lansync ", command.name,
+               " --help`)");
+  }
+  // A folder and a command, in the order in which other programs take them.
+  std::string folder;
+  std::string asked = std::string_view(command.name) == "run" ? "" : command.name;
+  for (const std::string& argument : arguments) {
+    if (argument.starts_with("-")) return "";
+    if (is_directory(absolute_path(argument, environment.current_directory))) {
+      folder = argument;
+    } else if (asked.empty() && find_command(argument) != nullptr) {
+      asked = argument;
+    }
+  }
+  if (folder.empty() || asked.empty()) return "";
+  return str("the folder goes behind -C: write `lansync -C ", printable(folder, 200), ' ', asked,
+             '`');
+}
+
 // CLI11's message, on one line, with what this program would say instead where people stumble.
-std::string parse_error_line(const CLI::ParseError& error, const Command& command,
-                             const std::vector<std::string>& arguments) {
+std::string parse_error_line(const CLI::App& app, const CLI::ParseError& error,
+                             const Command& command, const std::vector<std::string>& arguments,
+                             const Environment& environment) {
   for (const std::string& argument : arguments)
     if (argument.starts_with("--password") && !argument.starts_with("--password-file"))
       return "a password never goes on the command line, where others can read it: use "
              "--password-file FILE or $LANSYNC_PASSWORD";
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
+    if (std::string line = extra_line(app, command, arguments, environment); !line.empty())
+      return line;
+  }
   std::string text = error.what();
   text = text.substr(0, text.find('\n'));
   return str(printable(text, 300), " (see `lansync ", command.name, " --help`)");
@@ -472,9 +542,9 @@ ParsedCommandLine parse_with(const Command& command, std::vector<std::string> ar
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
-    return help_text(app.help());
+    return help_text(plain_help(app.help(), command.name));
   } catch (const CLI::ParseError& error) {
-    return usage_error(parse_error_line(error, command, arguments));
+    return usage_error(parse_error_line(app, error, command, arguments, environment));
   }
   CommandLine line;
   line.command = command.name;

@@ -57,12 +57,16 @@ std::string as_pattern(const std::string& path) {
 }
 
 // What ends a problem of one path, by what is said of it.
-std::string advice_for(const std::string& problem) {
+std::string advice_for(const std::string& name, const std::string& problem) {
   const auto says = [&](std::string_view word) { return problem.find(word) != std::string::npos; };
   if (says("--max-file-size")) return "leave it, or start with a larger --max-file-size";
   if (says("socket, pipe or device"))
     return "leave it, or name it in .lansyncignore, which all nodes then obey";
   if (says("no room") || says("no space")) return "free space: it goes on by itself";
+  if (says("Permission denied"))
+    return str("`chmod u+rw '", printable(name), "'` if it is yours, else its owner: `ls -l`");
+  if (says("symlink") || says("symbolic link"))
+    return "leave it: it stays on machines whose disk holds links";
   if (says("name")) return "rename it, here or where it was made";
   return "mend that; `lansync rescan` looks again at once";
 }
@@ -80,7 +84,14 @@ void take_plan_row(const Json& row, const StatusReport& status, Why& out) {
   const std::string action = text_of(row, "action");
   out.state = action;
   out.waits_for = text_of(row, "why");
-  if (action == "held") {
+  const bool for_room =
+      std::any_of(status.held.begin(), status.held.end(), [&](const HoldReport& hold) {
+        return hold.kind == HoldKind::kRoom && hold.says == out.waits_for;
+      });
+  if (action == "held" && for_room) {
+    out.order = 1;
+    out.advice = "free space, or `lansync confirm room`, which fetches what fits";
+  } else if (action == "held") {
     out.order = 1;
     out.advice =
         "`lansync status` says what is held; `lansync confirm` or `lansync reject` decides";
@@ -89,7 +100,9 @@ void take_plan_row(const Json& row, const StatusReport& status, Why& out) {
     out.advice = "nothing: both versions are kept, `lansync conflicts` lists them";
   } else if (action == "fetch") {
     out.order = 3;
-    out.advice = "nothing: it comes by itself from who holds it";
+    out.advice = out.waits_for.find(": start ") != std::string::npos
+                     ? "start that machine; it comes by itself then"
+                     : "nothing: it comes by itself from who holds it";
   } else if (action == "settle" && out.waits_for.find("deleted") != std::string::npos) {
     out.order = 5;
     out.advice = "nothing: it goes out by itself; then `lansync trash --restore` brings it back";
@@ -131,13 +144,25 @@ Answers ask(const std::string& dir) {
   return out;
 }
 
-// "NAME: what is wrong with it", as doctor says it of paths.
+// The path (as it is printed) that a finding of doctor is about; "": it is about none. A name may
+// hold ": " itself, so it is not cut out of "NAME: what is wrong with it".
+std::string path_of(const Json& finding) {
+  constexpr std::string_view kBefore = "`lansync why '";
+  constexpr std::string_view kBehind = "'` says who has it";
+  const std::string advice = text_of(finding, "advice");
+  if (!advice.starts_with(kBefore) || !advice.ends_with(kBehind)) return {};
+  if (advice.size() <= kBefore.size() + kBehind.size()) return {};
+  return advice.substr(kBefore.size(), advice.size() - kBefore.size() - kBehind.size());
+}
+
+std::string problem_in(const Json& finding, const std::string& path) {
+  const std::string what = text_of(finding, "what");
+  return what.starts_with(path + ": ") ? what.substr(path.size() + 2) : what;
+}
+
 std::string problem_of(const Answers& answers, const std::string& name) {
-  const std::string start = printable(name) + ": ";
-  for (const Json& finding : answers.findings) {
-    const std::string what = text_of(finding, "what");
-    if (what.starts_with(start)) return what.substr(start.size());
-  }
+  for (const Json& finding : answers.findings)
+    if (path_of(finding) == printable(name)) return problem_in(finding, printable(name));
   return {};
 }
 
@@ -178,7 +203,7 @@ Why why_of(const CommandLine& command, const Answers& answers, const std::string
     out.state = "not synced";
     out.waits_for = problem;
     out.order = 0;
-    out.advice = advice_for(problem);
+    out.advice = advice_for(name, problem);
     return out;
   }
   for (const Json& row : answers.plan) {
@@ -215,23 +240,20 @@ std::vector<Why> why_all(const Answers& answers) {
     if (std::string problem = problem_of(answers, why.name); !problem.empty()) {
       why.state = "not synced";
       why.waits_for = problem;
-      why.advice = advice_for(problem);
+      why.advice = advice_for(why.name, problem);
       why.order = 0;
     }
     named.insert(printable(why.name));
   }
   // What is left out has no place in a plan: doctor names it, "path: why".
   for (const Json& finding : answers.findings) {
-    const std::string what = text_of(finding, "what");
-    const std::size_t colon = what.find(": ");
-    const bool of_a_path =
-        text_of(finding, "advice").starts_with("`lansync why ") && colon != std::string::npos;
-    if (!of_a_path || named.contains(what.substr(0, colon))) continue;
+    const std::string path = path_of(finding);
+    if (path.empty() || named.contains(path)) continue;
     Why& why = rows.emplace_back();
-    why.name = what.substr(0, colon);
+    why.name = path;
     why.state = "not synced";
-    why.waits_for = what.substr(colon + 2);
-    why.advice = advice_for(why.waits_for);
+    why.waits_for = problem_in(finding, path);
+    why.advice = advice_for(why.name, why.waits_for);
     why.order = 0;
   }
   std::stable_sort(rows.begin(), rows.end(),

@@ -146,7 +146,22 @@ TEST_CASE("what the node refuses is exit 1 and its line on stderr") {
   Outcome outcome = run(folder.path(), "confirm", true);
   CHECK(outcome.code == kExitFailed);
   CHECK(Json::parse(outcome.out)["error"]["code"] == kExitFailed);
-  CHECK(outcome.error == "lansync: nothing is held\n");
+  CHECK(outcome.error == "lansync: nothing is held here\n");
+}
+
+TEST_CASE("where nothing is held, whoever of the group waits for a person's word is named") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  running.on_loop([&] {
+    running.node.report.held.clear();
+    running.node.report.peers.front().behind.why =
+        "it waits for a person's word there (`lansync status` there says what is held)";
+  });
+  const Outcome outcome = run(folder.path(), "confirm");
+  CHECK(outcome.code == kExitFailed);
+  CHECK(outcome.error ==
+        "lansync: nothing is held here; bob waits for a person's word: `lansync confirm` or "
+        "`lansync reject` on bob\n");
 }
 
 TEST_CASE("confirm and reject say which hold, and a terminal is asked before") {
@@ -164,10 +179,11 @@ TEST_CASE("confirm and reject say which hold, and a terminal is asked before") {
     Prng random(1);
     std::ostringstream out;
     std::ostringstream error;
-    CommandStreams streams{out, error, true, {}, [&](const std::string& question) {
-                             CHECK(question.find("[y/N]") != std::string::npos);
-                             return std::string(said);
-                           }};
+    CommandStreams streams{
+        out, error, true, {}, [&](const std::string& question) {
+          CHECK(question == "Delete these 15 files wherever they still are? [y/N] ");
+          return std::string(said);
+        }};
     const bool yes = std::string(said) == "y";
     CHECK(run_command(confirm, random, streams) == (yes ? kExitDone : kExitFailed));
     CHECK(out.str().find("15 deletes by bob") != std::string::npos);
@@ -202,6 +218,10 @@ TEST_CASE("without a node there every command is exit 3 and says how to start on
     CHECK(std::count(outcome.error.begin(), outcome.error.end(), '\n') == 1);
   }
   CHECK(run("/nonexistent/folder", "status").code == kExitNoNode);
+  // Nobody is sent to start a node in a folder by a slip of the hand.
+  CHECK(run("/nonexistent/folder", "status").error.find("does not exist") != std::string::npos);
+  CHECK(run("/nonexistent/folder", "status").error.find("start one") == std::string::npos);
+  CHECK(run(folder.path(), "status").error.find("-C DIR") != std::string::npos);
 }
 
 TEST_CASE("the socket that a dead node left is no node, and the next node takes its place") {
@@ -472,6 +492,57 @@ TEST_CASE("wait at its timeout is exit 1 with the reason, and the node forgets i
   CHECK(running.eventually([&] { return running.server()->connections() == 0; }));
 }
 
+TEST_CASE("a hub that waits for a node that it only hears says so, and not that it is in sync") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  running.on_loop([&] {
+    StatusReport& report = running.node.report;
+    report.state = NodeState::kInSync;
+    report.reason.clear();
+    PeerReport heard = report.peers.front();
+    heard.name = "carl";
+    heard.state = PeerState::kKnown;
+    report.peers.push_back(heard);
+  });
+  CommandLine command = command_in(folder.path(), "wait");
+  command.peers = 2;
+  command.timeout = 100ms;
+  CHECK(run(command).error.find("1 of 2 other nodes connected (carl heard and not connected)") !=
+        std::string::npos);
+}
+
+TEST_CASE("why of a file knows its name, its hold and who has to be started") {
+  TempFolder folder;
+  RunningNode running(folder.path());
+  running.on_loop([&] {
+    FakeNode& node = running.node;
+    HoldReport room;
+    room.kind = HoldKind::kRoom;
+    room.says = "12 MB do not fit";
+    node.report.held = {room};
+    node.planned = {{"held", "big", "12 MB do not fit", 9},
+                    {"fetch", "far", "no node that is here has it: start one that does", 9}};
+    node.examined.findings = {{true, "what: now?.txt: this disk holds no names with :",
+                               "`lansync why 'what: now?.txt'` says who has it"},
+                              {true, "secret: cannot be read: Permission denied",
+                               "`lansync why 'secret'` says who has it"}};
+  });
+  std::map<std::string, Json> rows;
+  for (const Json& row : Json::parse(run(folder.path(), "why", true).out))
+    rows[row["name"].get<std::string>()] = row;
+  REQUIRE(rows.contains("what: now?.txt"));
+  CHECK(rows["what: now?.txt"]["waits_for"] == "this disk holds no names with :");
+  CHECK_FALSE(rows.contains("what"));
+  CHECK(rows["secret"]["advice"].get<std::string>().find("chmod u+rw 'secret'") !=
+        std::string::npos);
+  CHECK(rows["big"]["advice"].get<std::string>().find("confirm room") != std::string::npos);
+  CHECK(rows["far"]["advice"].get<std::string>().starts_with("start that machine"));
+  // A file whose name is the beginning of another's.
+  CommandLine why = command_in(folder.path(), "why", true);
+  why.names = {"what"};
+  CHECK(Json::parse(run(why).out)[0]["state"] == "unknown");
+}
+
 TEST_CASE("wait without a node is exit 3 at its timeout") {
   TempFolder folder;
   CommandLine command = command_in(folder.path(), "wait");
@@ -538,7 +609,16 @@ TEST_CASE("trash takes a time, and restores a name as of a time") {
   CommandLine restore = command_in(folder.path(), "trash");
   restore.restore = "a/b";
   restore.restore_time = list.since;
-  CHECK(run(restore).out == "brought back a/b\n");
+  CHECK(run(restore).out ==
+        "brought back a/b, which went 1970-01-01T00:00:00Z, from the trash of bob\n");
+  // What a person sees go is said to be kept.
+  folder.write("letter", "of today");
+  restore.restore = "letter";
+  restore.restore_time.reset();
+  CHECK(run(restore).out.find("; what stood there is in the trash\n") != std::string::npos);
+  restore.restore = "a/b";
+  restore.restore_time = list.since;
+  CHECK(run(restore).code == kExitDone);
   CHECK(running.on_loop([&] { return running.node.restored.time; }) == list.since);
 }
 
@@ -624,6 +704,25 @@ TEST_CASE("an answer that cannot be written is a failure") {
   std::ostringstream error;
   CHECK(run_command(command_in(folder.path(), "status", true), random, {out, error, false, {}}) ==
         kExitFailed);
+}
+
+TEST_CASE("whoever closed the pipe has seen enough, and is told nothing") {
+  struct ClosedPipe : std::streambuf {
+    int overflow(int) override { return fail(); }
+    int sync() override { return fail(); }
+    int fail() {
+      errno = EPIPE;
+      return -1;
+    }
+  } pipe;
+  TempFolder folder;
+  RunningNode running(folder.path());
+  Prng random(1);
+  std::ostream out(&pipe);
+  std::ostringstream error;
+  CHECK(run_command(command_in(folder.path(), "plan"), random, {out, error, false, {}}) ==
+        kExitFailed);
+  CHECK(error.str().empty());
 }
 
 TEST_CASE("`hash checkall` shows how far it is where its rows do not go by, and takes that away") {

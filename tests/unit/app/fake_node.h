@@ -70,9 +70,9 @@ class FakeNode final : public NodeControl {
     done(std::vector<TrashReport>{{"x1", "gone.txt", WallTime{1'000'000'000}, 5, "bob"}});
     return 0;
   }
-  std::vector<PlanReport> plan() override { return {{"push", "new.txt", "only here", 9}}; }
+  std::vector<PlanReport> plan() override { return planned; }
   Token doctor(Callback<DoctorFacts> done) override {
-    done(DoctorFacts{});
+    done(examined);
     return 0;
   }
   std::vector<HoldReport> holds() override { return report.held; }
@@ -190,6 +190,8 @@ class FakeNode final : public NodeControl {
   void cancel(Token token) override { cancelled += waiting.erase(token); }
 
   StatusReport report = sample_status();
+  std::vector<PlanReport> planned{{"push", "new.txt", "only here", 9}};
+  DoctorFacts examined;
   IndexAsk index_asked;
   HashAsk hash_asked;
   SearchAsk search_asked;

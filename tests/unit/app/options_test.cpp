@@ -232,6 +232,22 @@ TEST_CASE("a command that does not exist is never taken for a folder") {
   CHECK(run_options({"--name", "status"}).name == "status");
 }
 
+TEST_CASE(
+    "a folder and a command in the wrong order, or misspelt, are answered with the right line") {
+  TempFolder folder;
+  std::filesystem::create_directory(folder.path() + "/Shared");
+  const Environment here = environment_at(folder.path());
+  check_refused({"-C", "Shared", "foo"}, "unknown command 'foo'", here);
+  check_refused({"-C", "Shared", "statsu"}, "lansync status", here);
+  check_refused({"-C", "/z", "Shared"}, "once", here);
+  check_refused({"Shared", "status"}, "lansync -C Shared status", here);
+  check_refused({"status", "Shared"}, "lansync -C Shared status", here);
+  check_refused({"--pasword-file", "empty"}, "did you mean --password-file", here);
+  check_refused({"--gruop=family"}, "did you mean --group", here);
+  check_refused({"wait", "--timeot", "1s"}, "did you mean --timeout", here);
+  check_refused({"--nothing-like-it"}, "unknown option --nothing-like-it", here);
+}
+
 TEST_CASE("a folder is taken although its name is near a command, if it is there") {
   TempFolder folder;
   std::filesystem::create_directory(folder.path() + "/statu");
@@ -291,6 +307,12 @@ TEST_CASE("help is exit 0, on stdout, with an example for each command") {
     CHECK(parsed.exit_code == kExitDone);
     CHECK(parsed.out.find("Example:") != std::string::npos);
     CHECK(parsed.out.find("lansync") != std::string::npos);
+  }
+  for (const char* name : {"run", "confirm", "download", "upload", "search", "index", "hash"}) {
+    const std::string text = parse({name, "--help"}).out;
+    INFO(text);
+    for (const char* mark : {"{false}", "(0x)", "Excludes", "[FILE...]", "[NAME...]", "[WHAT...]"})
+      CHECK(text.find(mark) == std::string::npos);
   }
 }
 
