@@ -11,7 +11,8 @@ namespace {
 constexpr std::size_t kSize = 300'000;
 
 struct RenameRig : ReplicaRig {
-  explicit RenameRig(std::uint64_t seed) : bytes(random_bytes(kSize, seed)) {
+  explicit RenameRig(std::uint64_t seed, const DiskLimits& limits = {})
+      : ReplicaRig(limits), bytes(random_bytes(kSize, seed)) {
     sender.add("any", bytes);
     (void)remote("old", bytes);
     // Or one delete would be of all that there is.
@@ -181,6 +182,22 @@ TEST_CASE("a delete that is no half of a rename keeps its bytes, also where they
   rig.gone("old");
   REQUIRE(rig.settle());
   CHECK(rig.fs.contents("new") == rig.bytes);
+  CHECK(rig.trash() == std::vector<Bytes>{rig.bytes});
+}
+
+TEST_CASE("a write to the new name that its stat does not show leaves the old one's bytes") {
+  DiskLimits coarse;
+  coarse.mtime_step_ns = 1'000'000'000;
+  RenameRig rig(9, coarse);
+  (void)rig.remote("new", rig.bytes);
+  REQUIRE(rig.settle());
+  const FileStat before = *rig.fs.stat("new");
+  const Bytes edited = random_bytes(kSize, 10);
+  rig.fs.rewrite_file("new", edited);
+  REQUIRE(*rig.fs.stat("new") == before);
+  rig.gone("old");
+  REQUIRE(rig.settle());
+  CHECK(rig.fs.contents("new") == edited);
   CHECK(rig.trash() == std::vector<Bytes>{rig.bytes});
 }
 
