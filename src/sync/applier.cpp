@@ -95,10 +95,7 @@ DiskOutcome install_from_trash(FileSystem& files, const DiskChange& change,
   return outcome;
 }
 
-// What a disk has damaged in silence is not what stands under the new name, and is kept.
-// (Simulator's seed 229.)
-bool has_content(FileSystem& files, const std::string& path, const ContentId& wanted) {
-  auto file = files.open_file(path);
+bool has_content(const Result<std::unique_ptr<ReadFile>>& file, const ContentId& wanted) {
   if (!file) return false;
   ContentHasher hasher;
   std::vector<std::uint8_t> buffer(256 * 1024);
@@ -111,18 +108,24 @@ bool has_content(FileSystem& files, const std::string& path, const ContentId& wa
   }
 }
 
+// What was renamed leaves the trash again at once, if it stands under its new name: that is looked
+// at last, because a person may be at it while the other is read; and read, because a stat tells
+// nothing of a write within the tick in which the new name was made. (Simulator's seed 587.) What a
+// disk has damaged in silence does not stand there, and is kept. (Seed 229.)
 DiskOutcome move_away(FileSystem& files, const DiskChange& change) {
   DiskOutcome outcome;
-  if (!change.stands_at.empty()) {
-    auto there = files.stat(change.stands_at);
-    // A stat tells nothing of a write within the tick in which the new name was made (seed 587).
-    outcome.unkept = there && *there == change.stands_stat &&
-                     has_content(files, change.stands_at, change.displaces.content) &&
-                     has_content(files, change.path, change.displaces.content);
-  }
-  outcome.status = files.move_to_trash(change.path, change.expected.value_or(FileStat{}),
-                                       outcome.unkept ? std::string() : change.trash);
-  outcome.displaced = outcome.status.has_value() && !outcome.unkept;
+  outcome.status =
+      files.move_to_trash(change.path, change.expected.value_or(FileStat{}), change.trash);
+  outcome.displaced = outcome.status.has_value();
+  if (!outcome.displaced || change.stands_at.empty()) return outcome;
+  const ContentId& content = change.displaces.content;
+  if (!has_content(files.open_trash(change.trash), content) ||
+      !has_content(files.open_file(change.stands_at), content))
+    return outcome;
+  auto there = files.stat(change.stands_at);
+  outcome.unkept =
+      there && *there == change.stands_stat && files.remove_trash(change.trash).has_value();
+  outcome.displaced = !outcome.unkept;
   return outcome;
 }
 

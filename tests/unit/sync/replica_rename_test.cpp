@@ -158,7 +158,7 @@ TEST_CASE("whoever writes to the new name meanwhile does not write over what was
   bool done = false;
   rig.fs.set_fault([&](const std::string& operation, const std::string& subject) {
     if (!done && operation == "stat" && subject == "new" && rig.fs.contents("new") == rig.bytes &&
-        rig.fs.contents("old")) {
+        !rig.fs.contents("old")) {
       done = true;
       rig.fs.write_file("new", edited);
     }
