@@ -57,7 +57,7 @@ class DeleteWatch {
     std::uint64_t files = 0;        // at its begin
     std::set<std::string> in_sync;  // kDecided before
     std::map<std::string, Gone> gone;
-    std::string last_path;
+    bool doubtful = false;  // it may have begun with a delete that is not counted here
   };
   // Bytes that came to a name: one delete of the same within the minute is half of a rename.
   struct Came {
