@@ -536,6 +536,9 @@ std::vector<Operation> Replica::preview() const {
   std::erase_if(planned.operations,
                 [](const Operation& one) { return one.kind == OperationKind::kNone; });
   std::set<std::string> noticed = noticed_paths();
+  // Between a timer that has run out and the index: of 900 deletes some were in no row for a
+  // moment.
+  if (examines_running_ > 0) noticed.insert(busy_.begin(), busy_.end());
   for (const Operation& operation : planned.operations) noticed.erase(operation.path);
   for (const std::string& path : noticed) {
     const PathRecord* record = index_.find(path);

@@ -82,7 +82,9 @@ Status Replica::may_drop(const std::string& path) const {
   }
   if (path == IgnoreRules::kFileName)
     return Error{ErrorCode::kRefused, "the rules of the folder are obeyed here too, and stay"};
-  bool agreed = remote_known_ && record->remote && record->synced &&
+  if (!remote_known_)
+    return Error{ErrorCode::kChanged, "no hub is here to say that a full replica has it"};
+  bool agreed = record->remote && record->synced &&
                 record->local->version == record->remote->version &&
                 record->synced->version == record->remote->version &&
                 same_on_disk(*record->local, *record->remote);

@@ -157,7 +157,7 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
     bool as_known = live ? glance.now && *glance.now == record->stat : !glance.now;
     // Somebody wrote within a tick of our own last change of it (mode, time, name), or where the
     // time of a change can be set: the stat may hide that. (We never write under this name.)
-    if (live && as_known && glance.now->kind == FileKind::kFile) {
+    if (live && glance.now && glance.now->kind == FileKind::kFile) {
       for (const TimedEvent& event : glance.events) {
         const FileEvent what = event.event;
         const bool wrote = what == FileEvent::kModify || what == FileEvent::kCloseWrite;

@@ -123,6 +123,29 @@ TEST_CASE("replica: where the time of a change can be set, each write that is he
   check_noticed(rig);
 }
 
+TEST_CASE("replica: a time that is set back before the edit has rested hides it from nobody") {
+  DiskLimits limits;
+  limits.mtime_step_ns = 1'000'000'000;
+  limits.own_change_time = false;
+  ReplicaRig rig(limits);
+  const std::int64_t old = rig.clock.wall().ns - 3'600'000'000'000;
+  const Bytes second = random_bytes(12, 2);
+  rig.fs.set_time(old);
+  rig.fs.write_file("f", random_bytes(12, 1));
+  rig.replica.on_hint({"f", FileEvent::kCloseWrite}, rig.clock.now());
+  for (int i = 0; i < 1000; ++i) rig.step();
+  REQUIRE(known(rig, "f"));
+  rig.fs.set_time(rig.clock.wall().ns);
+  rig.fs.write_file("f", second);
+  rig.replica.on_hint({"f", FileEvent::kCloseWrite}, rig.clock.now());
+  rig.step();
+  rig.fs.set_time(old);
+  rig.fs.write_file("f", second);
+  rig.replica.on_hint({"f", FileEvent::kAttributes}, rig.clock.now());
+  for (int i = 0; i < 1000; ++i) rig.step();
+  CHECK(rig.replica.index().find("f")->local->content == digests_of(second).content);
+}
+
 TEST_CASE("replica: what was done in a directory while it was elsewhere is noticed as it is back") {
   for (const bool seen_away : {false, true}) {
     ReplicaRig rig;
