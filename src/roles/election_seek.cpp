@@ -125,6 +125,7 @@ bool Election::hub_is_heard(Instant now) {
 // The host that was dialled longest ago first: who forges many has one turn, as the real one.
 void Election::dial_strangers(const std::vector<NodeId>& nodes, Instant now) {
   std::vector<std::pair<Instant, NodeId>> order;
+  order.reserve(nodes.size());
   for (const NodeId& node : nodes)
     order.emplace_back(strangers_.last(find(node)->facts.address.ip), node);
   std::sort(order.begin(), order.end());

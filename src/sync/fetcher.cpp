@@ -540,6 +540,7 @@ std::vector<WantedContent> Fetcher::lately_failed() const {
   std::stable_sort(failed.begin(), failed.end(),
                    [](const ItemPtr& a, const ItemPtr& b) { return a->backoff < b->backoff; });
   std::vector<WantedContent> out;
+  out.reserve(failed.size());
   for (const ItemPtr& item : failed) out.push_back(item->wanted);
   return out;
 }
