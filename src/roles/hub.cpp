@@ -205,7 +205,9 @@ void Hub::on_member_down(SessionId session) {
     std::erase_if(candidate.queue, [&](const Offer& offer) { return offer.session == session; });
     // What has no bytes is whole, and may stand on this disk already: withdrawn, a directory whose
     // delete was carried out a moment ago would be made again. (Simulator's seed 1993.)
-    const bool whole = candidate.entry && !candidate.entry->is_file();
+    // A delete that is held has not been.
+    const bool whole =
+        candidate.entry && !candidate.entry->is_file() && !replica_.waits_for_word(path);
     if (candidate.offer.session == session && !whole) lost.push_back(path);
   }
   // It had promised content; what arrived stays in tmp and is found by its content id next time.
