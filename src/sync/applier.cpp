@@ -1,6 +1,6 @@
 #include "sync/applier.h"
 
-#include "sync/hashing.h"
+#include "sync/hash_file.h"
 
 namespace lansync {
 namespace {
@@ -96,16 +96,8 @@ DiskOutcome install_from_trash(FileSystem& files, const DiskChange& change,
 }
 
 bool has_content(const Result<std::unique_ptr<ReadFile>>& file, const ContentId& wanted) {
-  if (!file) return false;
-  ContentHasher hasher;
-  std::vector<std::uint8_t> buffer(256 * 1024);
-  for (std::uint64_t offset = 0;;) {
-    auto size = (*file)->read(offset, buffer);
-    if (!size) return false;
-    if (*size == 0) return hasher.finish().content == wanted;
-    hasher.update(ByteView(buffer).first(*size));
-    offset += *size;
-  }
+  const auto digests = digests_of_file(file);
+  return digests && digests->content == wanted;
 }
 
 // What was renamed leaves the trash again at once, if it stands under its new name: that is looked

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "sync/hashing.h"
+#include "sync/hash_file.h"
 #include "sync/replica.h"
 
 namespace lansync {
@@ -23,18 +23,9 @@ constexpr std::size_t kCopiesPerJob = 256;
 constexpr std::uint64_t kCopyBytesPerJob = 32 * 1024 * 1024;
 
 Status verify_temp(FileSystem& files, const std::string& temp, const ContentId& wanted) {
-  auto file = files.open_temp(temp);
-  if (!file) return file.error();
-  ContentHasher hasher;
-  std::vector<std::uint8_t> buffer(256 * 1024);
-  for (std::uint64_t offset = 0;;) {
-    auto size = (*file)->read(offset, buffer);
-    if (!size) return size.error();
-    if (*size == 0) break;
-    hasher.update(ByteView(buffer).first(*size));
-    offset += *size;
-  }
-  if (hasher.finish().content != wanted) {
+  const auto digests = digests_of_file(files.open_temp(temp));
+  if (!digests) return digests.error();
+  if (digests->content != wanted) {
     return Error{ErrorCode::kChanged, "the local copy has other bytes than the index says"};
   }
   return {};

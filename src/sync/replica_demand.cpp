@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/rel_path.h"
 #include "sync/conflict_name.h"
-#include "sync/hashing.h"
+#include "sync/hash_file.h"
 #include "sync/replica.h"
 
 namespace lansync {
@@ -175,24 +175,10 @@ void Replica::read_anew(const std::string& path, std::function<void(const Status
   executor_.submit(
       JobClass::kBulk,
       [this, path, wanted = record->local->content, status] {
-        auto file = files_.open_file(path);
-        if (!file) {
-          *status = file.error();
-          return;
-        }
-        ContentHasher hasher;
-        std::vector<std::uint8_t> buffer(256 * 1024);
-        for (std::uint64_t offset = 0;;) {
-          auto size = (*file)->read(offset, buffer);
-          if (!size) {
-            *status = size.error();
-            return;
-          }
-          if (*size == 0) break;
-          hasher.update(ByteView(buffer).first(*size));
-          offset += *size;
-        }
-        if (hasher.finish().content != wanted) {
+        const auto digests = digests_of_file(files_.open_file(path));
+        if (!digests) {
+          *status = digests.error();
+        } else if (digests->content != wanted) {
           *status = Error{ErrorCode::kCorrupt,
                           "its bytes are not those that were verified: it was changed a moment "
                           "ago, or the disk has lost them"};

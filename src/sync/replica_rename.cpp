@@ -10,7 +10,7 @@
 // counts as half of a rename is what the guard has judged so.
 #include <utility>
 
-#include "sync/hashing.h"
+#include "sync/hash_file.h"
 #include "sync/replica.h"
 
 namespace lansync {
@@ -29,16 +29,9 @@ Verified verify_in_trash(FileSystem& files, const std::string& name, const Conte
   if (!file) return {file.error(), {}};
   auto stat = (*file)->stat();
   if (!stat) return {stat.error(), {}};
-  ContentHasher hasher;
-  std::vector<std::uint8_t> buffer(256 * 1024);
-  for (std::uint64_t offset = 0;;) {
-    auto size = (*file)->read(offset, buffer);
-    if (!size) return {size.error(), {}};
-    if (*size == 0) break;
-    hasher.update(ByteView(buffer).first(*size));
-    offset += *size;
-  }
-  if (hasher.finish().content == wanted) return {{}, *stat};
+  const auto digests = digests_of_file(file);
+  if (!digests) return {digests.error(), {}};
+  if (digests->content == wanted) return {{}, *stat};
   return {Error{ErrorCode::kChanged, "the trash has other bytes than the index says"}, {}};
 }
 
