@@ -130,7 +130,10 @@ struct Against {
   }
   void give_vector(const std::string& path, const Parts& parts) {
     if (!mallory->connected(victim)) come();
-    RawValue raw = raw_of(message_of(path, touched(victim, path, {})));
+    // Without the last edits: those of before would be refused for being in no such vector.
+    Entry entry = *touched(victim, path, {});
+    entry.edits = {};
+    RawValue raw = raw_of(message_of(path, std::make_shared<const Entry>(entry)));
     set_vectors(raw, parts);
     mallory->send_raw(victim, bytes_of(raw));
     world.run_for(3s);
