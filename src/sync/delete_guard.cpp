@@ -193,7 +193,7 @@ bool DeleteGuard::on_delete(const HeardDelete& heard) {
     // One that is seen again is no news: it is heard of first, and looked at later.
     if (!at->second.pushed) return !held(*at);
     if (ends(at->second.kind, heard.was.kind)) return count_on(at);
-    on_restored(path);  // it must have been there again
+    let_go_ = on_restored(path);  // it must have been there again
   }
   begin_anew_if_nothing_counts(heard);
   const std::optional<Heir> heir = take_heir(path, heard.now);

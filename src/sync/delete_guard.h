@@ -84,8 +84,11 @@ class DeleteGuard {
   DeleteGuard(const DeleteGuard&) = delete;
   DeleteGuard& operator=(const DeleteGuard&) = delete;
 
-  // False: held.
+  // False: held. Ask take_let_go() afterwards.
   bool on_delete(const HeardDelete& heard);
+  // What that changed for others, once: that a path is deleted again says that it had lived again,
+  // and its earlier delete counts no more.
+  Change take_let_go() { return std::exchange(let_go_, {}); }
   // What is at `path` now is there as an edit, by whomever: its delete is void, unless it was of
   // another kind (ends()). If its content was not there before, and not under this name, it excuses
   // the delete of another: of one and no more. Remembered for kRunGap, because the new name may be
@@ -255,6 +258,7 @@ class DeleteGuard {
   std::map<std::string, Heir> heirs_;
   std::map<std::string, std::string> heir_of_;
   std::vector<std::string> counted_again_;
+  Change let_go_;
   std::map<RunId, Runs::iterator> restored_;
   Appeared appeared_;
   // Its number tells equal ones apart: of 100,000 equal files each is found at once.

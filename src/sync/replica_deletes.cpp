@@ -127,6 +127,7 @@ void Replica::hear_delete(const std::string& path, Instant now) {
   const PathRecord* record = index_.find(path);
   guard_.on_delete({path, *record->local, 0, index_.totals().files, is_there(record->synced), now,
                     clock_.wall()});
+  apply_change(guard_.take_let_go());
   for (const std::string& again : guard_.take_counted_again()) put_in_run(again);
 }
 
@@ -421,6 +422,7 @@ void Replica::judge_deletes(const std::vector<Operation>& operations, Instant no
     if (!incoming_counted_.try_emplace(path, now).second) continue;
     incoming_guard_.on_delete(
         {path, *record->local, run_label(gone), index_.totals().files, true, now, clock_.wall()});
+    apply_incoming(incoming_guard_.take_let_go());
   }
 }
 

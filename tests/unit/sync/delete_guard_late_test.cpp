@@ -76,5 +76,22 @@ TEST_CASE("what came in an open run and was in sync for a minute is guarded like
   }
 }
 
+// A file that was deleted, brought back unnoticed and then renamed let the rest of its run go, and
+// nobody heard of that: the others stayed for ever. (Seed 6517.)
+TEST_CASE("a delete that is heard again, as half of a rename, says whom it lets go") {
+  Guard guard("1");
+  Instant now = kStart;
+  CHECK(guard.remove(path(0), file(0), now, 10));
+  guard.on_pushed(path(0));
+  CHECK_FALSE(guard.remove(path(1), file(1), now, 9));
+  CHECK(guard.take_let_go().empty());
+  now += 20s;
+  appear(guard, 5, now);  // it was edited, too
+  CHECK(guard.remove(path(0), file(5), now, 10));
+  CHECK_FALSE(guard.holds(path(1)));
+  CHECK(guard.take_let_go().freed == std::vector<std::string>{path(1)});
+  CHECK(guard.take_let_go().empty());
+}
+
 }  // namespace
 }  // namespace lansync
