@@ -231,6 +231,9 @@ void History::on_backup_restored(const std::string& node, const SeenTree& tree) 
       return act.node == node && act.after.same_content(shown);
     };
     if (!shown.there || std::none_of(path.acts.begin(), path.acts.end(), made_it)) continue;
+    // So what is made of it next has not seen the version that the group may have of it, and meets
+    // that in a conflict. (Seed 6345.)
+    path.views[node].known.clear();
     Act found = agreed_on(shown);
     found.certain = false;
     (void)add(node, name, std::move(found));
