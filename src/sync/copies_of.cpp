@@ -27,6 +27,17 @@ bool has_later_copy(const Index& index, const std::string& path, const Entry& is
   return found;
 }
 
+std::string copy_that_keeps(const Index& index, const std::string& path, const Entry& is) {
+  std::string found;
+  visit_copies(index, path, [&](const std::string& other, const EntryPtr& there) {
+    const PathRecord* record = index.find(other);
+    if (there->is_file() && record->live() && record->local->is_file() &&
+        record->local->content == is.content && there->content == is.content)
+      found = other;
+  });
+  return found;
+}
+
 bool is_as_made(const ConflictNameParts& told, const Entry& there) {
   constexpr std::int64_t kSecond = 1'000'000'000;
   return there.edited.ns >= told.edited.ns && there.edited.ns < told.edited.ns + kSecond;

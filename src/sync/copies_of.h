@@ -23,6 +23,9 @@ void visit_copies(const Index& index, const std::string& path,
 // held.) Who forges one gets rid of old copies only, into the trash, and never of the last.
 bool has_later_copy(const Index& index, const std::string& path, const Entry& is);
 
+// A conflict copy of `path` that is on this disk with the bytes that `is` has there; "": none.
+std::string copy_that_keeps(const Index& index, const std::string& path, const Entry& is);
+
 // The version in it is the one that the conflict copy was made of: a copy that somebody wrote to,
 // and that lost in its turn, keeps the name's time. (Simulator's seed 1169.)
 bool is_as_made(const ConflictNameParts& told, const Entry& there);

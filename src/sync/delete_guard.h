@@ -104,6 +104,8 @@ class DeleteGuard {
 
   bool holds(const std::string& path) const;
   bool holding() const;
+  // Its appearance excused another delete: a delete of it is one of what that was as well.
+  bool is_heir(const std::string& path) const { return heirs_.contains(path); }
   // Under which name the content of `path` stands whose delete was half of a rename, as this guard
   // has judged it; "": it was not, or that is long ago.
   std::string moved_to(const std::string& path) const;

@@ -418,8 +418,15 @@ void Replica::judge_deletes(const std::vector<Operation>& operations, Instant no
     if (confirmed_runs_.covers(run_label(gone), path, gone.version)) continue;
     const PathRecord* record = index_.find(path);
     if (!record || !record->live()) continue;
-    if (has_later_copy(index_, path, *record->local)) continue;
+    // Not if it is what a deleted file was renamed to: who names one like a conflict copy, and
+    // folds that away, has deleted it.
+    if (!incoming_guard_.is_heir(path) && has_later_copy(index_, path, *record->local)) continue;
     if (!incoming_counted_.try_emplace(path, now).second) continue;
+    // It lost its name in a conflict, and is kept beside it. (Held, and rejected, it took the name
+    // again, and lost it again, for as long as somebody rejected: seed 10251.)
+    if (std::string copy;
+        record->local->is_file() && !(copy = copy_that_keeps(index_, path, *record->local)).empty())
+      apply_incoming(incoming_guard_.on_present(copy, *index_.find(copy)->local, now));
     incoming_guard_.on_delete(
         {path, *record->local, run_label(gone), index_.totals().files, true, now, clock_.wall()});
     apply_incoming(incoming_guard_.take_let_go());

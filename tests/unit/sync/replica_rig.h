@@ -33,10 +33,10 @@ class ForgetfulStore final : public IndexStore {
 
 class ReplicaRig {
  public:
-  explicit ReplicaRig(const DiskLimits& limits = {})
+  explicit ReplicaRig(const DiskLimits& limits = {}, MaxDeletes max_deletes = default_max_deletes())
       : fs(limited(limits)),
         fetcher(fs, executor, clock),
-        replica(options(), fs, store, executor, fetcher, random, clock, log) {
+        replica(options(max_deletes), fs, store, executor, fetcher, random, clock, log) {
     fetcher.load_partials();
     fetcher.add_source(1);
     replica.set_sources({1});
@@ -117,8 +117,9 @@ class ReplicaRig {
     fs.set_limits(limits);
     return fs;
   }
-  static Replica::Options options() {
+  static Replica::Options options(MaxDeletes max_deletes) {
     Replica::Options options;
+    options.max_deletes = max_deletes;
     options.node_name = "here";
     options.rescan = 10h;
     return options;
