@@ -328,6 +328,24 @@ bool History::contested(const Path& path) {
   return nodes.size() > 1 && standing(path, Part::kContent).size() > 1;
 }
 
+// The bytes that it was set on met others' in a conflict: if they lost, it is their copy's, and is
+// not asked for again when somebody goes past the winner. (Seeds 10267, 12889, 15013.)
+bool History::set_on_what_was_contested(const Path& path, const Act& act) {
+  const auto number = static_cast<std::size_t>(&act - path.acts.data());
+  for (std::size_t made = 0; made < path.acts.size(); ++made) {
+    const Act& one = path.acts[made];
+    if (made != number && !act.known.contains(made)) continue;
+    if (!one.sets_content || !one.after.same_content(act.after)) continue;
+    for (std::size_t i = 0; i < path.acts.size(); ++i) {
+      const Act& other = path.acts[i];
+      if (other.node == one.node || !other.sets_content || !other.after.there) continue;
+      const bool knew = other.known.contains(made) || one.known.contains(i);
+      if (!knew && !other.after.same_content(one.after)) return true;
+    }
+  }
+  return false;
+}
+
 // Copies are made by nodes, and may be made twice: by each hub that meets the conflict.
 bool History::judged(const std::string& path) const {
   if (is_copy(path) || is_user_temp(path)) return false;
@@ -397,7 +415,8 @@ void History::check_path(const std::string& name, const Path& path, const SeenTr
   }
   if (!now.there || now.kind == FileKind::kSymlink || contested(path)) return;
   const auto check_part = [&](Part part, const char* what) {
-    const std::vector<const Act*> left = standing(path, part);
+    std::vector<const Act*> left = standing(path, part);
+    std::erase_if(left, [&](const Act* act) { return set_on_what_was_contested(path, *act); });
     const auto same = [&](const Act* act) { return matches(*act, part, now); };
     const auto gone = [](const Act* act) { return !act->after.there; };
     if (left.empty() || std::any_of(left.begin(), left.end(), same)) return;

@@ -111,6 +111,7 @@ class History {
   // Which nobody who knew them went past.
   static std::vector<const Act*> standing(const Path& path, Part part);
   static bool contested(const Path& path);
+  static bool set_on_what_was_contested(const Path& path, const Act& act);
   bool judged(const std::string& path) const;
   bool blocked_above(const std::string& path, const SeenTree& tree) const;
   void check_path(const std::string& name, const Path& path, const SeenTree& tree,
