@@ -519,6 +519,9 @@ void Replica::on_present(const Observation& seen, Instant now) {
     racy_.insert(seen.path);
     timer_.on_event(seen.path, FileEvent::kScanFound, now);
   }
+  // What is there is known from here on: whatever it was in the way of is tried again. (It could
+  // not be read while the group went on, and was what a batch had meant before that: seed 13263.)
+  clear_obstacle(seen.path);
   if (adopt(seen.path, entry, stat)) return;
   const PathRecord* record = index_.find(seen.path);
   // The very file whose content was absent: a copy that a person brought, or one that was to be
@@ -534,9 +537,6 @@ void Replica::on_present(const Observation& seen, Instant now) {
     if (same_on_disk(entry, *record->local)) {
       lives_again(seen.path);
       index_.set_stat(seen.path, stat);
-      // What was not what the index knew is that now: a file that could not be read when the group
-      // changed it, say.
-      clear_obstacle(seen.path);
       return;
     }
     if (was_directory && !entry.is_directory()) {

@@ -174,6 +174,42 @@ TEST_CASE("a known file that cannot be read for a while follows the group when i
   }
 }
 
+// The group goes on while it cannot be read, and what stands there is no version of now: nothing
+// said so, all were in sync, and it stayed. (Simulator's seed 13263.)
+TEST_CASE("a file that was being installed at a kill, and cannot be read then, follows the group") {
+  int killed_between = 0;
+  for (std::uint64_t n = 1; n <= 12; ++n) {
+    INFO("killed at operation " << n);
+    Group group(5);
+    SimNode& a = group.add("a", true);
+    SimNode& b = group.add("b");
+    group.world.start_all();
+    group.settle();
+    bool begun = false;
+    b.set_on_operation([&](const std::string& operation, const std::string&) {
+      if (begun || operation != "open_temp") return;
+      begun = true;
+      b.kill_after_operations(n, false);
+    });
+    a.write("x", "old");
+    group.world.run_for(5s);
+    b.set_on_operation({});
+    if (b.running()) continue;
+    const bool there = b.has("x");
+    killed_between += there ? 1 : 0;
+    if (there) b.set_readable("x", false);
+    b.start();
+    group.world.run_for(1s);
+    a.write("x", "new");
+    group.world.run_for(5s);
+    if (there) b.set_readable("x", true);
+    group.settle();
+    CHECK(b.text("x") == "new");
+    CHECK(copies_in(b) == 0);
+  }
+  CHECK(killed_between > 0);
+}
+
 TEST_CASE("bytes that a disk lost before anybody had them hold up nothing") {
   for (const bool known : {false, true}) {
     INFO((known ? "of a file that the group has" : "of a new file"));
