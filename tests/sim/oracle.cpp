@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/rel_path.h"
 #include "sim/node.h"
+#include "sync/hashing.h"
 
 namespace lansync::sim {
 namespace {
@@ -84,6 +85,22 @@ void Oracle::on_changed(SimNode& node, const std::string& path, bool by_person, 
   if (now || by_person) deletes_.on_changed(node, path, now, when);
 }
 
+namespace {
+
+// The group has these bytes under another name, which an on-demand node that has them by chance (it
+// was the hub a while ago) need not keep: a rename there is no delete. (Seed 15626.)
+bool was_renamed_away(SimNode& node, const std::string& path, const SeenFile& was) {
+  if (!node.options().on_demand || !node.running()) return false;
+  const ContentId content = content_id_of(was.bytes);
+  const auto& paths = node.node().replica().index().paths();
+  return std::any_of(paths.begin(), paths.end(), [&](const auto& item) {
+    const EntryPtr& there = item.second.remote;
+    return item.first != path && there && there->is_file() && there->content == content;
+  });
+}
+
+}  // namespace
+
 void Oracle::on_displaced(SimNode& node, const std::string& path, const SeenFile& what,
                           const std::string& trash, Instant when) {
   if (!trash.empty() && is_folded(node, path)) on_superseded(what.bytes);
@@ -92,7 +109,8 @@ void Oracle::on_displaced(SimNode& node, const std::string& path, const SeenFile
   // `drop` puts nothing into the trash, and a delete of others must (TrashWatch). (Seed 163.)
   if (trash.empty() && node.options().on_demand) return deletes_.on_dropped(node, path);
   const SeenFile was = deletes_.undamaged(node.name(), path, what);
-  deletes_.on_deleted(node, path, was, trash_.stands(node, was).here, when);
+  const bool kept = trash_.stands(node, was).here || was_renamed_away(node, path, was);
+  deletes_.on_deleted(node, path, was, kept, when);
 }
 
 void Oracle::check_whole(const std::string& node, const SeenTree& tree) {
