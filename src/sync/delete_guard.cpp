@@ -63,7 +63,6 @@ bool DeleteGuard::over(const Run& run) const {
 }
 
 // ---- runs
-// -------------------------------------------------------------------------------------------
 
 DeleteGuard::Run& DeleteGuard::current_run(const HeardDelete& heard) {
   if (!current_) {
@@ -130,7 +129,6 @@ void DeleteGuard::drop_if_done(Runs::iterator run) {
 }
 
 // ---- one delete
-// -------------------------------------------------------------------------------------
 
 void DeleteGuard::insert(Runs::iterator run, const std::string& path, Delete what) {
   const bool was_over = over(*run);
@@ -275,7 +273,6 @@ void DeleteGuard::on_pushed(const std::string& path) {
 }
 
 // ---- what turns out to be no delete
-// -----------------------------------------------------------------
 
 DeleteGuard::Change DeleteGuard::on_present(const std::string& path, const Entry& is, Instant now) {
   expire(now);
@@ -367,6 +364,15 @@ DeleteGuard::Change DeleteGuard::on_restored(const std::string& path, std::optio
   return change;
 }
 
+DeleteGuard::Change DeleteGuard::on_overruled(const std::string& path) {
+  auto at = deletes_.find(path);
+  if (at != deletes_.end() && over(*at->second.run)) {
+    at->second.run->pinned = true;
+    changed_ = true;
+  }
+  return on_restored(path);
+}
+
 DeleteGuard::Change DeleteGuard::excuse(Deletes::iterator at) {
   Change change;
   auto run = at->second.run;
@@ -453,7 +459,6 @@ std::string DeleteGuard::moved_to(const std::string& path) const {
 }
 
 // ---- where the content of what was excused stands
-// -------------------------------------------------------------------
 
 void DeleteGuard::note_heir(const Appearance& by, Heirlooms of, Instant now) {
   const bool as_well = by.synced && !fresh_.contains(by.path);
@@ -515,7 +520,6 @@ void DeleteGuard::count_again(const Heir& heir, bool in_sync, Runs::iterator run
 }
 
 // ---- what has appeared
-// -----------------------------------------------------------------------------
 
 void DeleteGuard::note_appeared(const std::string& path, const ContentId& content, Instant now) {
   if (appeared_.size() >= kMaxAppeared) drop_appeared(appeared_.begin());
@@ -548,7 +552,6 @@ std::optional<DeleteGuard::Appearance> DeleteGuard::take_appeared(const ContentI
 }
 
 // ---- what is held
-// -----------------------------------------------------------------------------------
 
 // A directory of which something was moved away goes with the rest of it.
 bool DeleteGuard::has_held_below(const std::string& path, const Run& run) const {

@@ -96,6 +96,9 @@ class DeleteGuard {
   Change on_present(const std::string& path, const Entry& is, Instant now);
   // The path lives again, as what `is` says, or its delete is none any more for another reason.
   Change on_restored(const std::string& path, std::optional<EntryKind> is = std::nullopt);
+  // Its author deleted it, and somebody else's edit beats that: it lives, and what else was held
+  // with it is held until a person's word, however few are left.
+  Change on_overruled(const std::string& path);
   // The group has a version of `path` for the first time: its delete does not count in a run that
   // has begun before.
   void on_first_synced(const std::string& path, Instant now);

@@ -15,7 +15,10 @@ struct Header {
   std::uint64_t files_at_start = 0;
   WallTime since;
   bool current = false;
+  bool pinned = false;
 };
+constexpr std::uint8_t kCurrent = 1;
+constexpr std::uint8_t kPinned = 2;
 
 }  // namespace
 
@@ -28,14 +31,14 @@ std::string DeleteGuard::serialize() const {
       const std::uint64_t files = over_without_late(run)
                                       ? run.files_at_start
                                       : std::max(run.files_at_start, run.files_late);
-      if (current || over(run)) headers.push_back({run.id, files, run.since, current});
+      if (current || over(run)) headers.push_back({run.id, files, run.since, current, run.pinned});
       continue;
     }
     if (!over(run)) continue;
     if (run.pinned && run.unpushed_of.empty())
-      headers.push_back({run.id, run.files_at_start, run.since, false});
+      headers.push_back({run.id, run.files_at_start, run.since});
     for (const auto& [label, number] : run.unpushed_of)
-      headers.push_back({label, run.files_at_start, run.since, false});
+      headers.push_back({label, run.files_at_start, run.since});
   }
   if (headers.size() > kMaxRuns) headers.resize(kMaxRuns);
   if (headers.empty()) return {};
@@ -46,7 +49,8 @@ std::string DeleteGuard::serialize() const {
     out.u64(header.id);
     out.u64(header.files_at_start);
     out.i64(header.since.ns);
-    out.u8(header.current ? 1 : 0);
+    out.u8(
+        static_cast<std::uint8_t>((header.current ? kCurrent : 0) | (header.pinned ? kPinned : 0)));
   }
   return std::string(as_text(out.bytes()));
 }
@@ -59,10 +63,11 @@ bool DeleteGuard::restore(std::string_view bytes, Instant now) {
     std::uint32_t size = in.u32();
     if (size > kMaxRuns || size > in.left()) return false;
     for (std::uint32_t i = 0; i < size; ++i) {
-      Header header{in.u64(), in.u64(), WallTime{in.i64()}, false};
+      Header header{in.u64(), in.u64(), WallTime{in.i64()}};
       std::uint8_t flags = in.u8();
-      if (!in.ok() || flags > 1 || header.id == 0) return false;
-      header.current = flags == 1 && side_ == Side::kOwn;
+      if (!in.ok() || flags > (kCurrent | kPinned) || header.id == 0) return false;
+      header.current = (flags & kCurrent) != 0 && side_ == Side::kOwn;
+      header.pinned = (flags & kPinned) != 0 || side_ == Side::kOthers;
       headers.push_back(header);
     }
     if (!in.finished()) return false;
@@ -87,7 +92,7 @@ bool DeleteGuard::restore(std::string_view bytes, Instant now) {
     run.since = header.since;
     run.began = now;
     // Unless there is no limit any more.
-    run.pinned = side_ == Side::kOthers && (limit_.count || limit_.percent);
+    run.pinned = header.pinned && (limit_.count || limit_.percent);
     restored_.emplace(header.id, std::prev(runs_.end()));
   }
   current_ = !headers.empty() && headers.back().current;

@@ -245,7 +245,8 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
   if (gone) {
     guard_.on_pushed(change.path);
   } else {
-    apply_change(guard_.on_restored(change.path));
+    const bool others = change.entry->author != short_id(options_.node);
+    apply_change(others ? guard_.on_overruled(change.path) : guard_.on_restored(change.path));
   }
   incoming_guard_.on_pushed(change.path);
   incoming_counted_.erase(change.path);

@@ -77,6 +77,22 @@ bool held_below(const Index& index, const DeleteGuard& guard, const std::string&
   return false;
 }
 
+// `path`, whose delete by others is held here, lives again, and not by who deleted it.
+bool is_overruled(const DeleteGuard& guard, const Index& index, const std::string& path,
+                  const PathRecord& record) {
+  if (!guard.holds(path)) return false;
+  const RunId run = guard.run_of(path);
+  for (const HeldRun& held : guard.held_runs()) {
+    if (held.run != run) continue;
+    for (const std::string& name : held.names) {
+      const PathRecord* other = index.find(name);
+      if (other && is_delete(other->remote) && run_label(*other->remote) == run)
+        return other->remote->author != record.remote->author;
+    }
+  }
+  return !record.local || !same_content(*record.local, *record.remote);
+}
+
 }  // namespace
 
 // A run is written down without its deletes: the tombstones in the index name theirs.
@@ -272,7 +288,7 @@ void Replica::give_up_delete(const std::string& path) {
     return;  // a decision alone, which is no edit: it goes on being held
   if (!is_gone(record->local)) {
     // Of a directory or link and that edit both are kept, by the hub.
-    apply_change(guard_.on_restored(path));
+    apply_change(guard_.on_overruled(path));
     plan_with_below(path);
     return;
   }
@@ -284,7 +300,7 @@ void Replica::give_up_delete(const std::string& path) {
     push_changed_ = true;
     return;
   }
-  apply_change(guard_.on_restored(path));
+  apply_change(guard_.on_overruled(path));
   forget_here(index_, path);
   plan_.insert(path);
 }
@@ -360,9 +376,13 @@ void Replica::forget_incoming(const std::vector<std::string>& paths, const Plan&
   for (const std::string& path : paths) {
     if (deletes.contains(path) || incoming_counted_.erase(path) == 0) continue;
     const PathRecord* record = index_.find(path);
-    apply_incoming(record && is_there(record->remote)
-                       ? incoming_guard_.on_present(path, *record->remote, now)
-                       : incoming_guard_.on_restored(path));
+    if (!record || !is_there(record->remote)) {
+      apply_incoming(incoming_guard_.on_restored(path));
+    } else if (is_overruled(incoming_guard_, index_, path, *record)) {
+      apply_incoming(incoming_guard_.on_overruled(path));
+    } else {
+      apply_incoming(incoming_guard_.on_present(path, *record->remote, now));
+    }
   }
 }
 

@@ -114,7 +114,7 @@ void Replica::plan(Instant now) {
     const PathRecord* above = index_.find(blocked.because);
     if (above && above->local && above->local->is_tombstone() && is_held(blocked.because) &&
         above->remote && above->remote->is_directory()) {
-      apply_change(guard_.on_restored(blocked.because));
+      apply_change(guard_.on_overruled(blocked.because));
       forget_here(index_, blocked.because);
       plan_.insert(blocked.because);
       plan_.insert(blocked.operation.path);

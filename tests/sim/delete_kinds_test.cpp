@@ -327,3 +327,37 @@ TEST_CASE("a rejected run that put a folder with a file into a file's place ends
     CHECK(held(*node) == 0);
   }
 }
+
+// A person was told of a hundred; that sixty of them live by others' edits is no word on the rest.
+TEST_CASE("edits elsewhere that beat most of a held run leave the rest of it held") {
+  for (const bool held_by_author : {true, false}) {
+    for (const bool restart : {false, true}) {
+      INFO((held_by_author ? "held by its author" : "held by another")
+           << (restart ? ", restarted" : ""));
+      Story story(9, held_by_author ? "50%" : "100%");
+      SimNode& third = story.add("c", held_by_author ? "100%" : "50%");
+      third.start();
+      story.settle();
+      SimNode& holder = held_by_author ? story.author() : third;
+      SimNode& editor = story.other();
+      for (int i = 0; i < kFiles; ++i) story.author().erase(name_of(i));
+      REQUIRE(story.until([&] { return held(holder) == kFiles; }));
+      for (int i = 0; i < 60; ++i) editor.write(name_of(i), str("edited ", i));
+      REQUIRE(story.until([&] { return held(holder) == kFiles - 60; }));
+      story.world.run_for(10s);
+      if (restart) {
+        holder.stop();
+        REQUIRE(story.until([&] { return !holder.running(); }));
+        story.world.run_for(2s);
+        holder.start();
+        story.world.run_for(20s);
+      }
+      CHECK(held(holder) == kFiles - 60);
+      CHECK(files_of(third) == kFiles - 60);
+      holder.confirm();
+      story.settle();
+      CHECK(files_of(third) == 0);
+      CHECK(third.text(name_of(59)) == "edited 59");
+    }
+  }
+}
