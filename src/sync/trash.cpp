@@ -186,9 +186,13 @@ void Trash::on_walk(const Walk& walk) {
     if (passed(name)) continue;
     const TrashItem* known = rows().find(name);
     TrashItem item = known ? *known : describe(name, *stat);
-    // Other bytes than those that were put there, as far as a size can tell.
+    // Other bytes than those that were put there, as far as a size can tell: a program had the file
+    // open when another version took its place, and wrote on. Nobody went past what it wrote.
     const bool symlink = stat->kind == FileKind::kSymlink;
-    if (item.size != stat->size || item.symlink != symlink) item.content = ContentId{};
+    if (item.size != stat->size || item.symlink != symlink) {
+      item.content = ContentId{};
+      item.reason = TrashReason::kFound;
+    }
     item.size = stat->size;
     item.symlink = symlink;
     fresh += known ? 0 : 1;
@@ -308,7 +312,12 @@ bool Trash::may_go(const std::string& name, const TrashItem& item, const Limits&
 
 bool Trash::prune(const Limits& limits) {
   if (!going_.empty()) return true;
-  auto removals = std::make_shared<std::vector<Removal>>();
+  struct Going {
+    Removal removal;
+    std::uint64_t size = 0;
+    bool written_to = false;
+  };
+  auto removals = std::make_shared<std::vector<Going>>();
   std::uint64_t bytes = rows().bytes();
   for (const std::string& name : rows().by_age()) {
     const TrashItem& item = *rows().find(name);
@@ -319,25 +328,30 @@ bool Trash::prune(const Limits& limits) {
     if (!may_go(name, item, limits, removal)) continue;
     bytes -= item.size;
     going_.insert(name);
-    removals->push_back(std::move(removal));
+    removals->push_back({std::move(removal), item.size});
   }
   if (removals->empty()) return false;
   executor_.submit(
       JobClass::kDisk,
       [this, removals] {
-        for (Removal& removal : *removals) {
+        for (auto& [removal, size, written_to] : *removals) {
           if (!removal.copy_at.empty()) {
             auto stat = files_.stat(removal.copy_at);
             if (!stat || !(*stat == removal.copy_stat)) continue;
           }
+          const auto file = files_.open_trash(removal.name);
+          const auto stat = file ? (*file)->stat() : Result<FileStat>(file.error());
+          written_to = stat && stat->size != size;
+          if (written_to) continue;
           removal.gone = files_.remove_trash(removal.name).has_value();
         }
       },
       [this, removals] {
         // The row after the file: a crash between the two leaves a row that the next walk drops.
-        for (const Removal& removal : *removals) {
+        for (const auto& [removal, size, written_to] : *removals) {
           going_.erase(removal.name);
           if (removal.gone) forget(removal.name);
+          if (written_to) next_walk_ = now_;
         }
       });
   return removals->size() >= kRemovalsPerJob;

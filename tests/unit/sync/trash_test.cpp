@@ -228,6 +228,30 @@ TEST_CASE("the limits take what somebody went past, and of the rest no last copy
   CHECK(life.fs.trash_contents("young-lost"));
 }
 
+TEST_CASE("what a program wrote into a file that was replaced under it is no version gone past") {
+  for (const bool at_a_start : {false, true}) {
+    INFO((at_a_start ? "seen at a start" : "seen when its time is over"));
+    Life life;
+    life.start();
+    life.put("log", "early", TrashReason::kReplaced, 40);
+    REQUIRE(life.fs.remove_trash("log"));
+    life.lay("log", "early, and late");
+    if (at_a_start) {
+      life.run();
+      life.start();
+    }
+    CHECK(life.pruned().empty());
+    CHECK(life.pruned(0).empty());
+    const TrashItem* item = life.index->trash().find("log");
+    REQUIRE(item);
+    CHECK(item->size == 15);
+    CHECK(item->content == content_id_of(as_bytes("early, and late")));
+    CHECK(item->path == "p/log");
+    life.elsewhere = "early, and late";
+    CHECK(life.pruned() == Names{"log"});
+  }
+}
+
 TEST_CASE("the oldest go first, a run that may be undone stays, and ages are observed time") {
   Life life;
   life.start();
