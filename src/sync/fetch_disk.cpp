@@ -212,7 +212,7 @@ void Fetcher::submit_open(const ItemPtr& item) {
           return;
         }
         item->file = std::move(opened->file);
-        item->on_disk = true;
+        item->on_disk = item->on_disk || item->file->begun();
         item->fresh = false;
         item->have = item->file->written();
         item->on_disk_ranges = item->have;
@@ -270,6 +270,7 @@ void Fetcher::submit_write(const ItemPtr& item) {
 }
 
 void Fetcher::write_done(const ItemPtr& item, LargeJob& job) {
+  if (!job.writes.empty()) item->on_disk = true;
   for (std::size_t i = 0; i < job.writes.size(); ++i) {
     PendingWrite& write = job.writes[i];
     if (i < job.written) {

@@ -87,6 +87,8 @@ struct Fetcher::Item {
   Duration backoff = 10s;
   Instant retry_at = kNever;
   std::optional<Instant> failed_at;  // for want of somebody who gives it
+  bool same_round = false;           // goes on with who was found since then
+  bool early = false;                // this round, for somebody came
 
   RangeSet missing;  // neither here nor asked for
   RangeSet have;     // on disk, or on the way there

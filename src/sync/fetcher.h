@@ -111,6 +111,9 @@ class Fetcher {
   // Only these sources may have it (those that are not connected count once they are). Without
   // this: any source.
   void set_sources(const ContentId& content, const std::vector<SourceId>& sources);
+  // The same, where somebody was looked for because those who were asked could not give it: whoever
+  // was found is asked at once, as a part of that round, and that begins no other one.
+  void set_found_sources(const ContentId& content, const std::vector<SourceId>& sources);
 
   // The source has only these ranges of it yet (it is fetching it too), and is asked for no others;
   // nullopt: it has all.
@@ -213,6 +216,7 @@ class Fetcher {
   std::vector<SourceId> candidates(const Item& item) const;
   bool may_serve(const Item& item, SourceId source) const;
   void retry_soon(const ItemPtr& item);
+  bool take_sources(const ItemPtr& item, const std::vector<SourceId>& sources);
   void fail(const ItemPtr& item, Error error, bool discard);
   void finish(const ItemPtr& item, const Md5& md5);
   void forget(const ItemPtr& item);

@@ -124,7 +124,6 @@ Result<std::unique_ptr<PartialFile>> PartialFile::open(FileSystem& fs, const Con
                      " are free and ", shown_bytes(reserve),
                      " of them are not for it; free space, it goes on by itself")};
   partial->resumed_ = resumed;
-  if (!resumed) LS_TRY(partial->start_anew());
   return partial;
 }
 
@@ -175,6 +174,7 @@ Status PartialFile::start_anew() {
 Status PartialFile::write(std::uint64_t offset, ByteView bytes) {
   const std::uint64_t end = offset + bytes.size();
   LS_ASSERT(end <= state_.size);
+  if (!begun()) LS_TRY(start_anew());
   if (!state_.written.contains(offset, end)) {
     // Where nothing was ever written zeros are there already: a sparse file stays sparse.
     const bool zeros = all_zero(bytes);
@@ -211,6 +211,7 @@ Status PartialFile::write_over(std::uint64_t offset, ByteView bytes) {
 }
 
 Status PartialFile::take_back(const RangeSet& ranges) {
+  if (!begun()) return {};  // its sidecar was lost: nothing of it counts
   state_.written.remove(ranges);
   stale_.add(ranges);
   hashed_ = 0;

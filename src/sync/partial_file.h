@@ -50,15 +50,18 @@ class PartialFile {
   // being received. DESIGN's bound is 1 MiB a kill.
   static constexpr std::uint64_t kSaveEvery = 512 * 1024;
 
-  // Continues what is in tmp if its sidecar is whole and fits, else starts an empty one; always the
-  // latter if `fresh`. kNoSpace, and nothing touched, if less than what is missing and `reserve`
-  // bytes are free.
+  // Continues what is in tmp if its sidecar is whole and fits, else starts an empty one with the
+  // first write, so that what nobody has costs the disk nothing, however often it is asked for;
+  // always the latter if `fresh`. kNoSpace, and nothing touched, if less than what is missing and
+  // `reserve` bytes are free.
   static Result<std::unique_ptr<PartialFile>> open(FileSystem& fs, const ContentId& content,
                                                    std::uint64_t size, bool fresh,
                                                    std::uint64_t reserve);
 
   const RangeSet& written() const { return state_.written; }
   bool complete() const { return state_.written.contains(0, state_.size); }
+  // There is something in tmp.
+  bool begun() const { return sidecar_ != nullptr; }
   // These bytes count as not written any more; what comes for them is compared with what is there.
   Status take_back(const RangeSet& ranges);
   // What was written since the last call over other bytes, taken back before.

@@ -281,11 +281,11 @@ void Replica::set_extra_sources(const ContentId& content, std::vector<SourceId> 
     const bool from_all = aside != asides_.end() && aside->second.sources.empty();
     if (!from_all && !expected_.contains(content)) return;
     sources.insert(sources.end(), sources_.begin(), sources_.end());
-    fetcher_.set_sources(content, sources);
+    fetcher_.set_found_sources(content, sources);
     return;
   }
   extra_sources_[content] = std::move(sources);
-  fetcher_.set_sources(content, sources_of(content, *at->second.paths.begin()));
+  fetcher_.set_found_sources(content, sources_of(content, *at->second.paths.begin()));
 }
 
 std::vector<SourceId> Replica::sources_of(const ContentId& content, const std::string& path) const {

@@ -170,6 +170,41 @@ TEST_CASE("what nobody had is asked of a newcomer at once, and not ten minutes l
   CHECK((rig.results[wanted.content] == bytes));
 }
 
+// Seeds 3562 and 3953: each of its sessions was a new source, whose end was a new failure, for
+// which it was looked for again; and each try wrote to the disk.
+TEST_CASE("who was found by looking and has nothing begins no round, and costs the disk nothing") {
+  TransferRig rig;
+  const WantedContent wanted = rig.sender(3).add("f", random_bytes(3'000'000, 5));
+  rig.sender(1);
+  rig.fetcher->want(wanted);
+  rig.fetcher->set_sources(wanted.content, {1});
+  REQUIRE(rig.settle());
+  REQUIRE(rig.fetcher->lately_failed().size() == 1);
+  for (SourceId session = 10; session < 13; ++session) {
+    rig.clock.advance(1s);
+    rig.sender(session);
+    rig.fetcher->set_found_sources(wanted.content, {1, session});
+    rig.fetcher->set_available(wanted.content, session, RangeSet{});
+    rig.fetcher->tick(rig.clock.now());
+    REQUIRE(rig.settle());
+    // It is idle, and closed.
+    rig.clock.advance(10s);
+    rig.cut(session);
+    REQUIRE(rig.settle());
+    CHECK(rig.fetcher->lately_failed().empty());
+    CHECK(rig.fs.temp_names().empty());
+  }
+  // Later there is a round again, and in it who has it by now is asked at once.
+  rig.clock.advance(40s);
+  rig.fetcher->tick(rig.clock.now());
+  REQUIRE(rig.settle());
+  CHECK(rig.fetcher->lately_failed().size() == 1);
+  rig.fetcher->set_found_sources(wanted.content, {1, 3});
+  rig.fetcher->tick(rig.clock.now());
+  REQUIRE(rig.settle());
+  CHECK(rig.results.size() == 1);
+}
+
 TEST_CASE("asking may begin anywhere, and goes round the end") {
   TransferRig rig;
   const Bytes bytes = random_bytes(4'000'000, 4);

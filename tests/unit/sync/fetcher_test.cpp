@@ -154,6 +154,22 @@ TEST_CASE("the waits between failed rounds double up to ten minutes") {
   CHECK((waits == std::vector<std::int64_t>{10, 20, 40, 80, 160, 320, 600, 600, 600}));
 }
 
+// Seed 4264: a member that came and went made it ten minutes within seven seconds.
+TEST_CASE("a round that begins early, because somebody came, makes no wait longer") {
+  TransferRig rig;
+  rig.sender(1);  // knows nothing
+  rig.fetcher->want({content_id_of(Bytes{1}), 1, {}, "f"});
+  REQUIRE(rig.settle());
+  for (int i = 0; i < 9; ++i) {
+    rig.clock.advance(500ms);
+    rig.fetcher->retry_failed();
+    rig.fetcher->tick(rig.clock.now());
+    REQUIRE(rig.settle());
+    REQUIRE(rig.failures.size() == static_cast<std::size_t>(i + 2));
+    CHECK(rig.fetcher->deadline() - rig.clock.now() == 20s);
+  }
+}
+
 TEST_CASE("a killed receiver asks only for what is missing") {
   const Bytes bytes = random_bytes(12'000'000, 8);
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
