@@ -241,7 +241,11 @@ void Replica::note_scan_problems(const std::vector<ScanProblem>& problems) {
     now.insert(problem.path);
   }
   for (const std::string& path : scan_problems_) {
-    if (!now.contains(path)) clear_problem(path);
+    if (now.contains(path)) continue;
+    clear_problem(path);
+    // What was in the way of something above may have been this, and no event told of its end.
+    // (Simulator's seed 3628.)
+    look_at_obstacles_above(path);
   }
   scan_problems_ = std::move(now);
 }
@@ -677,19 +681,6 @@ void Replica::reserve_counts() {
   std::uint64_t mark = counter_.last() + kCountReserve;
   index_.set_meta("edit_reserved", std::to_string(mark));
   commit_then([this, mark] { edit_reserved_ = std::max(edit_reserved_, mark); });
-}
-
-// What the last scan could not enter stays named until a scan can.
-void Replica::clear_problem(const std::string& path) {
-  if (kept_from_others(path)) return note_problem(path, kTooManyAuthors);
-  if (!unknown_below_.contains(path)) problems_.erase(path);
-}
-
-void Replica::note_problem(const std::string& path, const std::string& reason) {
-  if (problems_.size() >= kMaxProblems && !problems_.contains(path)) return;
-  auto [at, fresh] = problems_.insert_or_assign(path, reason);
-  (void)at;
-  if (fresh) log_.warn(str(printable(path), ": ", printable(reason)));
 }
 
 }  // namespace lansync

@@ -1,7 +1,9 @@
 // The paths that this disk cannot hold as the group has them: when they are planned, and what is
-// said of them.
+// said of them; and how what is said of a path is noted and taken back.
+#include "base/log.h"
 #include "base/rel_path.h"
 #include "sync/replica.h"
+#include "sync/settlement.h"
 
 namespace lansync {
 
@@ -123,6 +125,28 @@ void Replica::look_at_obstacles_above(const std::string& path) {
     obstacles_.on_event_below(above);
     plan_.insert(std::move(above));
   }
+}
+
+// ---- what is said
+// -------------------------------------------------------------------------------------------
+
+// What the last scan could not enter stays named until a scan can.
+void Replica::clear_problem(const std::string& path) {
+  if (kept_from_others(path)) return note_problem(path, kTooManyAuthors);
+  // Its content is waited for still, whatever its place looks like. (A scan made a node say that it
+  // lacks nothing. Simulator's seed 4908.)
+  if (const std::string said = unfetched_.take_said(path); !said.empty()) {
+    unfetched_.said(path, said);
+    return note_problem(path, said);
+  }
+  if (!unknown_below_.contains(path)) problems_.erase(path);
+}
+
+void Replica::note_problem(const std::string& path, const std::string& reason) {
+  if (problems_.size() >= kMaxProblems && !problems_.contains(path)) return;
+  auto [at, fresh] = problems_.insert_or_assign(path, reason);
+  (void)at;
+  if (fresh) log_.warn(str(printable(path), ": ", printable(reason)));
 }
 
 }  // namespace lansync

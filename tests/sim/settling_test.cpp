@@ -136,3 +136,23 @@ TEST_CASE("a directory that stays for a pipe in it is kept when its parent is on
   CHECK(member.text("d/new") == "new");
   CHECK(pair.world.rest());
 }
+
+// Seed 3628: only an event below it, or another stat of its own, was a reason to try again.
+TEST_CASE("a directory waits for a pipe in it to go, and no event tells of that: a scan does") {
+  Pair pair(7);
+  SimNode& hub = pair.hub();
+  SimNode& member = pair.member();
+  hub.write("d/e/x", "x");
+  pair.settle();
+  member.make_pipe("d/e/pipe");
+  pair.world.run_for(5s);
+  hub.erase("d");
+  hub.write("d", "a file");
+  pair.world.run_for(30s);
+  REQUIRE(member.node().replica().problems().contains("d/e"));
+  member.options().lost_hints = 1'000'000;
+  member.erase("d/e/pipe");
+  pair.settle();
+  CHECK(member.text("d") == "a file");
+  CHECK(pair.world.rest());
+}
