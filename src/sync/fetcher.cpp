@@ -145,9 +145,7 @@ void Fetcher::set_sources(const ContentId& content, const std::vector<SourceId>&
   if (item && take_sources(item, sources)) item->same_round = false;
 }
 
-// Each try on behalf of a node that was found once counted as a round, looked for others when it
-// came to nothing, found the same node, and so each ten seconds, for ever. (Simulator's seeds 3562
-// and 3953.)
+// Counted as a round of its own it found the same node again, each ten seconds. (Seeds 3562, 3953.)
 void Fetcher::set_found_sources(const ContentId& content, const std::vector<SourceId>& sources) {
   ItemPtr item = find_item(content);
   if (!item) return;
@@ -552,15 +550,21 @@ void Fetcher::retry_failed() {
 // A moment only: others are looked for once a round, and rounds come ever more rarely.
 std::vector<WantedContent> Fetcher::lately_failed() const {
   const Instant now = clock_.now();
+  std::map<std::uint64_t, ItemPtr> lately;
+  const auto look_at = [&](const ItemPtr& item) {
+    if (item && !item->dropped && item->failed_at && now - *item->failed_at < kLately)
+      lately.emplace(item->order, item);
+  };
+  // Also of those that go on with one who was found: he may have nothing, and the next one be just
+  // coming. (Simulator's seed 3482: two who lacked the same file found each other first.)
+  for (const auto& [order, item] : backing_off_) look_at(item);
+  for (const auto& [order, item] : active_) look_at(item);
+  for (const auto& [when, content, source] : not_yet_) look_at(find_item(content));
   std::vector<ItemPtr> failed;
-  for (const auto& [order, item] : backing_off_) {
-    if (!item->dropped && item->failed_at && now - *item->failed_at < kLately)
-      failed.push_back(item);
-  }
+  for (const auto& [order, item] : lately) failed.push_back(item);
   std::stable_sort(failed.begin(), failed.end(),
                    [](const ItemPtr& a, const ItemPtr& b) { return a->backoff < b->backoff; });
   std::vector<WantedContent> out;
-  out.reserve(failed.size());
   for (const ItemPtr& item : failed) out.push_back(item->wanted);
   return out;
 }

@@ -205,6 +205,32 @@ TEST_CASE("who was found by looking and has nothing begins no round, and costs t
   CHECK(rig.results.size() == 1);
 }
 
+// Seed 3482: two who lacked the same file found each other before its author, and waited for good.
+TEST_CASE("who was found first and has nothing ends no search: the next one is asked as well") {
+  for (const std::size_t size : {3'000u, 3'000'000u}) {
+    CAPTURE(size);
+    TransferRig rig;
+    const Bytes bytes = random_bytes(size, 6);
+    const WantedContent wanted = rig.sender(3).add("f", bytes);
+    rig.sender(1);
+    rig.sender(2).provider.set_partials([](const ContentId&) { return nullptr; },
+                                        [](SourceId, const ContentId&) { return true; });
+    rig.fetcher->want(wanted);
+    rig.fetcher->set_sources(wanted.content, {1});
+    REQUIRE(rig.settle());
+    REQUIRE(rig.fetcher->lately_failed().size() == 1);
+    rig.clock.advance(500ms);
+    rig.fetcher->set_found_sources(wanted.content, {1, 2});
+    rig.fetcher->tick(rig.clock.now());
+    REQUIRE(rig.settle());
+    CHECK(rig.fetcher->lately_failed().size() == 1);
+    rig.fetcher->set_found_sources(wanted.content, {1, 2, 3});
+    REQUIRE(rig.settle());
+    CHECK((rig.results[wanted.content] == bytes));
+    CHECK(rig.fetcher->lately_failed().empty());
+  }
+}
+
 TEST_CASE("asking may begin anywhere, and goes round the end") {
   TransferRig rig;
   const Bytes bytes = random_bytes(4'000'000, 4);
