@@ -257,6 +257,16 @@ void Hub::offer(Offer offer) {
       under_way.item.entry->version == offer.item.entry->version) {
     return;
   }
+  // A delete that waits here for a person's word keeps no edit waiting: that beats it, or is what
+  // its author made of the path since.
+  if (const EntryPtr& waits = at->second.entry; waits && waits->is_tombstone() &&
+                                                !offer.item.entry->is_tombstone() &&
+                                                replica_.waits_for_word(offer.item.name)) {
+    std::deque<Offer> behind = withdraw(offer.item.name, under_way.session != offer.session);
+    settle_offer(offer);
+    run_queue(std::move(behind));
+    return;
+  }
   // This disk's edit lost to what the group had, whose bytes are not here and, since somebody
   // pushes its successor, may be nowhere any more (an on-demand hub alone: nobody holds them). What
   // is pushed takes the candidate's place, under a vector that covers this disk's edit as well:

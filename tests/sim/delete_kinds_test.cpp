@@ -361,3 +361,33 @@ TEST_CASE("edits elsewhere that beat most of a held run leave the rest of it hel
     }
   }
 }
+
+// They waited behind the deletes, which may be for days. (Whoever had edited read that the hub was
+// syncing.)
+TEST_CASE("edits of what a hub holds the deletes of reach everybody, and beat these") {
+  for (const bool by_the_hub : {false, true}) {
+    INFO((by_the_hub ? "edited on the hub" : "edited on a third"));
+    World world(11);
+    NodeOptions careful;
+    careful.max_deletes = parse_max_deletes("50%").value();
+    careful.role = ManualRole::kServer;
+    NodeOptions free;
+    free.max_deletes = MaxDeletes{};
+    SimNode& hub = world.add("hub", careful);
+    SimNode& author = world.add("author", free);
+    SimNode& third = world.add("third", free);
+    for (int i = 0; i < kFiles; ++i) hub.write(name_of(i), str("text ", i));
+    world.start_all();
+    REQUIRE(world.converge(60s));
+    for (int i = 0; i < kFiles; ++i) author.erase(name_of(i));
+    REQUIRE(world.run_until([&] { return held(hub) == kFiles; }, 60s));
+    (by_the_hub ? hub : third).write(name_of(7), "edited");
+    const auto there = [&](SimNode& node) { return node.text(name_of(7)) == "edited"; };
+    CHECK(world.run_until([&] { return there(hub) && there(third) && there(author); }, 60s));
+    CHECK(held(hub) == kFiles - 1);
+    hub.confirm();
+    REQUIRE(world.converge(180s));
+    CHECK(there(author));
+    CHECK(files_of(hub) == 0);
+  }
+}
