@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <map>
 #include <ostream>
 #include <set>
 #include <vector>
@@ -19,6 +20,7 @@ namespace {
 
 constexpr Duration kAnswerTimeout = 30s;
 constexpr std::size_t kMostHolders = 200;
+constexpr std::size_t kMostAsked = 50;
 
 // One path, as far as it could be found out.
 struct Why {
@@ -62,6 +64,9 @@ std::string advice_for(const std::string& name, const std::string& problem) {
   if (says("--max-file-size")) return "leave it, or start with a larger --max-file-size";
   if (says("socket, pipe or device"))
     return "leave it, or name it in .lansyncignore, which all nodes then obey";
+  if (says("on no other machine"))
+    return "`lansync why` on that hub says what keeps it; or start another machine that can hold "
+           "it";
   if (says("no room") || says("no space")) return "free space: it goes on by itself";
   if (says("Permission denied"))
     return str("`chmod u+rw '", printable(name), "'` if it is yours, else its owner: `ls -l`");
@@ -179,6 +184,48 @@ std::vector<std::string> holders_of(const std::string& dir, const std::string& n
   return found;
 }
 
+// What the node says of files that its hub cannot hold and that are on no other machine; "": none.
+std::string not_at_hub(const StatusReport& status) {
+  const bool says = status.reason.find("on no other machine") != std::string::npos &&
+                    status.reason.find("cannot hold") != std::string::npos;
+  return says && status.hub && status.hub->id != status.id ? status.hub->name : std::string();
+}
+
+std::string because_not_at_hub(const std::string& hub) {
+  return str("it is on no other machine: ", printable(hub, 64), ", the hub, cannot hold it");
+}
+
+// Files of `peer` ("": the hub's), as name and what else a listing tells of their version.
+std::map<std::string, std::string> listing_of(const std::string& dir, const std::string& peer) {
+  std::map<std::string, std::string> files;
+  (void)ask_node(dir, "index", Json{{"peer", peer}}, kAnswerTimeout, false, [&](const Json& part) {
+    auto rows = part.find("rows");
+    if (rows == part.end() || !rows->is_array()) return;
+    for (Json row : *rows) {
+      const std::string name = text_of(row, "name");
+      row.erase("type");  // found out by each node for itself
+      files[name] = row.dump(-1, ' ', false, Json::error_handler_t::replace);
+    }
+  });
+  return files;
+}
+
+// The hub tells their number alone. They are what it does not list as this node does, and nobody
+// else has.
+std::vector<std::string> here_alone(const std::string& dir, const StatusReport& status,
+                                    const std::set<std::string>& named) {
+  std::vector<std::string> found;
+  const auto there = listing_of(dir, "");
+  std::size_t asked = 0;
+  for (const auto& [name, row] : listing_of(dir, status.name)) {
+    auto at = there.find(name);
+    if ((at != there.end() && at->second == row) || named.contains(printable(name))) continue;
+    if (found.size() >= status.only_here || ++asked > kMostAsked) break;
+    if (holders_of(dir, name) == std::vector<std::string>{status.name}) found.push_back(name);
+  }
+  return found;
+}
+
 Why why_of(const CommandLine& command, const Answers& answers, const std::string& name) {
   Why out;
   out.name = name;
@@ -211,6 +258,14 @@ Why why_of(const CommandLine& command, const Answers& answers, const std::string
     take_plan_row(row, answers.status, out);
     return out;
   }
+  const std::string cannot = not_at_hub(answers.status);
+  if (!cannot.empty() && out.holders == std::vector<std::string>{answers.status.name}) {
+    out.state = "not synced";
+    out.waits_for = because_not_at_hub(cannot);
+    out.advice = advice_for(name, out.waits_for);
+    out.order = 0;
+    return out;
+  }
   if (out.here == "not here" && out.holders.empty()) {
     out.state = "unknown";
     out.waits_for = "no node of the group that is connected has a file of that name";
@@ -230,7 +285,7 @@ Why why_of(const CommandLine& command, const Answers& answers, const std::string
   return out;
 }
 
-std::vector<Why> why_all(const Answers& answers) {
+std::vector<Why> why_all(const std::string& dir, const Answers& answers) {
   std::vector<Why> rows;
   std::set<std::string> named;
   for (const Json& row : answers.plan) {
@@ -255,6 +310,17 @@ std::vector<Why> why_all(const Answers& answers) {
     why.waits_for = problem_in(finding, path);
     why.advice = advice_for(why.name, why.waits_for);
     why.order = 0;
+    named.insert(path);
+  }
+  if (const std::string hub = not_at_hub(answers.status); !hub.empty()) {
+    for (const std::string& name : here_alone(dir, answers.status, named)) {
+      Why& why = rows.emplace_back();
+      why.name = name;
+      why.state = "not synced";
+      why.waits_for = because_not_at_hub(hub);
+      why.advice = advice_for(name, why.waits_for);
+      why.order = 0;
+    }
   }
   std::stable_sort(rows.begin(), rows.end(),
                    [](const Why& a, const Why& b) { return a.order < b.order; });
@@ -340,7 +406,7 @@ std::optional<int> run_why_command(const CommandLine& command, const CommandStre
   }
   std::vector<Why> rows;
   if (command.names.empty()) {
-    rows = why_all(answers);
+    rows = why_all(command.dir, answers);
   } else {
     rows.push_back(why_of(command, answers, command.names.front()));
   }

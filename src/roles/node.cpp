@@ -12,6 +12,7 @@ namespace {
 constexpr Duration kHousekeeping = 1h;
 // So long without us and the others have chosen another hub (Election::Options::hub_silence).
 constexpr Duration kAway = 2s;
+constexpr Duration kTellNotHeld = 50ms;
 // DESIGN, Self-assignment 4: a hub that cannot commit for so long names a successor.
 constexpr Duration kStuckCommit = DiskSilence::kPatience;
 
@@ -445,6 +446,8 @@ void Node::note_sync(Instant now) {
     election_->on_in_sync(ready, now);
   }
   if (!synced) return;
+  // The last sample of it is up to half a second old, or more; what is told of now is nothing.
+  people_.left = {};
   bool shared = client_->hub() != 0;
   // A member's last hello says nothing of what was made since: it has stated the sequence.
   for (const auto& [id, peer] : sessions_)
@@ -531,6 +534,9 @@ std::set<NodeId> Node::reached() const {
 void Node::on_settled(const std::string& path) {
   people_.unfinished.settle(replica_->index(), now_);
   hub_->on_settled(path);
+  // Who pushed what this disk cannot hold hears at once that it is on no other machine.
+  if (hub_->acting() && !replica_->problems().empty() && replica_->problems().contains(path))
+    next_ping_ = std::min(next_ping_, now_ + kTellNotHeld);
   mender_->on_settled(path, now_);
   demand_->on_settled(path);
 }

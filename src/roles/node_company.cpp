@@ -2,6 +2,7 @@
 // `wait`.
 #include <algorithm>
 
+#include "roles/gone_member.h"
 #include "roles/node.h"
 
 namespace lansync {
@@ -56,6 +57,63 @@ std::uint64_t changed_in_pause(const Replica& replica) {
   return files;
 }
 
+// What a hub told this node that it cannot hold, and that this node has alone.
+std::uint64_t not_held_by(const std::optional<MemberProgress::Told>& hub) {
+  return hub && hub->obstacle == Obstacle::kCannot ? hub->files : 0;
+}
+
+// Files and links of the group that are wanted here and cannot stand on this disk as it has them.
+// `tried_too`: also those that are tried again at this moment, as they are now and then for as long
+// as they do not stand. Between two tries the copy is lacking as well.
+std::uint64_t lacking_files(const Replica& replica, bool synced, bool tried_too) {
+  std::uint64_t files = 0;
+  for (const auto& [path, reason] : replica.problems()) {
+    const PathRecord* record = replica.index().find(path);
+    if (!record || !record->remote || record->remote->is_tombstone()) continue;
+    // What is tried again soon, or waits for room, is counted among what is on its way.
+    const bool known = tried_too && record->agreed_elsewhere();
+    if (!synced && !known && !replica.obstacles().stands(path)) continue;
+    if (record->live() && same_content(*record->local, *record->remote)) continue;
+    // What nobody asked for (--on-demand) is not lacking. What is above --max-file-size is: no copy
+    // of it stands here, whoever said so.
+    if (!replica.index().wants(*record)) continue;
+    ++files;
+  }
+  return files;
+}
+
+// Files of the group that this hub published and cannot hold, and that no other full replica than
+// its author is known to have. `holder` is a session of that author's. `elsewhere(seq)`: another
+// one has all that was published up to there; `has(seq)`: `holder` has.
+template <typename Elsewhere, typename Has>
+std::uint64_t held_there_alone(const Replica& replica, const Hub& hub, SessionId holder,
+                               ShortId author, const Elsewhere& elsewhere, const Has& has) {
+  std::uint64_t files = 0;
+  // Who has all up to a sequence has all up to the ones before it: few are asked for.
+  std::optional<std::uint64_t> known_elsewhere;
+  std::optional<std::uint64_t> known_nowhere;
+  for (const auto& [path, reason] : replica.problems()) {
+    const PathRecord* record = replica.index().find(path);
+    if (!record || !record->agreed_elsewhere() || !record->synced->is_file()) continue;
+    if (record->live() && same_content(*record->local, *record->synced)) continue;
+    // Who has it from its author is no only holder, though that one is off, and was before this
+    // reign began.
+    if (record->synced->author != author || !replica.index().wants(*record)) continue;
+    const std::uint64_t seq = hub.published_at(path);
+    if (hub.published_by(path) != holder && !has(seq)) continue;
+    if (known_elsewhere && seq <= *known_elsewhere) continue;
+    if (!known_nowhere || seq < *known_nowhere) {
+      if (elsewhere(seq)) {
+        known_elsewhere = seq;
+        continue;
+      }
+      known_nowhere = seq;
+    }
+    ++files;
+  }
+  return files;
+}
+
 }  // namespace
 
 // ---- what this node has still to do
@@ -69,7 +127,24 @@ Ping Node::make_ping(SessionId to) const {
     if (peer == sessions_.end() || !peer->second.hello) return ping;
     for (const Replica::HeldDeletes& held : replica_->held_runs())
       if (held.author == peer->second.hello->name) ping.files += held.run.number;
-    if (ping.files > 0) ping.obstacle = Obstacle::kHeld;
+    if (ping.files > 0) {
+      ping.obstacle = Obstacle::kHeld;
+      return ping;
+    }
+    // What stands on that member's disk alone, as this one cannot hold it: it is there that a
+    // person would think it is on two.
+    const bool full = peer->second.hello->full_replica;
+    ping.files = held_there_alone(
+        *replica_, *hub_, to, short_id(peer->second.info.node),
+        [&](std::uint64_t seq) {
+          if (members_have(seq, false, to).value_or(false)) return true;
+          return std::any_of(lost_.begin(), lost_.end(), [&](const auto& gone) {
+            return gone.first != peer->second.info.node &&
+                   people_.members.has(as_gone(gone.first), seq);
+          });
+        },
+        [&](std::uint64_t seq) { return full && people_.members.complete(to, seq); });
+    if (ping.files > 0) ping.obstacle = Obstacle::kCannot;
     return ping;
   }
   const bool to_hub = to == client_->hub();
@@ -79,13 +154,14 @@ Ping Node::make_ping(SessionId to) const {
   ping.heard = std::min(client_->seq(), kMaxSeq);
   if (!in_sync()) {
     // What it has to send itself is not what it lacks.
-    const PeerBehind own = behind_of(client_->hub());
+    PeerBehind own = behind_of(client_->hub());
+    own.files -= not_held_by(people_.members.told(client_->hub()));
     const std::uint64_t noticed = replica_->unexamined();
     ping.files = people_.left.files - std::min(people_.left.files, own.files + noticed);
     if (ping.files > 0) ping.bytes = people_.left.bytes - std::min(people_.left.bytes, own.bytes);
   }
   const std::uint64_t cannot = cannot_hold();
-  ping.files += cannot;
+  ping.files = std::max(ping.files + lacking_files(*replica_, in_sync(), false), cannot);
   if (!replica_->root_error().empty()) {
     ping.obstacle = Obstacle::kError;
   } else if (replica_->paused()) {
@@ -97,29 +173,14 @@ Ping Node::make_ping(SessionId to) const {
       if (hold.kind == HoldKind::kDeletes) ping.files = std::max(ping.files, hold.number);
   } else if (!fetcher_->pause_reason().empty() || replica_->short_of_room(now_)) {
     ping.obstacle = Obstacle::kNoRoom;
-  } else if (cannot > 0 && ping.files == cannot) {
+  } else if (cannot > 0) {
+    // Whatever else is on its way (`bytes` tells): of these no copy stands here.
     ping.obstacle = Obstacle::kCannot;
   }
   return ping;
 }
 
-// Files and links of the group that are wanted here and cannot stand on this disk as it has them.
-std::uint64_t Node::cannot_hold() const {
-  std::uint64_t files = 0;
-  const bool synced = in_sync();
-  for (const auto& [path, reason] : replica_->problems()) {
-    // What is tried again soon, or waits for room, is counted among what is on its way.
-    if (!synced && !replica_->obstacles().stands(path)) continue;
-    const PathRecord* record = replica_->index().find(path);
-    if (!record || !record->remote || record->remote->is_tombstone()) continue;
-    if (record->live() && same_content(*record->local, *record->remote)) continue;
-    // What nobody asked for (--on-demand) is not lacking. What is above --max-file-size is: no copy
-    // of it stands here, whoever said so.
-    if (!replica_->index().wants(*record)) continue;
-    ++files;
-  }
-  return files;
-}
+std::uint64_t Node::cannot_hold() const { return lacking_files(*replica_, in_sync(), true); }
 
 // "" if the hub waits for nobody's word on what was deleted here.
 std::string Node::held_at_hub() const {
@@ -222,6 +283,10 @@ PeerBehind Node::behind_of(SessionId id) const {
       ++behind.files;
       behind.bytes += record->local->size;
     }
+    const auto told = people_.members.told(id);
+    const std::uint64_t not_there = not_held_by(told);
+    if (not_there > 0 && behind.files == 0) behind.why = to_words(told->obstacle);
+    behind.files += not_there;
     return behind;
   }
   auto told = people_.members.told(id);
@@ -232,7 +297,9 @@ PeerBehind Node::behind_of(SessionId id) const {
   }
   behind.files = told->files;
   behind.bytes = told->bytes;
-  behind.why = to_words(told->obstacle);
+  // It cannot hold some of it, and the rest is on its way.
+  const bool moves = told->obstacle == Obstacle::kCannot && told->bytes > 0;
+  if (!moves) behind.why = to_words(told->obstacle);
   if (told->heard < hub_->seq() && !people_.members.has(id, hub_->seq())) {
     const Hub::Amount since = hub_->published_since(told->heard, id);
     behind.files += since.files;
@@ -355,7 +422,7 @@ std::uint64_t Node::only_here() const {
       const EntryPtr& theirs = record->remote ? record->remote : record->synced;
       if (!theirs || !same_content(*theirs, *record->local)) ++files;
     }
-    return files;
+    return files + not_held_by(people_.members.told(client_->hub()));
   }
   if (!contacts_.shared_ago(replica_->observed_ns())) return replica_->index().totals().files;
   std::uint64_t own = hub_->own_since(people_.members.best());

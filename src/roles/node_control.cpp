@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/rel_path.h"
+#include "roles/cheap_to_try.h"
 #include "roles/node.h"
 #include "sync/conflict_name.h"
 
@@ -40,6 +41,14 @@ std::string gone_text(const Unfinished::Row& row) {
                                           static_cast<double>(row.entry->size)),
                " % of it is here and is kept: ");
   return str(text, printable(row.holder, 64), ", which held it, is gone: start it again");
+}
+
+// "" if there is no such file.
+std::string not_held_text(const std::optional<MemberProgress::Told>& hub, const std::string& alone,
+                          const std::string& name) {
+  if (!hub || hub->obstacle != Obstacle::kCannot || hub->files == 0) return {};
+  return str(alone, ": ", printable(name, 64), " cannot hold ", hub->files == 1 ? "it" : "them",
+             " (`lansync why` here says which, there says why)");
 }
 
 PlanReport describe_operation(const Operation& operation, const PathRecord* record) {
@@ -181,6 +190,12 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
   if (moves) {
     reason = behind;
     return NodeState::kSyncing;
+  }
+  // What is here, and on a hub that cannot hold it, is not in sync with that hub.
+  if (!hub_->acting()) {
+    reason =
+        not_held_text(people_.members.told(client_->hub()), only_here_text(), people_.hub_name);
+    if (!reason.empty()) return NodeState::kSyncing;
   }
   // What somebody promised and took away with him is wanted here and is not here.
   if (reason = people_.unfinished.text(); !reason.empty()) return NodeState::kSyncing;
@@ -352,6 +367,9 @@ NodeControl::Token Node::wait(const WaitAsk& what, Callback<StatusReport> done) 
   wait.fallback_at = now_ + kMarkerPatience;
   wait.done = std::move(done);
   if (!parts_.host.place_marker(wait.marker)) wait.fallback_at = now_;
+  // Somebody who has mended what kept a file from this disk is not told that all is well before it
+  // was tried again. What has to be fetched for that, and is large, waits for its time.
+  if (waits_.empty() && cheap_to_try(*replica_)) replica_->retry_now();
   waits_.push_back(std::move(wait));
   return waits_.back().token;
 }

@@ -18,6 +18,16 @@ bool is_by_choice(const std::string& problem) {
          problem.find("socket, pipe or device") != std::string::npos;
 }
 
+// When a path that cannot stand here is tried again, for people; "": somebody has to do something.
+std::string tried_again(const Replica& replica, const std::string& path) {
+  const PathRecord* record = replica.index().find(path);
+  if (!record || !record->remote || !replica.obstacles().stands(path)) return {};
+  // What this disk, or an option, rules out is not tried before one of them is another.
+  if (replica.obstacles().blocks(path, record->remote->version, kNever - 1s)) return {};
+  return "; tried again by itself within some minutes (large ones: within ten), by `lansync wait` "
+         "or `lansync rescan` at once";
+}
+
 std::string seconds_text(std::int64_t seconds) {
   if (seconds < 120) return str(seconds, " s");
   if (seconds < 7200) return str(seconds / 60, " minutes");
@@ -137,8 +147,10 @@ void Node::add_findings(DoctorFacts& facts) {
     facts.findings.push_back({false, std::move(folded), ""});
   for (const auto& [path, reason] : replica_->problems()) {
     if (facts.findings.size() >= kMaxFindings) break;
-    facts.findings.push_back({!is_by_choice(reason), str(printable(path), ": ", printable(reason)),
-                              str("`lansync why '", printable(path), "'` says who has it")});
+    facts.findings.push_back(
+        {!is_by_choice(reason),
+         str(printable(path), ": ", printable(reason), tried_again(*replica_, path)),
+         str("`lansync why '", printable(path), "'` says who has it")});
   }
 }
 
@@ -167,6 +179,7 @@ void Node::add_state_findings(DoctorFacts& facts) {
   const bool told = !out.what.empty() && reason.find(out.what) != std::string::npos;
   const bool stands = state != NodeState::kInSync && state != NodeState::kSyncing;
   if ((stands && !told) || !fetcher_->pause_reason().empty()) add(reason, "");
+  if (!hub_->acting() && only_here() > 0 && reason.find(only_here_text()) == 0) add(reason, "");
   bool moves = false;
   const std::string behind = behind_reason(moves);
   if (!behind.empty() && !moves) add(behind, "");

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "roles/cheap_to_try.h"
+#include "roles/gone_member.h"
 #include "roles/node.h"
 
 namespace lansync {
@@ -107,8 +109,12 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
   Peer peer = std::move(at->second);
   // What it had is still there when its node is off; what it could not hold is not known any more.
   const bool keeps = peer.hello && peer.hello->full_replica;
-  if (const auto had = peer.synced_at; keeps && had && people_.members.has(id, *had))
+  if (const auto had = peer.synced_at; keeps && had && people_.members.has(id, *had)) {
+    // Under its own name too, for those who have to know whether another has it.
+    if (people_.members.complete(id, *had))
+      people_.members.on_ping(as_gone(peer.info.node), Ping{*had + 1}, true);
     people_.members.on_ping(id, Ping{*had + 1}, true);
+  }
   sessions_.erase(at);
   if (sessions_.empty()) alone_since_ = now_;
   outbox_->forget(id);
@@ -422,6 +428,8 @@ bool Node::on_hub_message(SessionId id, const Message& message) {
     if (!mark->answer) {
       hub_->pump();
       if (mark->all || cannot_hold() > 0) {
+        // Somebody waits for it, and what kept it away may be mended.
+        if (people_.marks.empty() && cheap_to_try(*replica_)) replica_->retry_now();
         if (people_.marks.size() >= PeopleView::kMaxMarks) return true;
         people_.marks.push_back({id, mark->token, hub_->seq(), election_->term(),
                                  now_ + PeopleView::kMarkLife, now_ + PeopleView::kTellEach / 4,

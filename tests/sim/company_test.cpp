@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "sim/may_not_replace.h"
 #include "sim/what_is_told.h"
 #include "sim/world.h"
 #include "support/catch.h"
@@ -406,4 +407,30 @@ TEST_CASE("a first reading of eight files has eight to go") {
   const auto reason = [&] { return a.node().status().reason; };
   REQUIRE(world.run_until([&] { return reason().find("to go") != std::string::npos; }, 5s));
   CHECK(holds(reason(), "reading the folder: 8 files to go"));
+}
+
+TEST_CASE("a member that may not replace a file has it at no moment: `wait` on the hub, stop") {
+  Company company(931, {"b"});
+  SimNode& hub = *company.hub;
+  SimNode& b = *company.all[0];
+  hub.write("f", "base");
+  company.settle();
+  const MayNotReplace kept(b, "f");
+  for (int i = 0; i < 4; ++i) {
+    hub.write("f", str("edit ", i));
+    Waiting one(hub, false);
+    // From the moment in which it is noticed b is behind by it, whatever b does meanwhile.
+    REQUIRE(company.world.run_until([&] { return company.row(hub, "b").behind.files == 1; }, 10s));
+    for (int step = 0; step < 400; ++step) {
+      company.world.run_for(20ms);
+      if (step == 150) hub.write("other", str("other ", i));
+      if (step == 250) (void)b.node().rescan();
+      REQUIRE_FALSE(one.done);
+      REQUIRE(company.row(hub, "b").behind.files >= 1);
+    }
+    CHECK(b.text("other") == str("other ", i));
+    CHECK(b.text("f") == "base");
+    CHECK(hub.node().status().only_here == 1);
+  }
+  CHECK(holds(hub.node().stop()->message, "1 file is on no other machine yet"));
 }

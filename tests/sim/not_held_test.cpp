@@ -308,3 +308,56 @@ TEST_CASE("a hub edits or removes the older one that it still shows: the group's
     CHECK(copies_of(*one, "by the hub") == 1);
   }
 }
+
+TEST_CASE(
+    "what the hub cannot hold and nobody else has: its author says so, until a third has it") {
+  World world(11);
+  SimNode& hub = world.add("hub", options_of(ManualRole::kServer, 1000));
+  SimNode& author = world.add("author");
+  SimNode& third = world.add("third");
+  hub.start();
+  REQUIRE(world.run_until([&] { return is_hub(hub.role()); }, 20s));
+  author.start();
+  REQUIRE(world.converge(60s));
+  author.write("film", kLarge);
+  author.write("small", "s");
+  world.run_for(10s);
+  REQUIRE(hub.text("small") == "s");
+  const auto require_said = [&] {
+    const StatusReport status = author.node().status();
+    INFO(status.reason);
+    CHECK(status.state == NodeState::kSyncing);
+    CHECK(status.reason.find("1 file is on no other machine yet: hub cannot hold it") == 0);
+    CHECK(status.only_here == 1);
+    REQUIRE(status.peers.size() >= 1);
+    CHECK(status.peers.front().behind.files == 1);
+    CHECK(status.peers.front().behind.why.find("cannot hold") != std::string::npos);
+  };
+  require_said();
+  // Nor is it forgotten over a restart of either.
+  author.stop();
+  world.run_for(5s);
+  author.start();
+  world.run_for(10s);
+  require_said();
+  // The hub itself has nothing that others miss.
+  CHECK(hub.node().status().only_here == 0);
+  third.start();
+  REQUIRE(world.run_until([&] { return third.text("film") == kLarge; }, 60s));
+  world.run_for(2s);
+  for (SimNode* one : {&author, &third}) {
+    INFO(one->node().status().reason);
+    CHECK(one->node().status().state == NodeState::kInSync);
+    CHECK(one->node().status().only_here == 0);
+  }
+  // A copy that stands elsewhere stands there also when its node is off.
+  third.stop();
+  world.run_for(10s);
+  CHECK(author.node().status().only_here == 0);
+  author.write("film", kLarge + "2");
+  world.run_for(10s);
+  require_said();
+  // What it leaves behind is said at its end.
+  CHECK(author.node().stop()->message.find("1 file is on no other machine yet") !=
+        std::string::npos);
+}
