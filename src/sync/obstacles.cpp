@@ -11,7 +11,11 @@ namespace {
 // to stay.
 constexpr int kStands = 3;
 constexpr Duration kFirstWait = 1s;
-constexpr Duration kLongestWait = 10min;
+// Nothing tells of most mendings (what hid it is unmounted): for as long as there are few, each is
+// tried once a minute. What is dear to try the replica tries more rarely (run_retries).
+constexpr Duration kLongestWait = 1min;
+constexpr Duration kLongestOfMany = 10min;
+constexpr Duration kWaitEach = 20ms;
 
 // What is said to be in the way, and is not there when it is looked for, is none.
 template <typename Obstacle>
@@ -20,12 +24,14 @@ bool is_settled(const Obstacle& obstacle) {
   return obstacle.failures >= kStands && !nothing_there;
 }
 
-// 0, 1 s, 4 s, 16 s ... 10 min.
-Duration wait_after(int failures) {
+// 0, 1 s, 4 s, 16 s, 1 min; of many that stand up to 10 min.
+Duration wait_after(int failures, std::size_t obstacles) {
   if (failures <= 1) return Duration::zero();
+  const Duration longest = std::clamp<Duration>(kWaitEach * static_cast<std::int64_t>(obstacles),
+                                                kLongestWait, kLongestOfMany);
   Duration wait = kFirstWait;
-  for (int i = 2; i < failures && wait < kLongestWait; ++i) wait *= 4;
-  return std::min<Duration>(wait, kLongestWait);
+  for (int i = 2; i < failures && wait < longest; ++i) wait *= 4;
+  return std::min(wait, longest);
 }
 
 }  // namespace
@@ -54,7 +60,9 @@ bool Obstacles::on_failed(const std::string& path, const VersionVector& version,
   }
   ++obstacle.failures;
   obstacle.in_the_way = in_the_way;
-  arm(path, obstacle, now + wait_after(obstacle.failures));
+  // The try itself may have changed its ctime: only what is other than after it is a reason.
+  if (!in_the_way) obstacle.seen = false;
+  arm(path, obstacle, now + wait_after(obstacle.failures, obstacles_.size()));
   return is_settled(obstacle);
 }
 
@@ -175,7 +183,7 @@ Obstacles::Due Obstacles::take_due(Instant now) {
     }
     due.looks.push_back(path);
     ++obstacle.failures;
-    arm(path, obstacle, now + wait_after(obstacle.failures));
+    arm(path, obstacle, now + wait_after(obstacle.failures, obstacles_.size()));
   }
   return due;
 }

@@ -18,6 +18,10 @@ namespace {
 constexpr std::size_t kApplyBatch = 1024;
 constexpr Duration kRetryDelay = 10s;
 constexpr Duration kNoSpaceDelay = 3s;
+// What is larger and has to be fetched for each try at what stands in its way.
+constexpr std::uint64_t kDearBytes = 16'000'000;
+constexpr Duration kDearTries = 1min;
+constexpr std::int64_t kTriesToOneDear = 10;
 // A hub that could not take something for want of room counts as full for so long.
 constexpr Duration kShortOfRoom = 30s;
 constexpr std::string_view kCopyPrefix = "c-";
@@ -359,7 +363,19 @@ void Replica::retry_now() {
 
 void Replica::run_retries(Instant now) {
   Obstacles::Due due = obstacles_.take_due(now);
-  for (std::string& path : due.tries) plan_.insert(std::move(path));
+  const bool dear_too = now.time_since_epoch() / kDearTries % kTriesToOneDear == 0;
+  for (std::string& path : due.tries) {
+    const PathRecord* record = index_.find(path);
+    const bool dear = obstacles_.stands(path) && record && record->remote &&
+                      record->remote->is_file() && record->remote->size > kDearBytes &&
+                      !has_bytes(record->remote->content, path);
+    if (dear && !dear_too) {
+      (void)obstacles_.on_failed(path, record->remote->version, false, now);
+      on_content_changed(path);
+    } else {
+      plan_.insert(std::move(path));
+    }
+  }
   for (const std::string& path : due.looks) on_content_changed(path);
   for (auto at = retry_.begin(); at != retry_.end();) {
     if (at->first.empty() || at->second > now) {

@@ -85,6 +85,8 @@ void Replica::meet_obstacle(const DiskChange& change, const Error& error) {
   const bool in_the_way = error.code == ErrorCode::kExists || error.code == ErrorCode::kChanged;
   if (!obstacles_.on_failed(path, change.entry->version, in_the_way, clock_.now())) return;
   agree_unheld(path);
+  // As it is now, so that an event of it (`chattr -i`, `chmod`) is known to be a change.
+  if (!in_the_way) on_content_changed(path);
   auto known = problems_.find(path);
   constexpr std::string_view kInTheWay = "; so the group's version of it is not here";
   if (known == problems_.end()) {

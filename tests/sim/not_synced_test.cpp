@@ -2,6 +2,7 @@
 // else's affair.
 #include <string>
 
+#include "sim/may_not_replace.h"
 #include "sim/pair.h"
 #include "sim/rest.h"
 
@@ -280,4 +281,45 @@ TEST_CASE("a name that one disk cannot hold is not synced there, and is after a 
     CHECK(world.run_until([&] { return cannot.in_sync(); }, 60s));
     CHECK_FALSE(cannot.node().replica().problems().contains("12:30"));
   }
+}
+
+TEST_CASE(
+    "what kept a file away is mended: seen by an event, by `wait`, or within a minute or so") {
+  Two pair(15);
+  SimNode& member = pair.member();
+  pair.hub().write("f", "base");
+  pair.settle();
+  int edit = 0;
+  // Long enough for the tries to be rare.
+  const auto keep_away = [&](MayNotReplace& kept) {
+    kept.begin();
+    pair.hub().write("f", str("edit ", ++edit));
+    pair.world.run_for(6min);
+    REQUIRE(member.text("f") != pair.hub().text("f"));
+    REQUIRE(member.in_sync());
+    kept.end();
+  };
+  MayNotReplace kept(member, "f");
+  SECTION("`chattr -i`, `chmod`: its attributes changed") {
+    keep_away(kept);
+    pair.world.run_for(5s);
+    CHECK(member.text("f") == "base");
+    // One event, and nothing but its ctime is other than it was.
+    member.touch("f", member.disk().tree().at("f").mtime_ns);
+    pair.world.run_for(5s);
+    CHECK(member.text("f") == "edit 1");
+  }
+  SECTION("somebody waits") {
+    keep_away(kept);
+    bool done = false;
+    (void)member.node().wait(WaitAsk{0, false}, [&](const Result<StatusReport>&) { done = true; });
+    CHECK(pair.world.run_until([&] { return done; }, 10s));
+    CHECK(member.text("f") == "edit 1");
+  }
+  SECTION("nothing tells of it") {
+    keep_away(kept);
+    pair.world.run_for(70s);
+    CHECK(member.text("f") == "edit 1");
+  }
+  pair.settle();
 }

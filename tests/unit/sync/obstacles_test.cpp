@@ -1,5 +1,6 @@
 #include "sync/obstacles.h"
 
+#include "base/log.h"
 #include "support/catch.h"
 
 namespace lansync {
@@ -23,7 +24,7 @@ void stand(Obstacles& obstacles, const std::string& path, Instant now) {
 
 }  // namespace
 
-TEST_CASE("the first failure is tried again at once, the next ever later, ten minutes at most") {
+TEST_CASE("the first failure is tried again at once, the next ever later, a minute at most") {
   Obstacles obstacles;
   Instant now{1h};
   CHECK_FALSE(obstacles.on_failed("x", kOne, false, now));
@@ -34,16 +35,37 @@ TEST_CASE("the first failure is tried again at once, the next ever later, ten mi
     (void)obstacles.on_failed("x", kOne, false, now);
     const Duration wait = obstacles.deadline() - now;
     CHECK(obstacles.blocks("x", kOne, now));
-    CHECK((wait > before || wait == 10min));
+    CHECK((wait > before || wait == 1min));
     before = wait;
     now += wait;
     CHECK(obstacles.take_due(now).tries == std::vector<std::string>{"x"});
     CHECK(obstacles.deadline() == kNever);
     CHECK_FALSE(obstacles.blocks("x", kOne, now));
   }
-  CHECK(before == 10min);
+  CHECK(before == 1min);
   CHECK(obstacles.stands("x"));
   CHECK_FALSE(obstacles.has_unsettled());
+}
+
+TEST_CASE("of very many each is tried once in ten minutes") {
+  Obstacles obstacles;
+  const Instant now{1h};
+  for (int i = 0; i < 50'000; ++i)
+    for (int fails = 0; fails < 8; ++fails)
+      (void)obstacles.on_failed(str("x", i), kOne, false, now);
+  CHECK(obstacles.blocks("x49999", kOne, now + 10min - 1s));
+  CHECK_FALSE(obstacles.blocks("x49999", kOne, now + 10min));
+}
+
+TEST_CASE("what a try itself did to what stands there is no reason to try again") {
+  Obstacles obstacles;
+  const Instant now{1h};
+  while (!obstacles.on_failed("x", kOne, false, now)) {
+  }
+  CHECK_FALSE(obstacles.on_seen("x", stat_of(1)));
+  (void)obstacles.on_failed("x", kOne, false, now);
+  CHECK_FALSE(obstacles.on_seen("x", stat_of(2)));
+  CHECK(obstacles.on_seen("x", stat_of(3)));
 }
 
 TEST_CASE("another version of the path is tried at once") {
