@@ -196,6 +196,7 @@ void Replica::remote_unknown() {
   index_.clear_remote();
   to_push_.clear();
   held_absent_.clear();
+  brought_back_.clear();
   blocked_.clear();
   awaiting_room_.clear();
   source_of_.clear();
@@ -230,6 +231,7 @@ void Replica::remote_known(Instant) {
 void Replica::set_remote(const std::string& path, EntryPtr entry) {
   if (!obstacles_.empty()) look_below_a_directory(path, entry);
   index_.set_remote(path, std::move(entry));
+  brought_back_.erase(path);
   to_push_.erase(path);
   plan_.insert(path);
 }

@@ -686,7 +686,8 @@ class Replica final : public ContentLocator {
   std::uint64_t copy_counter_ = 0;
   std::uint64_t paths_planned_ = 0;
   bool long_away_ = false;
-  std::set<std::string> held_absent_;  // kHold
+  std::set<std::string> held_absent_;   // kHold
+  std::set<std::string> brought_back_;  // by a reject, and nothing that the hub knows of
   std::uint64_t mismatches_ = 0;
   std::map<ContentId, Receiving> receiving_;
   std::vector<std::pair<std::function<void(Result<std::string>)>, Result<std::string>>>

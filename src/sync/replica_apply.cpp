@@ -255,6 +255,7 @@ void Replica::on_change_done(const DiskChange& change, const DiskOutcome& outcom
   incoming_guard_.on_pushed(change.path);
   incoming_counted_.erase(change.path);
   if (change.path == IgnoreRules::kFileName) scan_again_ = true;
+  if (brought_back_.erase(change.path) > 0) index_.set_remote(change.path, nullptr);
   settled_.push_back(change.path);
 }
 

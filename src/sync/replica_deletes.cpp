@@ -594,7 +594,12 @@ bool Replica::undo_delete(const std::string& path) {
     return true;
   }
   forget_here(index_, path);
-  if (!index_.find(path) && is_there(before)) index_.set_remote(path, before);
+  // The hub never heard of it (this node was its own till then): got like what the group has, and
+  // pushed when it is here.
+  if (!index_.find(path) && is_there(before)) {
+    index_.set_remote(path, before);
+    brought_back_.insert(path);
+  }
   // Nor is it absent because nobody asked for it: a person wants it back.
   if (is_there(before) && before->is_file() && !index_.wants_all()) ask_for(path);
   plan_.insert(path);

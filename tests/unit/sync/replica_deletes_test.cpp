@@ -190,4 +190,29 @@ TEST_CASE("deletes beyond what a guard keeps of each go out after a restart no m
   CHECK(again.replica.push_order().empty());
 }
 
+// Seed 3153: the node was its own hub when it deleted the file, and took its own word for the next
+// hub's: the file stood on that one disk for good.
+TEST_CASE("what a reject brings back is pushed to a hub that never heard of it") {
+  ReplicaRig rig({}, parse_max_deletes("0").value());
+  const Bytes bytes = random_bytes(500, 1);
+  rig.sender.add("f", bytes);
+  const EntryPtr entry = rig.remote("f", bytes);
+  REQUIRE(rig.settle());
+  REQUIRE(rig.fs.contents("f") == bytes);
+  rig.replica.remote_unknown();
+  rig.fs.remove("f");
+  rig.replica.on_hint({"f", FileEvent::kDelete}, rig.clock.now());
+  for (int i = 0; i < 500; ++i) rig.step();
+  REQUIRE(rig.replica.held_deletes() == 1);
+  // Another hub, which lists nothing.
+  rig.replica.remote_known(rig.clock.now());
+  rig.step();
+  REQUIRE(rig.replica.to_push().empty());
+  rig.replica.take_run_back(rig.replica.held_runs().front().run.run);
+  for (int i = 0; i < 500; ++i) rig.step();
+  CHECK(rig.fs.contents("f") == bytes);
+  CHECK(rig.replica.to_push().contains("f"));
+  CHECK(rig.replica.index().find("f")->local->version == entry->version);
+}
+
 }  // namespace lansync
