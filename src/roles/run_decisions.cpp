@@ -2,13 +2,21 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
+#include "roles/stored_number.h"
 #include "transport/ed25519.h"
 
 namespace lansync {
 namespace {
 
 constexpr std::string_view kMetaPrefix = "run-word:";
+// Until when a word is kept here, in observed time.
+constexpr std::string_view kUntilPrefix = "run-until:";
+// A word that is old by its giver's calendar is kept for so long all the same. (For less than
+// others: what all have had is not kept alive by those who heard of it late.)
+constexpr std::int64_t kRejectedAnywayNs = 7LL * 24 * 3600 * 1'000'000'000;
+constexpr std::uint64_t kLargestUntil = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint8_t kFormat = 1;
 
 std::string encode_word(const RunRecord& record, const std::vector<DeleteLeaf>& leaves) {
@@ -28,6 +36,19 @@ void read_leaves(ByteReader& in, std::size_t count, std::vector<DeleteLeaf>& lea
     DeleteLeaf& leaf = leaves.emplace_back();
     std::memcpy(leaf.data(), bytes.data(), leaf.size());
   }
+}
+
+std::string until_key(std::uint64_t id) {
+  ByteWriter out;
+  out.u64(id);
+  return std::string(kUntilPrefix) + to_hex(out.bytes());
+}
+
+// No time of another's calendar, or of our own, makes a word old in a moment.
+std::int64_t until_of(const RunRecord& record, WallTime wall, std::int64_t observed_ns) {
+  constexpr std::int64_t kMost = RunDecisions::kRejectedNs - kRejectedAnywayNs;
+  const std::int64_t half = record.time < wall ? wall.ns / 2 - record.time.ns / 2 : 0;
+  return observed_ns + RunDecisions::kRejectedNs - 2 * std::min(half, kMost / 2);
 }
 
 }  // namespace
@@ -140,7 +161,10 @@ void RunDecisions::accept(Word word, SessionId from) {
   if (!fresh) return;
   const Word& kept = at->second;
   leaves_ += kept.leaves.size();
-  replica_.index().set_meta(meta_key(id), encode_word(kept.record, kept.leaves));
+  Index& index = replica_.index();
+  index.set_meta(meta_key(id), encode_word(kept.record, kept.leaves));
+  index.set_meta(until_key(id),
+                 std::to_string(until_of(kept.record, clock_.wall(), replica_.observed_ns())));
   if (from != 0) known_[from].insert(id);
   for (auto& [session, known] : known_) {
     if (known.insert(id).second) send(session, kept);
@@ -243,6 +267,7 @@ void RunDecisions::forget(WordId id) {
   leaves_ -= at->second.leaves.size();
   words_.erase(at);
   replica_.index().set_meta(meta_key(id), {});
+  replica_.index().set_meta(until_key(id), {});
   if (record.word == RunDecision::kConfirmed) {
     replica_.forget_confirmed(record.run);
     return;
@@ -258,20 +283,29 @@ void RunDecisions::forget(WordId id) {
 }
 
 void RunDecisions::make_room() {
+  const Index& index = replica_.index();
+  auto until = [&](WordId id) { return stored_number(index.meta(until_key(id)), kLargestUntil); };
   while (words_.size() > kMaxWords || (leaves_ > kMaxLeaves && words_.size() > 1)) {
-    auto oldest = std::min_element(words_.begin(), words_.end(), [](const auto& a, const auto& b) {
-      return a.second.record.time < b.second.record.time;
+    auto oldest = std::min_element(words_.begin(), words_.end(), [&](const auto& a, const auto& b) {
+      return until(a.first) < until(b.first);
     });
     forget(oldest->first);
   }
 }
 
 void RunDecisions::prune() {
+  Index& index = replica_.index();
+  const auto now = static_cast<std::uint64_t>(replica_.observed_ns());
   std::vector<WordId> old;
   for (const auto& [id, word] : words_) {
-    if (word.record.word == RunDecision::kRejected &&
-        word.record.time.ns < clock_.wall().ns - kRejectedNs)
+    if (word.record.word != RunDecision::kRejected) continue;
+    const std::uint64_t until = stored_number(index.meta(until_key(id)), now + kRejectedNs);
+    // None: from before it was kept, or the observed time was lost.
+    if (until == 0) {
+      index.set_meta(until_key(id), std::to_string(now + kRejectedNs));
+    } else if (until < now) {
       old.push_back(id);
+    }
   }
   for (WordId id : old) forget(id);
 }

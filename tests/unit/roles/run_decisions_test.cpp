@@ -27,9 +27,11 @@ class MovingClock final : public Clock {
  public:
   Instant now() const override { return at; }
   WallTime wall() const override {
-    return {1'700'000'000'000'000'000 + std::chrono::nanoseconds(at.time_since_epoch()).count()};
+    return {1'700'000'000'000'000'000 +
+            std::chrono::nanoseconds(at.time_since_epoch() + ahead).count()};
   }
   Instant at{1h};
+  Duration ahead{};  // of the calendar
 };
 
 class SilentLog final : public Log {
@@ -352,6 +354,57 @@ TEST_CASE("a word of many leaves comes in parts, and only whole") {
     rig.settle();
     CHECK(rig.replica.held_deletes() == kFiles);
   }
+}
+
+// They were forgotten by our calendar against the giver's: a machine without a battery says 1970,
+// and what a person had taken back went out all the same once the run's author was there again.
+TEST_CASE("a word that takes a run back is kept for its time, whatever year any calendar shows") {
+  constexpr Duration kDay = 24h;
+  Rig rig;
+  Prng random(7);
+  const SigningKey member = SigningKey::generate(random);
+  rig.met = member.public_key();
+  std::uint64_t run = 100;
+  // Runs 100 and on: by calendars that are right, of 1970, of a year ahead.
+  for (const std::int64_t ns : {rig.clock.wall().ns, std::int64_t{0},
+                                rig.clock.wall().ns + 365 * std::int64_t{86'400'000'000'000}}) {
+    RunWord word;
+    word.record.word = RunDecision::kRejected;
+    word.record.run = run++;
+    word.record.number = 5;
+    word.record.time.ns = ns;
+    word.record.key = member.public_key();
+    word.record.signature = member.sign(signed_part(word.record));
+    CHECK(rig.decisions.on_word(kMember, word));
+  }
+  const std::set<RunId> all{100, 101, 102};
+  rig.decisions.prune();
+  CHECK(rig.decisions.rejected() == all);
+  // Our own jumps ahead for a while.
+  rig.clock.ahead = 400 * kDay;
+  rig.decisions.prune();
+  CHECK(rig.decisions.rejected() == all);
+  rig.clock.ahead = {};
+  rig.clock.at += 6 * kDay;
+  rig.decisions.prune();
+  CHECK(rig.decisions.rejected() == all);
+  rig.settle();
+
+  // By the next run, which begins where this one ended.
+  Rig next;
+  next.clock.at = rig.clock.at;
+  for (const auto& [key, value] : rig.replica.index().all_meta())
+    if (key.starts_with("run-")) next.replica.index().set_meta(key, value);
+  next.decisions.load(rig.replica.index().all_meta());
+  next.decisions.prune();
+  CHECK(next.decisions.rejected() == all);
+  // What is old by its giver's calendar goes after a week, what may be new after a month.
+  next.clock.at += 2 * kDay;
+  next.decisions.prune();
+  CHECK(next.decisions.rejected() == std::set<RunId>{100, 102});
+  next.clock.at += 23 * kDay;
+  next.decisions.prune();
+  CHECK(next.decisions.rejected().empty());
 }
 
 }  // namespace lansync
