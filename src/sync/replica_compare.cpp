@@ -6,6 +6,7 @@
 #include "base/rel_path.h"
 #include "sync/doubt.h"
 #include "sync/forget_here.h"
+#include "sync/past_problems.h"
 #include "sync/replica.h"
 
 namespace lansync {
@@ -31,6 +32,11 @@ void Replica::on_compared(const std::string& directory, const ScanResult& result
   }
   std::erase_if(unknown_below_,
                 [&](const std::string& path) { return is_within(path, directory); });
+  std::set<std::string> there;
+  for (const ScanProblem& problem : result.problems) {
+    if (!problem.gone) there.insert(problem.path);
+  }
+  drop_problems_below(directory, there, index_, obstacles_, problems_);
   for (const ScanProblem& problem : result.problems) {
     if (problem.unknown_below) unknown_below_.insert(problem.path);
     if (problem.gone || scan_problems_.size() >= kMaxProblems) continue;

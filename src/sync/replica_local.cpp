@@ -11,6 +11,7 @@
 #include "sync/forget_here.h"
 #include "sync/hashing.h"
 #include "sync/import_id.h"
+#include "sync/past_problems.h"
 #include "sync/replica.h"
 #include "sync/settlement.h"
 
@@ -145,6 +146,8 @@ void Replica::on_glance(const std::vector<Glance>& glances) {
     if (!live && obstacles_.is_as_seen(glance.path, glance.now)) continue;
     look_at_obstacle(glance.path, glance.now);
     const bool directory = glance.now && glance.now->kind == FileKind::kDirectory;
+    if (!directory && !unknown_region(glance.path))
+      drop_problems_below(glance.path, {}, index_, obstacles_, problems_);
     // Another directory of that name, or one that could not be read before: no event tells of what
     // is in it and of what was in the old one. Nor of what was done to it while it was elsewhere.
     const bool away = has(glance.events, FileEvent::kDelete) ||

@@ -66,7 +66,7 @@ TEST_CASE("a directory that is made anew within the quiet time of the old one's 
 }
 
 TEST_CASE("what ignore rules hid is looked at when they go, however they go") {
-  for (int how = 0; how < 4; ++how) {
+  for (int how = 0; how < 8; ++how) {
     INFO("way " << how);
     Pair pair(10 + static_cast<std::uint64_t>(how));
     pair.a.write(".lansyncignore", "*.log\n");
@@ -86,8 +86,26 @@ TEST_CASE("what ignore rules hid is looked at when they go, however they go") {
       case 2:
         REQUIRE(pair.a.rename(".lansyncignore", "rules.old"));
         break;
-      default:
+      case 3:
         REQUIRE(pair.b.write(".lansyncignore", "*.tmp\n"));
+        break;
+      case 4:
+        REQUIRE(pair.a.erase(".lansyncignore"));
+        REQUIRE(pair.a.make_folder(".lansyncignore"));
+        break;
+      case 5:
+        REQUIRE(pair.a.erase(".lansyncignore"));
+        REQUIRE(pair.a.link(".lansyncignore", "b.txt"));
+        break;
+      case 6:
+        REQUIRE(pair.a.write("other.rules", "*.tmp\n"));
+        pair.settle();
+        REQUIRE(pair.a.rename("other.rules", ".lansyncignore"));
+        break;
+      default:
+        pair.a.kill();
+        REQUIRE(pair.a.erase(".lansyncignore"));
+        pair.a.start();
         break;
     }
     pair.world.run_for(20s);
@@ -114,4 +132,30 @@ TEST_CASE("directories that only a negated rule lets through follow a rename and
       CHECK_FALSE(node->has("d2"));
     }
   }
+}
+
+// One event tells of a directory that goes, and none of what is in it.
+TEST_CASE("what is not synced in a directory is named where it is now, and not where it was") {
+  Pair pair(30);
+  for (const char* path : {"gone", "moved", "stays"}) {
+    pair.a.write(str(path, "/file"), path);
+    pair.a.make_pipe(str(path, "/sub/pipe"));
+  }
+  pair.world.start_all();
+  pair.world.run_for(10s);
+  const auto& problems = pair.a.node().replica().problems();
+  REQUIRE(problems.size() == 3);
+  pair.world.oracle().on_superseded(*pair.a.disk().contents("gone/file"));
+  pair.a.disk().take_away("gone");
+  REQUIRE(pair.a.rename("moved", "there"));
+  pair.world.run_for(10s);
+  CHECK(problems.size() == 2);
+  CHECK(problems.contains("stays/sub/pipe"));
+  CHECK(problems.contains("there/sub/pipe"));
+  // A file in its place.
+  REQUIRE(pair.a.rename("there", "here"));
+  REQUIRE(pair.a.write("there", "a file"));
+  pair.world.run_for(10s);
+  CHECK(problems.size() == 2);
+  CHECK(problems.contains("here/sub/pipe"));
 }
