@@ -179,5 +179,53 @@ def test_large_get_survives():
         check(some.read("big") == content, "the content differs")
 
 
+def test_made_where_absent():
+    """Whatever is made where an on-demand node's own file is absent is kept beside it: nothing of it replaces what others hold"""
+    with Lan() as net:
+        full, some = pair(net, "--uploads", "allow")
+        first = {name: f"first {name}" for name in ("off", "link", "dir", "moved", "empty", "d/one", "d/two")}
+        for by_whom, maker in (("its own", some), ("another's", full)):
+            for name, text in first.items():
+                maker.write(f"{by_whom}/{name}", text)
+            offered = os.path.join(full.home, f"up of {by_whom}")
+            maker.write(os.path.basename(offered), "first up")
+            in_sync(full, some)
+            if maker is some:
+                ok(some.cli("drop", by_whom, os.path.basename(offered)))
+            some.write(f"{by_whom}/x/one", "mine one")
+            in_sync(full, some)
+            check(not some.exists(f"{by_whom}/off") and not some.exists(os.path.basename(offered)), "they are absent")
+            some.stop()
+            some.write(f"{by_whom}/off", "mine off")
+            some.start()
+            some.wait(peers=1)
+            with open(offered, "w", encoding="utf-8") as file:
+                file.write("mine up")
+            ok(full.cli("upload", offered, "--to", "some"))
+            os.symlink("nowhere", some.at(f"{by_whom}/link"))
+            some.write(f"{by_whom}/dir/in/f", "mine dir")
+            some.write("elsewhere", "mine moved")
+            os.rename(some.at("elsewhere"), some.at(f"{by_whom}/moved"))
+            some.write(f"{by_whom}/empty", "")
+            os.rename(some.at(f"{by_whom}/x"), some.at(f"{by_whom}/d"))
+            in_sync(full, some)
+            here = {}
+            def settled_there():
+                here.clear()
+                here.update({name[len(by_whom) + 1:]: full.read(name).decode() for name in full.files() if name.startswith(by_whom)})
+                return sum("conflict" in name for name in here) >= 5
+            eventually(settled_there, 15, lambda: f"{by_whom}: {sorted(here)}", 0.2)
+            in_sync(full, some)
+            settled_there()
+            texts = list(here.values())
+            for name, text in first.items():
+                check(text in texts, f"{by_whom}: {text!r} is nowhere among {sorted(here.items())}")
+                check(name == "dir" or here.get(name) == text, f"{by_whom}: {name} holds {here.get(name)!r}")
+            check_equal((full.read(os.path.basename(offered)), full.read(f"{os.path.basename(offered)} (from full)")),
+                        (b"first up", b"mine up"), f"the upload, {by_whom}")
+            for text in ("mine off", "mine dir", "mine moved", "mine one", ""):
+                check(text in texts, f"{by_whom}: {text!r} is nowhere among {sorted(here.items())}")
+
+
 if __name__ == "__main__":
     main(__name__)
