@@ -74,6 +74,9 @@ TEST_CASE("a hub with another password does not keep a node from being server") 
   f.election.on_dial_failed(node_id(60), {}, DialFailure::kWrongPassword, f.now);
   f.run(600ms);
   REQUIRE(f.election.role() == Role::kServer);
+  // Somebody was heard.
+  REQUIRE(f.election.why_role() ==
+          "nobody that takes this node into the group was heard within 500ms");
   for (int i = 0; i < 100; ++i) {
     f.run(100ms);
     f.beacon(peer(60, Role::kServer), false);
