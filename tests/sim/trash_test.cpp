@@ -393,6 +393,60 @@ TEST_CASE("a node that was away for over a year holds what the hub does not know
   }
 }
 
+// Whatever makes the question void ends the hold, on that node alone or in the group.
+TEST_CASE("what is held for a long absence is held no more once it is another matter") {
+  enum class By { kEdit, kChmod, kRename, kIgnored, kIgnoredThere, kMadeThere, kOtherKind };
+  for (const By by : {By::kEdit, By::kChmod, By::kRename, By::kIgnored, By::kIgnoredThere,
+                      By::kMadeThere, By::kOtherKind}) {
+    INFO("way " << static_cast<int>(by));
+    Absence absence(false, 16 * 30 * kDay);
+    SimNode& a = absence.a;
+    SimNode& c = absence.c;
+    REQUIRE(absence.held());
+    absence.world.oracle().history().on_undone("gone");
+    switch (by) {
+      case By::kEdit:
+        REQUIRE(c.write("gone", "edited after all"));
+        break;
+      case By::kChmod:
+        REQUIRE(c.chmod("gone", 0600));
+        break;
+      case By::kRename:
+        REQUIRE(c.rename("gone", "here"));
+        break;
+      case By::kIgnored:
+        REQUIRE(c.write(".lansyncignore", "gone\n"));
+        break;
+      case By::kIgnoredThere:
+        REQUIRE(a.write(".lansyncignore", "gone\n"));
+        break;
+      case By::kMadeThere:
+        REQUIRE(a.write("gone", "made anew"));
+        break;
+      case By::kOtherKind:
+        REQUIRE(c.erase("gone"));
+        REQUIRE(c.write("gone/in/it", "a folder now"));
+        break;
+    }
+    absence.world.run_for(40s);
+    CHECK(c.node().replica().held_absent().empty());
+    CHECK(planned_held(c) == 0);
+    CHECK(c.node().status().state == NodeState::kInSync);
+    // What c had is somewhere in a folder, unless its person replaced it.
+    const std::string before = "deleted while c was away";
+    std::set<std::string> texts;
+    for (const auto& [path, file] : c.disk().tree()) {
+      if (file.kind == FileKind::kFile) texts.insert(std::string(as_text(file.bytes)));
+    }
+    const bool replaced = by == By::kEdit || by == By::kOtherKind;
+    CHECK(texts.contains(before) == !replaced);
+    if (by == By::kEdit) CHECK(a.text("gone") == "edited after all");
+    if (by == By::kRename) CHECK(a.text("here") == before);
+    if (by == By::kOtherKind) CHECK(a.text("gone/in/it") == "a folder now");
+    if (by == By::kMadeThere) CHECK(texts.contains("made anew"));
+  }
+}
+
 TEST_CASE("what is held for a long absence may be deleted there, and is nobody's any more") {
   Absence absence(false, 16 * 30 * kDay);
   REQUIRE(absence.held());
