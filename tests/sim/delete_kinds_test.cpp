@@ -391,3 +391,38 @@ TEST_CASE("edits of what a hub holds the deletes of reach everybody, and beat th
     CHECK(files_of(hub) == 0);
   }
 }
+
+// A rename is one where the new name is the group's as well.
+TEST_CASE("a file that moves to where nothing is synced is deleted for the group, and counts") {
+  const std::string deep = [] {
+    std::string path;
+    for (int i = 0; i < 66; ++i) path += "e/";
+    return path;
+  }();
+  struct Place {
+    const char* what;
+    std::function<std::string(int)> name;
+  };
+  const Place places[] = {
+      {"an ignored directory", [](int i) { return str("build/", i); }},
+      {"an ignored name", [](int i) { return str(name_of(i), ".o"); }},
+      {"a name that is none", [](int i) { return str(name_of(i), "\xFF"); }},
+      {"too deep", [&](int i) { return str(deep, i); }},
+  };
+  std::uint64_t seed = 70;
+  for (const Place& place : places) {
+    INFO(place.what);
+    Story story(++seed);
+    SimNode& author = story.author();
+    SimNode& other = story.other();
+    author.write(".lansyncignore", "build/\n*.o\n");
+    story.settle();
+    for (int i = 0; i < 80; ++i) {
+      story.world.oracle().on_superseded(*author.disk().contents(name_of(i)));
+      REQUIRE(author.rename(name_of(i), place.name(i)));
+    }
+    CHECK(story.until([&] { return held(author) == 80; }));
+    story.world.run_for(10s);
+    CHECK(files_of(other) == kFiles);
+  }
+}
