@@ -18,10 +18,15 @@ void visit_copies(const Index& index, const std::string& path,
 
 bool has_later_copy(const Index& index, const std::string& path, const Entry& is) {
   const auto told = parse_conflict_name(path);
-  if (!told) return false;
+  if (!told || !is_as_made(*told, is)) return false;
   bool found = false;
   visit_copies(index, told->of, [&](const std::string& other, const EntryPtr& there) {
-    found = found || (other != path && !there->is_tombstone() && there->author == is.author &&
+    // As it was made, as the hub asks when it folds: what somebody wrote there since, or made under
+    // that name, is no later losing version. (Simulator's seed 3611: one who made directories of
+    // two copies deleted the other's unasked.)
+    const auto later = parse_conflict_name(other);
+    found = found || (other != path && (there->is_file() || there->is_symlink()) && later &&
+                      is_as_made(*later, *there) && there->author == is.author &&
                       there->edited.ns >= is.edited.ns);
   });
   return found;
