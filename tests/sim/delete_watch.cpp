@@ -22,6 +22,9 @@ bool is_over(const MaxDeletes& limit, std::uint64_t count, std::uint64_t files) 
 constexpr Duration kDecided = 2s;
 constexpr Duration kLooks = 250ms;
 
+// The new name of a renamed file is there a moment before the old one goes.
+constexpr Duration kRenamed = 5s;
+
 std::string ms(Instant when) { return str(when.time_since_epoch() / 1ms, " ms"); }
 
 }  // namespace
@@ -38,12 +41,27 @@ void DeleteWatch::on_turn(SimNode& node, Instant now) {
   const bool first = folder.looked == kNever;
   if (!first && now - folder.looked < kLooks) return;
   folder.looked = now;
+  look_at_held(folder.held, node, now);
   std::map<std::string, Instant> before = std::exchange(folder.in_sync, {});
   for (const auto& [path, record] : node.node().replica().index().paths()) {
     if (!record.synced || !record.synced->is_file()) continue;
     const auto at = before.find(path);
     folder.in_sync.emplace(path, at != before.end() ? at->second : first ? now - kDecided : now);
   }
+}
+
+void DeleteWatch::look_at_held(Held& held, SimNode& node, Instant now) {
+  std::uint64_t number = 0;
+  const Replica& replica = node.node().replica();
+  if (replica.held_deletes() > 0) {
+    for (const Replica::HeldDeletes& one : replica.held_runs())
+      if (one.theirs) number += one.run.number;
+  }
+  if (number > held.number) {
+    if (held.number == 0 || now - held.last > DeleteGuard::kRunGap) held.since = now;
+    held.last = now;
+  }
+  held.number = number;
 }
 
 // One reappearance excuses one delete (DESIGN, Deletes), and one whose path lives again is none
@@ -122,11 +140,15 @@ void DeleteWatch::on_deleted(SimNode& node, const std::string& path, const SeenF
                     when - folder.run.begin > DeleteGuard::kRunLength;
   if ((folder.run.gone.empty() && !folder.run.doubtful) || over) {
     judge(node);
-    folder.run.begin = when;
+    // What it holds keeps its run open, and began it. (Seed 3456: three were held of five, and ten
+    // that came afterwards and went within the minute were none of that run.)
+    const Held& held = folder.held;
+    const bool open = held.number > 0 && when - held.last <= DeleteGuard::kRunGap;
+    folder.run.begin = open ? std::min(held.since, when) : when;
     folder.run.files = folder.files.size();
     folder.run.in_sync.clear();
     for (const auto& [in_sync, since_when] : folder.in_sync) {
-      if (since_when + kDecided <= when) folder.run.in_sync.insert(in_sync);
+      if (since_when + kDecided <= folder.run.begin) folder.run.in_sync.insert(in_sync);
     }
   }
   folder.files.erase(at);
@@ -141,7 +163,17 @@ void DeleteWatch::on_deleted(SimNode& node, const std::string& path, const SeenF
     }
     return;
   }
-  if (take_came(folder, path, what, when)) return;
+  const bool moved = std::any_of(folder.came.begin(), folder.came.end(), [&](const Came& one) {
+    return one.path != path && one.bytes == what.bytes && when - one.when <= kRenamed;
+  });
+  if (take_came(folder, path, what, when)) {
+    // Of what came longer ago the node may know that it is no new name, and then its run has begun
+    // with this. (Seed 3883: what came in sync after it, and went, was none of that run.)
+    if (moved || !run.gone.empty()) return;
+    run.doubtful = true;
+    run.last = when;
+    return;
+  }
   run.last = when;
   run.gone[path] = {what.bytes, when};
 }

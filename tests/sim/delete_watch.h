@@ -65,6 +65,12 @@ class DeleteWatch {
     std::string path;
     Bytes bytes;
   };
+  // Deletes of others that the node holds: nothing on its disk tells of them, and its run is open.
+  struct Held {
+    std::uint64_t number = 0;
+    Instant since{};
+    Instant last{};  // the number grew
+  };
   struct Folder {
     std::map<std::string, Instant> files;    // since when
     std::map<std::string, Instant> in_sync;  // since when
@@ -72,6 +78,7 @@ class DeleteWatch {
     std::deque<Came> came;
     std::map<std::string, SeenFile> damaged;
     std::set<std::string> let_go;
+    Held held;
     Run run;
   };
 
@@ -79,6 +86,7 @@ class DeleteWatch {
                         Instant when);
   // True: it was some delete's other half.
   static bool forgive(Run& run, const std::string& path, const SeenFile& now, Instant when);
+  static void look_at_held(Held& held, SimNode& node, Instant now);
 
   Report report_;
   std::map<std::string, Folder> folders_;

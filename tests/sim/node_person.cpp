@@ -221,6 +221,15 @@ void SimNode::confirm_deletes(const std::string& run, NodeControl::Callback<Acti
 
 void SimNode::reject(const std::string& run, NodeControl::Callback<RejectReport> done) {
   if (!running()) return;
+  // A node that stands still is not told before it goes on, and by then has heard of what was
+  // deleted meanwhile: that is of the run as well. (Seed 4301.)
+  if (queue_.now() < frozen_until_) {
+    queue_.at(frozen_until_ + 100ms,
+              [this, run, done = std::move(done), start = starts_]() mutable {
+                if (start == starts_) reject(run, std::move(done));
+              });
+    return;
+  }
   oracle_.runs().on_rejected(*this, run, queue_.now());
   if (!done) done = [](const auto&) {};
   command("reject " + run, [&](Node& node) {
