@@ -137,3 +137,31 @@ TEST_CASE("a disk that fails at any point of a rename loses nothing of it") {
     }
   }
 }
+
+// The bytes go from the trash to the new name, and keep what they had there until it is set. What
+// our own hand left half done went out as an edit, over the setting that had just come.
+TEST_CASE("a renamed file whose mode cannot be set at once is nobody's edit of its mode") {
+  World world(790);
+  SimNode& a = world.add("a");
+  SimNode& b = world.add("b");
+  a.write("old", text_of(0));
+  a.write("stays", "stays");
+  world.start_all();
+  settle(world);
+  b.disk().fill_up(10'000);
+  int left = 2;
+  b.disk().set_failing([&](const std::string& operation) -> std::optional<Error> {
+    if (operation != "set_metadata" || left == 0) return std::nullopt;
+    --left;
+    return Error{ErrorCode::kDenied, "permission denied"};
+  });
+  REQUIRE(a.rename("old", "new"));
+  a.chmod("new", 0600);
+  settle(world);
+  CHECK(left < 2);
+  for (SimNode* node : {&a, &b}) {
+    CAPTURE(node->name());
+    REQUIRE(node->has("new"));
+    CHECK(node->disk().seen("new")->mode == 0600);
+  }
+}
