@@ -37,6 +37,19 @@ bool harmful(std::uint32_t code) {
          (code >= 0x2066 && code <= 0x2069) || code == 0x2028 || code == 0x2029;
 }
 
+// What is not seen at all: two names that look the same, or a part of one that is not where it
+// seems to be.
+bool invisible(std::uint32_t code) {
+  return code == 0xad || code == 0x34f || code == 0x61c || code == 0x115f || code == 0x1160 ||
+         code == 0x17b4 || code == 0x17b5 || (code >= 0x180b && code <= 0x180f) || code == 0x200b ||
+         code == 0x200e || code == 0x200f || (code >= 0x2060 && code <= 0x206f) || code == 0x3164 ||
+         code == 0xfeff || code == 0xffa0 || (code >= 0xfff9 && code <= 0xfffb) ||
+         (code >= 0x1d173 && code <= 0x1d17a) || (code >= 0xe0000 && code <= 0xe0fff);
+}
+
+// The joiners belong to some scripts and to pictures; after a letter of ASCII they only hide.
+bool joiner(std::uint32_t code) { return code == 0x200c || code == 0x200d; }
+
 }  // namespace
 
 bool LogLimiter::allow(std::string_view key, Instant now, std::uint64_t& suppressed) {
@@ -64,11 +77,14 @@ bool LogLimiter::allow(std::string_view key, Instant now, std::uint64_t& suppres
 std::string printable(std::string_view text, std::size_t max_bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
+  std::uint32_t before = 0;
   while (!text.empty()) {
     std::uint32_t code = 0;
     std::size_t length = utf8_length(text, code);
     std::string part;
-    if (length != 0 && !harmful(code)) {
+    const bool hides = invisible(code) || (joiner(code) && (before < 0x80 || joiner(before)));
+    before = code;
+    if (length != 0 && !harmful(code) && !hides) {
       part = text.substr(0, length);
     } else {
       length = std::max<std::size_t>(length, 1);

@@ -51,6 +51,26 @@ TEST_CASE("bytes of others are escaped before a person sees them") {
   CHECK(printable("abcdef", 3) == "abc...");
 }
 
+TEST_CASE("letters that nobody sees are escaped, but for those that pictures and scripts need") {
+  CHECK(printable("a\xe2\x80\x8b"
+                  "b") == "a\\xe2\\x80\\x8bb");                   // zero width space
+  CHECK(printable("\xef\xbb\xbfname") == "\\xef\\xbb\\xbfname");  // byte order mark
+  CHECK(printable("a\xe2\x80\x8f") == "a\\xe2\\x80\\x8f");        // right-to-left mark
+  CHECK(printable("\xd8\x9c"
+                  "a") ==
+        "\\xd8\\x9c"
+        "a");  // Arabic letter mark
+  CHECK(printable("soft\xc2\xadhyphen") == "soft\\xc2\\xadhyphen");
+  CHECK(printable("a\xe2\x80\x8d"
+                  "b") ==
+        "a\\xe2\\x80\\x8d"
+        "b");  // joiner that only hides
+  const std::string family = "\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f\x91\xa9";
+  CHECK(printable(family) == family);
+  const std::string persian = "\xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xb1\xd9\x88\xd9\x85";
+  CHECK(printable(persian) == persian);
+}
+
 TEST_CASE("a log line of one key is written once in the interval and counts the rest") {
   LogLimiter limiter(10s);
   std::uint64_t left_out = 0;
