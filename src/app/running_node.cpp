@@ -11,6 +11,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include "app/commands.h"
 #include "platform/lane_carrier.h"
@@ -188,10 +189,18 @@ Result<std::unique_ptr<EnetEndpoint>> RunningNode::open_endpoint(const Identity&
 // N/udp for sessions, N/tcp and (N+1)/udp for content. All three or none.
 Result<std::unique_ptr<EnetEndpoint>> RunningNode::open_sockets(const EndpointOptions& options) {
   auto busy = [](Error error, int port, const char* transport) {
-    if (error.code == ErrorCode::kBusy) {
+    const std::string& detail = error.detail;
+    if (error.code != ErrorCode::kBusy) return error;
+    if (detail.ends_with(std::generic_category().message(EADDRINUSE)) ||
+        detail.ends_with("it is in use")) {
       error.detail =
           str("port ", port, transport, " is in use: stop what uses it, or give another --port");
+      return error;
     }
+    // Too few descriptors, or no thread: another port would not help.
+    error.code = ErrorCode::kIo;
+    if (detail.ends_with(std::generic_category().message(EMFILE)))
+      error.detail += ": `ulimit -n 1024` before the start lets it open more";
     return error;
   };
   auto endpoint = EnetEndpoint::open(options, *node_, random_, log_);

@@ -226,6 +226,15 @@ std::vector<std::string> here_alone(const std::string& dir, const StatusReport& 
   return found;
 }
 
+// As the node reads them: a link is none.
+std::string rules_of(const std::string& dir) {
+  const std::string path = dir + "/.lansyncignore";
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return {};
+  const auto rules = read_small_file(path, IgnoreRules::kMaxFileBytes + 1);
+  return rules ? *rules : std::string();
+}
+
 Why why_of(const CommandLine& command, const Answers& answers, const std::string& name) {
   Why out;
   out.name = name;
@@ -233,9 +242,7 @@ Why why_of(const CommandLine& command, const Answers& answers, const std::string
   out.here = on_disk(full);
   struct stat info {};
   const bool directory = ::lstat(full.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
-  const auto rules =
-      read_small_file(command.dir + "/.lansyncignore", IgnoreRules::kMaxFileBytes + 1);
-  const std::string text = rules ? *rules : std::string();
+  const std::string text = rules_of(command.dir);
   out.waits_for = ignoring_rule(text, name, directory);
   if (!out.waits_for.empty()) {
     out.state = "ignored";

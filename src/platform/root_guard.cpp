@@ -138,6 +138,11 @@ Status RootGuard::take_lock() {
                  str("another lansync", who, " has the folder ", printable(path_, 500),
                      "; give this one another: lansync DIR")};
   }
+  // Who removed the file that another node has locked made a new one: the directory is the same.
+  if (::flock(private_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    return Error{ErrorCode::kBusy, str("another lansync has the folder ", printable(path_, 500),
+                                       "; give this one another: lansync DIR")};
+  }
   std::string pid = str(::getpid(), '\n');
   if (::ftruncate(lock_.get(), 0) != 0 ||
       ::pwrite(lock_.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {

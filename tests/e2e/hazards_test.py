@@ -420,5 +420,56 @@ def test_same_stat_on_exfat():
                 eventually(lambda: a.read(name) == b"two\n", 15, f"the second save of {name}")
 
 
+def test_too_few_descriptors():
+    """Too few file descriptors are said as that at every limit, and never as a port that is in use."""
+    with Lan() as net:
+        a = net.node("a")
+        said = set()
+        for limit in range(6, 40):
+            a.prefix = ("sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh")
+            a.start(*FAST, wait_ready=False)
+            try:
+                a.process.wait(0.6)
+            except subprocess.TimeoutExpired:
+                pass
+            a.kill()
+        said = [line for line in a.log().splitlines() if "lansync:" in line]
+        check(not any("is in use" in line for line in said), f"a port is blamed: {said}")
+        check(any("Too many open files" in line and "ulimit -n" in line for line in said), f"said: {said}")
+
+
+def test_lock_file_removed():
+    """A second node on the folder is refused in clear words also after somebody removed the first one's lock file."""
+    with Lan() as net:
+        a = net.node("a")
+        a.start(*FAST)
+        os.unlink(a.at(".lansync/lock"))
+        second = netns.popen(a.namespace, [program(), "run", a.path, *FAST], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=a.home, env=a.environment())
+        try:
+            said = second.communicate(timeout=10)[1].decode()
+        finally:
+            second.kill()
+        check_equal(second.returncode, 1, f"exit code ({said!r})")
+        check("another lansync has the folder" in said and "database" not in said, f"said: {said!r}")
+        check_equal(a.cli("status").code, 0, "the first goes on")
+
+
+def test_ignore_file_is_a_link():
+    """A .lansyncignore that is a link is no rule, for the node and for `lansync why` alike."""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        os.makedirs(a.path, exist_ok=True)
+        a.write("rules", b"*.tmp\n")
+        os.symlink("rules", a.at(".lansyncignore"))
+        a.write("x.tmp", b"x")
+        a.start(*FAST)
+        b.start(*FAST)
+        settled([a, b])
+        check_equal(b.read("x.tmp"), b"x", "what the link's target would leave out")
+        why = a.cli("why", "x.tmp", "--json")
+        check("ignored" not in why.stdout, f"why: {why}")
+
+
 if __name__ == "__main__":
     main(__name__)
