@@ -158,14 +158,20 @@ StartedCommand examine(NodeControl& node, const Json&, const ControlReply& reply
   return {node.doctor([reply](auto result) { reply(answer_of(result)); }), false};
 }
 
-// The names in `args`; empty if there are none, or something else.
+// The names in `args`, "" for "." (the folder); empty if there are none, or something else.
 std::vector<std::string> names_argument(const Json& args) {
   std::vector<std::string> names;
   auto at = args.find("names");
   if (at == args.end() || !at->is_array()) return names;
   for (const Json& name : *at) {
-    if (!name.is_string() || !validate_relpath(name.get<std::string>())) return {};
-    names.push_back(name.get<std::string>());
+    if (!name.is_string()) return {};
+    std::string text = name.get<std::string>();
+    if (text == ".") {
+      text.clear();
+    } else if (!validate_relpath(text)) {
+      return {};
+    }
+    names.push_back(std::move(text));
   }
   return names;
 }

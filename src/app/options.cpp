@@ -367,6 +367,9 @@ Result<std::string> name_argument(const std::string& text, const CommandLine& co
   std::string name = name_in_folder(text, command.dir, environment.current_directory);
   while (name.size() > 1 && name.ends_with('/')) name.pop_back();
   while (name.starts_with("./")) name.erase(0, 2);
+  // The folder itself, where that is a directory like any other.
+  if (name.empty() && !text.empty()) name = ".";
+  if (name == "." && (command.command == "get" || command.command == "drop")) return name;
   if (Status valid = validate_relpath(name); !valid) {
     return Error{ErrorCode::kRefused,
                  str("'", printable(text, 200), "' is no name in the folder (",

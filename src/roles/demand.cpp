@@ -50,7 +50,7 @@ void Demand::get(NodeControl::Token token, const std::vector<std::string>& names
   for (const std::string& name : names) {
     std::vector<std::string> paths = replica_.files_at(name);
     const PathRecord* record = replica_.index().find(name);
-    if (paths.empty() && !(record && record->live())) {
+    if (paths.empty() && !name.empty() && !(record && record->live())) {
       get.failed[name] = "no file of that name in the group (see `lansync index longlist`)";
     }
     get.open.insert(paths.begin(), paths.end());
@@ -164,7 +164,7 @@ void Demand::drop(NodeControl::Token token, const std::vector<std::string>& name
   for (const std::string& name : names) {
     const PathRecord* named = replica_.index().find(name);
     std::vector<std::string> paths = replica_.files_at(name);
-    if (paths.empty() && !(named && named->live())) {
+    if (paths.empty() && !name.empty() && !(named && named->live())) {
       drop.failed[name] = "no file of that name in the group";
     }
     for (const std::string& path : paths) {

@@ -61,6 +61,21 @@ def test_get():
         check_equal(folder(some)["absent_files"], 0, "absent files at the end")
 
 
+def test_whole_folder():
+    """`get .` brings all that the folder has, `drop .` frees it"""
+    with Lan() as net:
+        full, some = pair(net)
+        full.write("d/e/one", b"1")
+        full.write("two", b"2")
+        in_sync(full, some)
+        check_equal(ok(some.cli("get", ".", "--json")).json["count"], 2, "files that get brought")
+        check(some.read("d/e/one") == b"1" and some.read("two") == b"2", "content after get")
+        in_sync(full, some)
+        ok(some.cli("drop", "./", "--json"))
+        check_equal(files_of(some), [], "files after drop")
+        check_equal(some.cli("copies", ".").code, 2, "other commands take names only")
+
+
 def test_edits():
     """Updates, edits and deletes of fetched files are like anywhere; nothing else is deleted or fetched"""
     with Lan() as net:
