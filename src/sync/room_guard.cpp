@@ -42,8 +42,9 @@ bool RoomGuard::on_answer(std::uint64_t wanted, std::uint64_t free, Instant now)
 std::string RoomGuard::reason() const {
   return str("the first sync needs ", shown_bytes(wanted_), " here, and ", shown_bytes(free_),
              " are free, of which ", shown_bytes(reserve_),
-             " stay free: make room and it begins by itself, or name what is not wanted in "
-             ".lansyncignore; `lansync confirm` takes what fits");
+             " stay free: make room and it begins by itself, or start this node with a folder on "
+             "a larger disk, with --on-demand (content when it is asked for) or with "
+             "--max-file-size; `lansync confirm` takes what fits");
 }
 
 }  // namespace lansync
