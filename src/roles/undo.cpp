@@ -314,7 +314,11 @@ void Undo::choose(const TrashRestore& what, const std::optional<ContentId>& seen
   if (best.empty() && directories.empty()) {
     done(Error{ErrorCode::kNotFound, str("nothing called ", printable(what.path),
                                          " that is missing is in the trash here or of a member "
-                                         "that is connected; `lansync trash` lists it")});
+                                         "that is connected; `lansync trash` lists it",
+                                         replica_.held_deletes() == 0
+                                             ? ""
+                                             : ". Deletes that are held here are in none: `lansync "
+                                               "reject` brings back what they are about")});
     return;
   }
   Rows made;

@@ -272,5 +272,22 @@ def test_branches_of_a_repository():
         check_equal(len([p for p in found if p.startswith("src/topic-")]), 200, "files of the branch")
 
 
+def test_restore_of_a_held_delete():
+    """`trash --restore` of what is held says that no trash has it, and which word brings it back."""
+    with Lan() as net:
+        a, b = net.node("a"), net.node("b")
+        os.makedirs(a.path, exist_ok=True)
+        for i in range(20):
+            a.write(f"f{i}", b"%d" % i)
+        a.start(*FAST)
+        b.start(*FAST, "--max-deletes", "3")
+        settled([a, b])
+        for i in range(10):
+            os.unlink(b.at(f"f{i}"))
+        eventually(lambda: b.status()["held_deletes"] == 10, 10, "held")
+        said = b.cli("trash", "--restore", "f1")
+        check(said.code == 1 and "held" in said.stderr and "lansync reject" in said.stderr, f"{said}")
+
+
 if __name__ == "__main__":
     main(__name__)
