@@ -14,13 +14,22 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* kIptablesIn = "ip filter INPUT";
+constexpr const char* kIptablesOut = "ip filter OUTPUT";
+
 // Whether a rule applies to the datagram that is asked about: perhaps, where a condition is not
 // understood or depends on what is not known (the source).
 enum class Match { kNo, kPerhaps, kYes };
 
+// One that comes in to a port of ours, or goes out from one.
 struct Packet {
   std::uint16_t port;
   std::string interface;
+  bool out = false;
+  bool tcp = false;
+  bool beacon = false;
+
+  const char* protocol() const { return tcp ? "tcp" : "udp"; }
 };
 
 using ChainKey = std::tuple<std::string, std::string, std::string>;  // family, table, name
@@ -92,8 +101,10 @@ Match match_expression(const json& match, const Packet& packet) {
   if (op != "==" && op != "!=" && op != "in") return Match::kPerhaps;
   if (const json& meta = at(left, "meta"); meta.is_object()) {
     std::string key = text(meta, "key");
-    if (key == "l4proto") return negated(holds_word(right, {"udp"}), op);
-    if (key == "iifname" || key == "iif") return negated(holds_word(right, {packet.interface}), op);
+    if (key == "l4proto") return negated(holds_word(right, {packet.protocol()}), op);
+    const bool in = key == "iifname" || key == "iif";
+    if (in || key == "oifname" || key == "oif")
+      return in == packet.out ? Match::kNo : negated(holds_word(right, {packet.interface}), op);
     if (key == "nfproto") return negated(holds_word(right, {"ipv4"}), op);
     return Match::kPerhaps;
   }
@@ -101,9 +112,17 @@ Match match_expression(const json& match, const Packet& packet) {
     std::string protocol = text(payload, "protocol");
     std::string field = text(payload, "field");
     bool transport = field == "dport" || field == "sport";
-    if (transport && protocol != "udp" && protocol != "th") return Match::kNo;
-    if (field == "dport") return negated(holds_number(right, packet.port), op);
-    if (protocol == "ip" && field == "protocol") return negated(holds_word(right, {"udp"}), op);
+    if (transport && protocol != packet.protocol() && protocol != "th") return Match::kNo;
+    // The port at our end; the other end's is perhaps the same.
+    if (field == (packet.out ? "sport" : "dport"))
+      return negated(holds_number(right, packet.port), op);
+    if (transport && !packet.tcp) {
+      Match other = holds_number(right, packet.port);
+      if (other == Match::kYes && !packet.beacon) other = Match::kPerhaps;
+      return negated(other, op);
+    }
+    if (protocol == "ip" && field == "protocol")
+      return negated(holds_word(right, {packet.protocol()}), op);
     return protocol == "ip6" || protocol.starts_with("icmp") ? Match::kNo : Match::kPerhaps;
   }
   // A first datagram: of no connection yet.
@@ -198,8 +217,12 @@ Ruleset sort_rules(const json& document) {
   return out;
 }
 
-std::vector<std::uint16_t> our_ports(const FirewallQuestion& question) {
-  return {question.beacon_port, question.port, static_cast<std::uint16_t>(question.port + 1)};
+// Over UDP; a carrier that goes without TCP is slower and nothing else.
+std::vector<Packet> our_packets(const FirewallQuestion& question, const std::string& interface,
+                                bool out) {
+  return {{question.beacon_port, interface, out, false, true},
+          {question.port, interface, out},
+          {static_cast<std::uint16_t>(question.port + 1), interface, out}};
 }
 
 template <typename T>
@@ -233,20 +256,31 @@ std::vector<FilterBlock> read_nft(std::string_view text_of_rules,
   std::vector<FilterBlock> blocks;
   for (const json* chain : rules.chains) {
     std::string family = text(*chain, "family");
-    // prerouting runs before input and may drop as well.
     std::string hook = text(*chain, "hook");
-    if ((family != "ip" && family != "inet") || (hook != "input" && hook != "prerouting")) continue;
-    if (text(*chain, "type") != "filter") continue;
+    // What runs before input and after output may drop as well.
+    const bool in = hook == "input" || hook == "prerouting" || hook == "ingress";
+    const bool out = hook == "output" || hook == "postrouting" || hook == "egress";
+    const bool device = family == "netdev" || hook == "ingress" || hook == "egress";
+    if (family != "ip" && family != "inet" && family != "netdev") continue;
+    if ((!in && !out) || text(*chain, "type") != "filter") continue;
     FilterBlock block;
+    block.out = out;
     block.chain = str(family, " ", text(*chain, "table"), " ", text(*chain, "name"));
     for (const std::string& interface : question.interfaces) {
-      for (std::uint16_t port : our_ports(question)) {
-        FilterEffect effect = effect_of(rules, *chain, {port, interface});
+      // Older tools do not say to which device such a chain belongs.
+      const json& owner = at(*chain, "dev");
+      if (device && !owner.is_null() && holds_word(owner, {interface}) == Match::kNo) continue;
+      const FilterEffect most =
+          device && owner.is_null() ? FilterEffect::kMayDrop : FilterEffect::kDrops;
+      for (const Packet& packet : our_packets(question, interface, out)) {
+        FilterEffect effect = std::min(most, effect_of(rules, *chain, packet));
         if (effect == FilterEffect::kPasses) continue;
         block.effect = std::max(block.effect, effect);
-        add_once(block.ports, port);
+        add_once(block.ports, packet.port);
         add_once(block.interfaces, interface);
       }
+      block.tcp = block.tcp || effect_of(rules, *chain, {question.port, interface, out, true}) ==
+                                   FilterEffect::kDrops;
     }
     if (block.effect != FilterEffect::kPasses) blocks.push_back(std::move(block));
   }
@@ -307,9 +341,10 @@ IptablesRule read_rule(const std::vector<std::string>& words, const Packet& pack
       ++i;
       continue;
     }
-    if (word == "-p") match = known(value == "udp" || value == "all");
-    if (word == "-i") match = holds_word(json(value), {packet.interface});
-    if (word == "--dport" || word == "--dports") match = holds_ports(value, packet.port);
+    if (word == "-p") match = known(value == packet.protocol() || value == "all");
+    if (word == (packet.out ? "-o" : "-i")) match = holds_word(json(value), {packet.interface});
+    const std::string port = packet.out ? "--sport" : "--dport";
+    if (word == port || word == port + "s") match = holds_ports(value, packet.port);
     if (word == "--ctstate" || word == "--state")
       match = known(value.find("NEW") != std::string::npos);
     if (negate) match = negated(match, "!=");
@@ -322,13 +357,14 @@ IptablesRule read_rule(const std::vector<std::string>& words, const Packet& pack
 
 FilterEffect iptables_effect(const std::vector<std::vector<std::string>>& lines,
                              const Packet& packet) {
+  const char* chain = packet.out ? "OUTPUT" : "INPUT";
   bool drop_policy = false;
   bool maybe_accepted = false;
   bool maybe_dropped = false;
   for (const auto& words : lines) {
-    if (words.size() >= 3 && words[0] == "-P" && words[1] == "INPUT")
+    if (words.size() >= 3 && words[0] == "-P" && words[1] == chain)
       drop_policy = words[2] == "DROP" || words[2] == "REJECT";
-    if (words.size() < 4 || words[0] != "-A" || words[1] != "INPUT") continue;
+    if (words.size() < 4 || words[0] != "-A" || words[1] != chain) continue;
     IptablesRule rule = read_rule(words, packet);
     if (rule.match == Match::kNo) continue;
     bool sure = rule.match == Match::kYes;
@@ -355,19 +391,25 @@ std::vector<FilterBlock> read_iptables(std::string_view rules, const FirewallQue
     lines.push_back(words_of(rules.substr(0, end)));
     rules.remove_prefix(std::min(end + 1, rules.size()));
   }
-  FilterBlock block;
-  block.chain = "ip filter INPUT";
-  for (const std::string& interface : question.interfaces) {
-    for (std::uint16_t port : our_ports(question)) {
-      FilterEffect effect = iptables_effect(lines, {port, interface});
-      if (effect == FilterEffect::kPasses) continue;
-      block.effect = std::max(block.effect, effect);
-      add_once(block.ports, port);
-      add_once(block.interfaces, interface);
+  std::vector<FilterBlock> blocks;
+  for (const bool out : {false, true}) {
+    FilterBlock block;
+    block.out = out;
+    block.chain = out ? kIptablesOut : kIptablesIn;
+    for (const std::string& interface : question.interfaces) {
+      for (const Packet& packet : our_packets(question, interface, out)) {
+        FilterEffect effect = iptables_effect(lines, packet);
+        if (effect == FilterEffect::kPasses) continue;
+        block.effect = std::max(block.effect, effect);
+        add_once(block.ports, packet.port);
+        add_once(block.interfaces, interface);
+      }
+      block.tcp = block.tcp || iptables_effect(lines, {question.port, interface, out, true}) ==
+                                   FilterEffect::kDrops;
     }
+    if (block.effect != FilterEffect::kPasses) blocks.push_back(std::move(block));
   }
-  if (block.effect == FilterEffect::kPasses) return {};
-  return {block};
+  return blocks;
 }
 
 namespace {
@@ -381,52 +423,71 @@ bool uses_firewalld(const FirewallTools& tools) {
   return tools.firewalld.text.starts_with("running");
 }
 
-std::string nft_advice(const std::string& chain, const FirewallQuestion& question) {
-  std::string lan = str(question.beacon_port, ", ", question.port, "-", question.port + 1);
-  return str("sudo nft insert rule ", chain, " udp dport '{ ", lan,
-             " }' accept; the same line in /etc/nftables.conf keeps it");
+std::string nft_advice(const FilterBlock& block, const FirewallQuestion& question) {
+  const char* end = block.out ? "sport" : "dport";
+  auto insert = [&](const std::string& match) {
+    return str("sudo nft insert rule ", block.chain, " ", match, " accept");
+  };
+  std::string lines = insert(str("udp ", end, " '{ ", question.beacon_port, ", ", question.port,
+                                 "-", question.port + 1, " }'"));
+  if (block.tcp) lines += str(" && ", insert(str("tcp ", end, " ", question.port)));
+  return str(lines, "; the same in /etc/nftables.conf keeps it");
 }
 
-std::string iptables_advice(const FirewallQuestion& question) {
-  return str("sudo iptables -I INPUT -p udp -m multiport --dports ", question.beacon_port, ",",
-             question.port, ":", question.port + 1, " -j ACCEPT");
+std::string iptables_advice(const FilterBlock& block, const FirewallQuestion& question) {
+  const std::string chain = str("sudo iptables -I ", block.out ? "OUTPUT" : "INPUT");
+  const char* end = block.out ? "sport" : "dport";
+  std::string lines = str(chain, " -p udp -m multiport --", end, "s ", question.beacon_port, ",",
+                          question.port, ":", question.port + 1, " -j ACCEPT");
+  if (block.tcp) lines += str(" && ", chain, " -p tcp --", end, " ", question.port, " -j ACCEPT");
+  return lines;
 }
 
-}  // namespace
-
-std::string firewall_advice(const FirewallTools& tools, const FirewallQuestion& question) {
+std::string block_advice(const FirewallTools& tools, const FilterBlock& block,
+                         const FirewallQuestion& question) {
   std::string session = str(question.port, ":", question.port + 1);
+  const char* allow = block.out ? "sudo ufw allow out " : "sudo ufw allow ";
   if (uses_ufw(tools)) {
-    return str("sudo ufw allow ", question.beacon_port, "/udp && sudo ufw allow ", session,
-               "/udp && sudo ufw allow ", question.port, "/tcp");
+    return str(allow, question.beacon_port, "/udp && ", allow, session, "/udp && ", allow,
+               question.port, "/tcp");
   }
-  if (uses_firewalld(tools)) {
+  if (uses_firewalld(tools) && !block.out) {
     return str("sudo firewall-cmd --permanent --add-port=", question.beacon_port,
                "/udp --add-port=", question.port, "-", question.port + 1,
                "/udp --add-port=", question.port, "/tcp && sudo firewall-cmd --reload");
   }
-  for (const FilterBlock& block : read_nft(tools.nft.text, question)) {
-    bool of_iptables = block.chain == "ip filter INPUT";
-    return of_iptables ? iptables_advice(question) : nft_advice(block.chain, question);
+  if (block.chain.empty()) {
+    return str("let ", block.out ? "outgoing" : "incoming", " UDP ", question.beacon_port, " and ",
+               question.port, "-", question.port + 1, " (and TCP ", question.port,
+               ") through the firewall");
   }
-  if (!read_iptables(tools.iptables.text, question).empty()) return iptables_advice(question);
-  return str("let incoming UDP ", question.beacon_port, " and ", question.port, "-",
-             question.port + 1, " (and TCP ", question.port, ") through the firewall");
+  const bool of_iptables = block.chain == kIptablesIn || block.chain == kIptablesOut;
+  return of_iptables ? iptables_advice(block, question) : nft_advice(block, question);
+}
+
+// Both tools' answers; legacy iptables is not in nft's list, and what is in both is said once.
+std::vector<FilterBlock> read_tools(const FirewallTools& tools, const FirewallQuestion& question) {
+  std::vector<FilterBlock> blocks;
+  if (tools.nft.ran) blocks = read_nft(tools.nft.text, question);
+  if (tools.iptables.ran && blocks.empty()) blocks = read_iptables(tools.iptables.text, question);
+  return blocks;
+}
+
+}  // namespace
+
+std::string firewall_advice(const FirewallTools& tools, const FirewallQuestion& question,
+                            bool out) {
+  for (const FilterBlock& block : read_tools(tools, question))
+    if (block.out == out) return block_advice(tools, block, question);
+  FilterBlock unknown;
+  unknown.out = out;
+  return block_advice(tools, unknown, question);
 }
 
 FirewallReport examine_firewall(const FirewallTools& tools, const FirewallQuestion& question) {
   FirewallReport report;
-  std::vector<FilterBlock> blocks;
-  bool read = false;
-  if (tools.nft.ran) {
-    blocks = read_nft(tools.nft.text, question);
-    read = true;
-  }
-  // Legacy iptables is not in nft's list; what is in both is said once.
-  if (tools.iptables.ran && blocks.empty()) {
-    blocks = read_iptables(tools.iptables.text, question);
-    read = true;
-  }
+  const std::vector<FilterBlock> blocks = read_tools(tools, question);
+  const bool read = tools.nft.ran || tools.iptables.ran;
   std::string manager = uses_ufw(tools) ? "ufw" : uses_firewalld(tools) ? "firewalld" : "";
   for (const FilterBlock& block : blocks) {
     std::string ports;
@@ -437,13 +498,16 @@ FirewallReport examine_firewall(const FirewallTools& tools, const FirewallQuesti
     report.findings.push_back(
         {sure,
          str("the firewall of this machine", manager.empty() ? "" : str(" (", manager, ")"),
-             sure ? " drops" : " may drop", " what comes in for UDP ", ports, " on ",
+             sure ? " drops" : " may drop",
+             block.out ? " what goes out from UDP " : " what comes in for UDP ", ports,
+             block.tcp ? str(" and TCP ", question.port) : std::string(), " on ",
              printable(where, 200), ": chain ", printable(block.chain, 200)),
-         firewall_advice(tools, question)});
+         block_advice(tools, block, question)});
   }
   if (read) {
-    report.summary = blocks.empty() ? "lets our ports in, as far as its rules were understood"
-                                    : str("stops us in ", printable(blocks[0].chain, 200));
+    report.summary = blocks.empty()
+                         ? "lets our ports in and out, as far as its rules were understood"
+                         : str("stops us in ", printable(blocks[0].chain, 200));
     return report;
   }
   bool any = tools.nft.found || tools.iptables.found || !manager.empty();

@@ -1,9 +1,9 @@
 // What this machine's packet filter does to our ports, as far as its own tools tell, and the
 // command that lets us through.
 //
-// Invariant: conservative. "Drops" is said only where every datagram to that port is dropped
-// whatever its source; a rule with a condition that is not understood here makes it "may drop".
-// Pure: the tools' output comes in as text (RunningNode runs them).
+// Invariant: conservative. "Drops" is said only where every datagram to or from that port is
+// dropped whoever is at the other end; a rule with a condition that is not understood here makes it
+// "may drop". Pure: the tools' output comes in as text (RunningNode runs them).
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@
 
 namespace lansync {
 
-// What is asked of the filter: a new UDP datagram to each of these ports, on each interface.
+// What is asked of the filter: a new UDP datagram to, and one from, each of these ports on each
+// interface.
 struct FirewallQuestion {
   std::vector<std::string> interfaces;
   std::uint16_t beacon_port = 0;
@@ -43,13 +44,15 @@ enum class FilterEffect { kPasses, kMayDrop, kDrops };
 struct FilterBlock {
   FilterEffect effect = FilterEffect::kPasses;
   std::string chain;  // "inet filter input"
+  bool out = false;   // what goes out; else what comes in
+  bool tcp = false;   // N/tcp too
   std::vector<std::uint16_t> ports;
   std::vector<std::string> interfaces;
 };
 
 // Of the JSON of `nft -j list ruleset`. Empty also for what is no such JSON.
 std::vector<FilterBlock> read_nft(std::string_view json, const FirewallQuestion& question);
-// Of `iptables -S`. At most one block, of INPUT.
+// Of `iptables -S`. At most two blocks, of INPUT and OUTPUT.
 std::vector<FilterBlock> read_iptables(std::string_view rules, const FirewallQuestion& question);
 
 struct FirewallReport {
@@ -58,6 +61,7 @@ struct FirewallReport {
 };
 FirewallReport examine_firewall(const FirewallTools& tools, const FirewallQuestion& question);
 // The command that lets us through, for the tool in use on this machine.
-std::string firewall_advice(const FirewallTools& tools, const FirewallQuestion& question);
+std::string firewall_advice(const FirewallTools& tools, const FirewallQuestion& question,
+                            bool out = false);
 
 }  // namespace lansync

@@ -170,7 +170,12 @@ NetworkFacts RunningNode::network_facts() const {
   for (const Interface& interface : used)
     if (!interface.is_loopback && (names.empty() || names.back() != interface.name))
       names.push_back(interface.name);
-  if (!deaf.empty() && deaf.size() == names.size()) {
+  const std::vector<std::string> mute = beacons_->mute();
+  if (!mute.empty() && mute.size() >= names.size()) {
+    facts.problem = str("nothing of this node goes out on ", joined(mute),
+                        ": a firewall on this machine drops outgoing UDP ", kBeaconPort,
+                        "; `lansync doctor` names it and the command");
+  } else if (!deaf.empty() && deaf.size() == names.size()) {
     facts.problem = str("nothing comes in on ", joined(deaf),
                         ", not even this node's own beacons: a "
                         "firewall on this machine drops incoming UDP ",
@@ -237,12 +242,10 @@ DoctorFacts RunningNode::machine_facts() const {
         row.beacons_heard = counters.heard;
         row.own_heard = counters.echoed;
         if (counters.last_errno != 0) row.send_error = std::strerror(counters.last_errno);
-        if (row.used && counters.last_errno != 0) {
+        // What a packet filter refuses is said with the command that mends it.
+        if (row.used && counters.last_errno != 0 && counters.last_errno != EPERM) {
           facts.findings.push_back(
-              {true, str(row.name, ": beacons cannot be sent: ", row.send_error),
-               counters.last_errno == EPERM ? "a firewall on this machine drops what goes out: let "
-                                              "outgoing UDP through"
-                                            : ""});
+              {true, str(row.name, ": beacons cannot be sent: ", row.send_error), ""});
         }
       }
       facts.interfaces.push_back(std::move(row));
@@ -292,6 +295,14 @@ void RunningNode::doctor(std::function<void(DoctorFacts)> done) {
                    "this machine drops incoming UDP ",
                    kBeaconPort, ", and probably UDP ", question.port, "-", question.port + 1),
                firewall_advice(*tools, question)});
+        }
+        for (const std::string& name : beacons_->mute()) {
+          facts.findings.push_back(
+              {true,
+               str(name, ": beacons cannot be sent (", std::strerror(EPERM),
+                   "): a firewall on this machine drops outgoing UDP ", kBeaconPort,
+                   ", and probably UDP ", question.port, "-", question.port + 1),
+               firewall_advice(*tools, question, true)});
         }
         FirewallReport firewall = examine_firewall(*tools, question);
         facts.firewall = firewall.summary;

@@ -233,6 +233,19 @@ std::vector<std::string> UdpBeaconSocket::deaf() const {
   return names;
 }
 
+std::vector<std::string> UdpBeaconSocket::mute() const {
+  std::vector<std::string> names;
+  const bool lan = std::any_of(interfaces_.begin(), interfaces_.end(),
+                               [](const Interface& one) { return !one.is_loopback; });
+  for (const Interface& interface : interfaces_) {
+    auto at = counters_.find(interface.name);
+    if ((interface.is_loopback && lan) || at == counters_.end()) continue;
+    bool listed = !names.empty() && names.back() == interface.name;
+    if (at->second.last_errno == EPERM && !listed) names.push_back(interface.name);
+  }
+  return names;
+}
+
 const Interface* UdpBeaconSocket::by_index(std::uint32_t index) const {
   auto at = std::find_if(interfaces_.begin(), interfaces_.end(),
                          [index](const Interface& row) { return row.index == index; });

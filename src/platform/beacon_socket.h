@@ -74,6 +74,9 @@ class UdpBeaconSocket final : public BeaconSocket {
   std::uint64_t dropped_elsewhere() const { return dropped_elsewhere_; }
   // Interfaces in use on which not even our own beacons are heard. Loopback is none of them.
   std::vector<std::string> deaf() const;
+  // Interfaces in use by which the packet filter of this machine lets nothing of ours out. Loopback
+  // is one where there is no other.
+  std::vector<std::string> mute() const;
 
  private:
   UdpBeaconSocket(UniqueFd socket, std::vector<Interface> interfaces, std::uint16_t port)

@@ -53,6 +53,8 @@ class Hub {
   Amount published_since(std::uint64_t seq, SessionId but) const;
   // Files of this node's own that it published after `seq`.
   std::uint64_t own_since(std::uint64_t seq) const;
+  // Files whose content that session promised and has not given yet.
+  std::map<std::string, EntryPtr> promised_by(SessionId session) const;
 
   // What this node knows of one that joins.
   struct Joiner {

@@ -103,4 +103,12 @@ void Hub::give_up_copy(const std::string& path, const std::string& reason) {
   if (pushed) refuse(*pushed, reason);
 }
 
+std::map<std::string, EntryPtr> Hub::promised_by(SessionId session) const {
+  std::map<std::string, EntryPtr> found;
+  for (const auto& [path, candidate] : candidates_)
+    if (candidate.offer.session == session && candidate.entry && candidate.entry->is_file())
+      found[path] = candidate.entry;
+  return found;
+}
+
 }  // namespace lansync

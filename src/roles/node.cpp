@@ -207,7 +207,8 @@ void Node::take_discovery_events(Instant now) {
     switch (event.kind) {
       case DiscoveryEvent::Kind::kHeard: {
         if (!neighbour) break;
-        people_.refusals.note_beacon(neighbour->address, neighbour->beacon.name, now);
+        people_.refusals.note_beacon(neighbour->address, neighbour->beacon.name,
+                                     neighbour->beacon.boot, neighbour->beacon.tag_valid, now);
         hear(*neighbour, now);
         break;
       }
@@ -533,6 +534,7 @@ std::set<NodeId> Node::reached() const {
 
 void Node::on_settled(const std::string& path) {
   people_.unfinished.settle(replica_->index(), now_);
+  people_.half_pushed.settle(replica_->index(), now_);
   hub_->on_settled(path);
   // Who pushed what this disk cannot hold hears at once that it is on no other machine.
   if (hub_->acting() && !replica_->problems().empty() && replica_->problems().contains(path))
@@ -578,7 +580,7 @@ void Node::housekeeping(Instant now) {
   replica_->drop_old_tombstones();
   decisions_->prune();
   people_.refusals.prune(now);
-  std::erase_if(lost_, [&](const auto& item) { return now - item.second.second > 24h; });
+  std::erase_if(lost_, [&](const auto& item) { return now - item.second.since > 24h; });
 }
 
 }  // namespace lansync

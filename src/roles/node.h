@@ -420,6 +420,11 @@ class Node final : public SessionEvents,
   std::string version_notice() const;
   std::string same_host_notice() const;
   Complaint kept_out() const;
+  // This machine lets nothing in or out, and nobody is reached all the same.
+  bool cut_off() const { return (!network_.lan || !network_.problem.empty()) && reached().empty(); }
+  // Members that were here and are not heard any more, without a goodbye.
+  std::string missing_text() const;
+  std::string silent_text() const;
   std::vector<std::string> not_asked() const;
   void start_guard(Instant now);
   void look_at_networks(Instant now);
@@ -430,6 +435,9 @@ class Node final : public SessionEvents,
   // node_company.cpp
   Ping make_ping(SessionId to) const;
   std::string held_at_hub() const;
+  void tell_who_holds(Instant now);
+  std::string held_elsewhere() const;
+  void note_pusher_gone(SessionId id, const Peer& peer);
   void sample_progress(Instant now);
   void add_transfers(StatusReport& report);
   void add_progress(StatusReport& report) const;
@@ -520,7 +528,12 @@ class Node final : public SessionEvents,
   std::map<SessionId, Peer> sessions_;
   std::map<Address, NodeId> dials_;
   std::map<NodeId, RosterRow> roster_;  // the hub's last, for names and addresses
-  std::map<NodeId, std::pair<RosterRow, Instant>> lost_;
+  struct Lost {
+    RosterRow row;
+    Instant since{};
+    bool silent = false;  // without a goodbye
+  };
+  std::map<NodeId, Lost> lost_;
   std::vector<NodeId> sent_succession_;
   std::size_t sent_roster_rows_ = 0;
   std::uint32_t roster_number_ = 0;

@@ -194,11 +194,53 @@ std::string Node::held_at_hub() const {
       "reject` there brings the files back");
 }
 
+// Whoever made what another member holds has no session with that one: the hub says it.
+void Node::tell_who_holds(Instant now) {
+  if (!hub_->acting() || now < people_.tell_holders_at) return;
+  people_.tell_holders_at = now + PeopleView::kTellEach;
+  std::size_t told_of = 0;
+  for (const auto& [holder, peer] : sessions_) {
+    const auto told = people_.members.told(holder);
+    if (!peer.hello || silent(holder) || !told || told->obstacle != Obstacle::kHeld) continue;
+    if (++told_of > PeopleView::kMaxElsewhere) return;
+    for (const auto& [id, other] : sessions_) {
+      if (id == holder || !other.greeted || !hub_->is_member(id)) continue;
+      outbox_->send(id,
+                    Mark{0, true, true, peer.info.node, told->files, told->bytes, told->obstacle});
+    }
+  }
+}
+
+std::string Node::held_elsewhere() const {
+  for (const auto& [node, told] : people_.elsewhere) {
+    if (now_ - told.at > PeopleView::kElsewhereLife || told.obstacle != Obstacle::kHeld) continue;
+    return str(printable(name_of(node), 64),
+               told.files > 0 ? str(" is behind by ", counted_files(told.files)) : std::string(),
+               ": ", to_words(told.obstacle));
+  }
+  return {};
+}
+
+// Until he is back only he has it, and the group's version is another, or none.
+void Node::note_pusher_gone(SessionId id, const Peer& peer) {
+  if (!hub_->acting() || !peer.hello) return;
+  std::map<std::string, std::uint64_t> done;
+  for (const TransferProgress& transfer : fetcher_->progress())
+    if (transfer.incoming) done[transfer.name] += transfer.done;
+  for (const auto& [path, entry] : hub_->promised_by(id)) {
+    if (entry->size == 0) continue;
+    people_.half_pushed.on_pusher_gone(path, entry, done[path], peer.hello->name, now_);
+    parts_.log.warn(
+        str(printable(peer.hello->name, 64), " left before all of ", printable(path), " was here"));
+  }
+}
+
 void Node::sample_progress(Instant now) {
   if (now < people_.next_sample) return;
   people_.next_sample =
       now + std::max<Duration>(kSampleInterval, kSampleCost * replica_->index().paths().size());
   people_.unfinished.settle(replica_->index(), now);
+  people_.half_pushed.settle(replica_->index(), now);
   people_.reading.sample(replica_->scanned() ? 0 : replica_->unexamined(), 0, now);
   people_.left = in_sync() ? Replica::Pending{} : replica_->pending();
   std::uint64_t done = 0;

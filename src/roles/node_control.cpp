@@ -99,6 +99,13 @@ PlanReport describe_operation(const Operation& operation, const PathRecord* reco
   return report;
 }
 
+// What a person changed here and this node may not, or cannot, read is on no hub.
+bool unread_here(const Replica& replica) {
+  return std::any_of(replica.problems().begin(), replica.problems().end(), [](const auto& one) {
+    return one.second.starts_with("cannot open ") || one.second.starts_with("cannot read ");
+  });
+}
+
 }  // namespace
 
 std::vector<SessionId> Node::undo_peers() const {
@@ -135,7 +142,7 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
     return NodeState::kPaused;
   }
   // Said at once, whatever else is waited for: this is what a person can mend.
-  if (!network_.lan && reached().empty()) {
+  if (cut_off()) {
     reason = network_.problem;
     return NodeState::kSeeking;
   }
@@ -204,6 +211,9 @@ NodeState Node::state_and_reason(const std::vector<HoldReport>& held, std::strin
     if (const std::string alone = only_here_text(); !alone.empty())
       reason = reason.empty() ? alone : str(alone, "; ", reason);
   }
+  if (reason.empty()) reason = held_elsewhere();
+  if (reason.empty() && hub_->acting()) reason = people_.half_pushed.text();
+  if (reason.empty()) reason = silent_text();
   if (std::string notice = version_notice(); !notice.empty()) {
     reason = notice;
   } else if (std::string twin = same_host_notice(); !twin.empty()) {
@@ -417,8 +427,8 @@ void Node::check_waits(Instant now) {
         !people_.unfinished.rows().empty())
       continue;
     // What waits for a person's word is not on the hub, or not done here.
-    if (replica_->held_deletes() != 0) continue;
-    if ((!network_.lan && reached().empty()) || !kept_out().what.empty()) continue;
+    if (replica_->held_deletes() != 0 || unread_here(*replica_)) continue;
+    if (cut_off() || !kept_out().what.empty()) continue;
     if (hub_->acting()) {
       if (!wait.seq || wait.term != election_->term()) {
         wait.seq = hub_->seq();

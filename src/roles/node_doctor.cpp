@@ -7,6 +7,7 @@
 namespace lansync {
 namespace {
 
+constexpr Duration kMissingTold = 1h;
 constexpr Duration kLonely = 10s;  // CONTRACT, The node
 constexpr Duration kHeardLately = 80s;
 constexpr std::int64_t kClockDifference = 60;  // seconds
@@ -65,9 +66,46 @@ std::string Node::lonely_reason() const {
     return str(why_silent(silent.front(), election_->ports()), ": ",
                silence_advice(silent.front(), election_->ports()));
   }
+  if (std::string missing = missing_text(); !missing.empty()) return missing;
   if (now_ - alone_since_ < kLonely) return {};
   return "nobody else was heard for 10 s or more; if another node runs, `lansync doctor` here and "
          "there says why";
+}
+
+// Of those that said no goodbye. They may be off, or asleep: that is said, and nothing more.
+std::string Node::missing_text() const {
+  const Lost* last = nullptr;
+  NodeId who;
+  std::size_t others = 0;
+  for (const auto& [node, lost] : lost_) {
+    if (!lost.silent || now_ - lost.since >= kMissingTold) continue;
+    if (last != nullptr) ++others;
+    if (last == nullptr || lost.since > last->since) {
+      last = &lost;
+      who = node;
+    }
+  }
+  if (last == nullptr) return {};
+  return str(printable(name_of(who), 64), " (", ip_to_string(last->row.address.ip), ")",
+             others > 0 ? str(" and ", others, " more were") : std::string(" was"),
+             " here and said no goodbye, and for ", seconds_text((now_ - last->since) / 1s),
+             " nothing is heard any more: switched off, asleep or gone, or a firewall or a cable "
+             "keeps them apart; if it runs there, `lansync doctor` here and there says why");
+}
+
+// Somebody in a session, or a hub of this group that is heard, does not answer.
+std::string Node::silent_text() const {
+  if (!network_.problem.empty()) return network_.problem;
+  for (const auto& [id, peer] : sessions_) {
+    if (!peer.hello || !silent(id)) continue;
+    return str(printable(name_of(peer.info.node), 64), " (", ip_to_string(peer.info.address.ip),
+               ") has been silent for ", seconds_text((now_ - transport_->last_heard(id)) / 1s),
+               ": it stands still, or what it sends does not arrive here");
+  }
+  std::vector<SilentNode> silent = silent_here(*election_, *discovery_, network_, now_);
+  if (silent.empty() || !silent.front().is_hub) return {};
+  return str(why_silent(silent.front(), election_->ports()), ": ",
+             silence_advice(silent.front(), election_->ports()));
 }
 
 NodeControl::Token Node::doctor(Callback<DoctorFacts> done) {
@@ -108,13 +146,18 @@ void Node::add_findings(DoctorFacts& facts) {
            "on the one that is wrong: sudo timedatectl set-ntp true"});
     }
   }
+  // Where this machine itself lets nothing through, nobody else is to mend anything.
   for (const SilentNode& silent : silent_here(*election_, *discovery_, network_, now_)) {
+    if (!network_.problem.empty()) break;
     if (facts.findings.size() >= kMaxFindings) break;
     facts.findings.push_back(
         {true, why_silent(silent, election_->ports()), silence_advice(silent, election_->ports())});
   }
   add_state_findings(facts);
-  if (sessions_.empty() && heard == 0 && network_.problem.empty()) {
+  const std::string missing =
+      sessions_.empty() && heard == 0 && network_.problem.empty() ? missing_text() : std::string();
+  if (!missing.empty()) facts.findings.push_back({true, missing, ""});
+  if (sessions_.empty() && heard == 0 && network_.problem.empty() && missing.empty()) {
     bool strangers = discovery_->counters().other_group > 0;
     facts.findings.push_back(
         {true,
@@ -172,6 +215,8 @@ void Node::add_state_findings(DoctorFacts& facts) {
   }
   if (std::string notice = version_notice(); notice != out.what) add(notice, "");
   add(people_.unfinished.text(), "");
+  add(people_.half_pushed.text(), "");
+  add(held_elsewhere(), "");
   std::string reason;
   const NodeState state = state_and_reason(holds(), reason);
   // The machine's part has said it in its own words.

@@ -18,7 +18,7 @@ constexpr Duration kShutHeard = 45s;
 
 std::map<NodeId, NamedPeer> Node::named_peers() const {
   std::map<NodeId, NamedPeer> names;
-  for (const auto& [node, item] : lost_) names[node] = {item.first.name, false};
+  for (const auto& [node, item] : lost_) names[node] = {item.row.name, false};
   for (const auto& [node, neighbour] : discovery_->neighbours()) {
     if (!guard_->is_stranger(node)) names[node] = {neighbour.beacon.name, false};
   }
@@ -76,8 +76,9 @@ std::vector<PeerReport> Node::peers() {
   };
   const bool kept = !not_asked().empty();
   for (const auto& [node, item] : lost_) {
-    by_node[node] = report_of(node, Role::kNone, item.first.address, PeerState::kLost);
-    by_node[node].why = "its session ended";
+    by_node[node] = report_of(node, Role::kNone, item.row.address, PeerState::kLost);
+    by_node[node].why = item.silent ? "nothing is heard of it any more, and it said no goodbye"
+                                    : "its session ended";
   }
   for (const auto& [node, neighbour] : discovery_->neighbours()) {
     if (!neighbour.beacon.tag_valid && lost_.contains(node)) continue;
@@ -206,7 +207,8 @@ Complaint Node::kept_out() const {
   Complaint refused = people_.refusals.kept_out(not_asked(), now_);
   if (!refused.what.empty()) return refused;
   if (std::string notice = version_notice(); !notice.empty()) return {notice, ""};
-  if (!network_.lan) return {};  // nobody answers by a cable that is out
+  // Nobody answers by a cable that is out, or through a firewall of this machine's own.
+  if (!network_.lan || !network_.problem.empty()) return {};
   if (std::string hub = election_->kept_out(now_); !hub.empty()) return {hub, ""};
   // In an open group nobody has to have a password, and still one may keep this node out.
   if (!config_.open || now_ - alone_since_ < kShut || !election_->silent(now_).empty()) return {};
@@ -311,7 +313,7 @@ void Node::meet(const Peer& peer) {
   lost_.erase(node);
   // The same machine under a new id is nobody's twin.
   std::erase_if(lost_, [&](const auto& item) {
-    const RosterRow& row = item.second.first;
+    const RosterRow& row = item.second.row;
     return row.name == peer.hello->name && row.address == peer.info.address;
   });
   if (!guard_->is_own(peer.info.address.ip)) return;

@@ -106,6 +106,7 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
   note_contact(id, at->second);
   // Before its source, and what it had, are forgotten: the election hears of its end later.
   if (client_->hub() == id) note_hub_gone();
+  note_pusher_gone(id, at->second);
   Peer peer = std::move(at->second);
   // What it had is still there when its node is off; what it could not hold is not known any more.
   const bool keeps = peer.hello && peer.hello->full_replica;
@@ -131,7 +132,10 @@ void Node::on_session_down(SessionId id, CloseReason reason) {
   if (peer.hello) {
     RosterRow row{peer.info.node, peer.info.boot, peer.hello->name, peer.info.address,
                   peer.hello->role};
-    lost_[peer.info.node] = {row, now_};
+    // A hub that is silent is given up before its session's time limit.
+    const bool no_word =
+        reason == CloseReason::kTimeout || (reason == CloseReason::kLocal && hub_lost_);
+    lost_[peer.info.node] = {row, now_, no_word};
     if (reason == CloseReason::kTimeout && hub_->acting()) discovery_->search_lost(now_);
   }
   ask_session_down(id, peer.info.node, reason);
@@ -169,7 +173,8 @@ void Node::on_refused(const Address& address, DialFailure failure, int peer_vers
   const bool news = people_.refusals.note(address, failure, peer_version, now_);
   for (const auto& [node, neighbour] : discovery_->neighbours()) {
     if (neighbour.address == address)
-      people_.refusals.note_beacon(address, neighbour.beacon.name, neighbour.last_heard);
+      people_.refusals.note_beacon(address, neighbour.beacon.name, neighbour.beacon.boot, false,
+                                   neighbour.last_heard);
   }
   const Refusals::Row& row = *people_.refusals.find(address);
   const std::string name = row.name.empty() ? std::string() : str(printable(row.name, 64), " at ");
@@ -476,6 +481,7 @@ void Node::ping(Instant now) {
   renew_sessions(now);
   find_sources();
   if (hub_->acting()) forget_askers();
+  tell_who_holds(now);
   for (const auto& [id, peer] : sessions_) {
     if (!peer.greeted) continue;
     outbox_->send_urgent(id, make_ping(id));

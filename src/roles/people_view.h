@@ -46,6 +46,8 @@ struct PeopleView {
   Progress reading;  // of the folder, at the start
   Bars bars;
   Unfinished unfinished;
+  Unfinished half_pushed;  // of members that left while this hub fetched
+  Instant tell_holders_at{};
   std::string hub_name;   // of the hub that is followed, or was last
   Replica::Pending left;  // as of the last sample
   Instant next_sample{};

@@ -22,8 +22,10 @@ std::string why_silent(const SilentNode& node, const OurPorts& ports) {
                " (beacons) and UDP ", node.address.port, " (sessions), does not arrive there");
   }
   if (node.hears_us == true) {
-    return str(who, "it hears our beacons (UDP ", ports.beacon, "), but sessions (UDP ",
-               node.address.port, ") do not get through in one direction");
+    // It says so for as long as it remembers us: a firewall may have come up since.
+    return str(who, "it hears our beacons (UDP ", ports.beacon,
+               "), or did a minute ago, but sessions (UDP ", node.address.port,
+               ") do not get through in one direction");
   }
   return str(who, "what this machine sends to it (UDP ", node.address.port,
              ") does not arrive, or its answers do not come back");
@@ -47,8 +49,8 @@ std::string silence_advice(const SilentNode& node, const OurPorts& ports) {
           ports.session, ": a firewall that stops what comes in lets the answers to that pass");
   if (node.hears_us == true) {
     return str("let incoming UDP ", session_ports(node.address.port), " through on ", there,
-               " and UDP ", session_ports(ports.session), " here (beacons, UDP ", ports.beacon,
-               ", pass already)", way_round);
+               " and UDP ", session_ports(ports.session), " here, and UDP ", ports.beacon,
+               " (beacons) on both (`lansync doctor` names the command)", way_round);
   }
   return str("let incoming UDP ", ports.beacon, " and ", session_ports(node.address.port),
              " through on ", there, " (`lansync doctor` there names the command)", way_round);

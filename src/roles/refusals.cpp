@@ -34,23 +34,39 @@ bool Refusals::note(const Address& address, DialFailure failure, int peer_versio
   const bool fresh = row.why.empty() || now - row.at > kNews;
   row.protocol = peer_version;
   row.at = now;
+  row.boot = BootId{};
+  row.restarted = Instant{};
   row.other_version = failure == DialFailure::kProtocol;
-  row.why = failure == DialFailure::kWrongPassword ? "it has another password for this group"
-            : row.other_version                    ? version_refusal(peer_version)
-                                                   : to_string(failure);
+  row.why = failure == DialFailure::kWrongPassword
+                ? str("it has another password for this group", open_ ? "" : ", or none")
+            : row.other_version ? version_refusal(peer_version)
+                                : to_string(failure);
   return fresh;
 }
 
-void Refusals::note_beacon(const Address& address, const std::string& name, Instant now) {
+void Refusals::note_beacon(const Address& address, const std::string& name, const BootId& boot,
+                           bool member, Instant now) {
   auto at = rows_.find(address);
   if (at == rows_.end()) return;
-  at->second.name = name;
-  at->second.heard = now;
+  Row& row = at->second;
+  if (!row.boot.is_zero() && row.boot != boot && row.restarted == Instant{}) row.restarted = now;
+  if (member || of_the_past(row, now)) {
+    rows_.erase(at);
+    return;
+  }
+  if (row.boot.is_zero()) row.boot = boot;
+  row.name = name;
+  row.heard = now;
+}
+
+bool Refusals::of_the_past(const Row& row, Instant now) {
+  return row.restarted != Instant{} && now - row.restarted >= kRetried;
 }
 
 void Refusals::prune(Instant now) {
   std::erase_if(rows_, [&](const auto& item) {
-    return now - std::max(item.second.at, item.second.heard) > kForgotten;
+    return now - std::max(item.second.at, item.second.heard) > kForgotten ||
+           of_the_past(item.second, now);
   });
 }
 
@@ -65,6 +81,7 @@ std::string Refusals::version_refusal(int theirs) const {
 }
 
 bool Refusals::present(const Row& row, Instant now) {
+  if (of_the_past(row, now)) return false;
   return now - row.at < kLife || (row.heard != Instant{} && now - row.heard < kHeardLife);
 }
 
@@ -91,7 +108,7 @@ Complaint Refusals::kept_out(const std::vector<std::string>& others, Instant now
     list += str(i == 0 ? "" : i + 1 == names.size() ? " and " : ", ", names[i]);
   if (names.size() > kNamed) list += str(" and ", names.size() - kNamed, " more");
   return {str(list, names.size() == 1 ? " has" : " have", " another password for the group ",
-              group_, open_ ? " (this node has none)" : ""),
+              group_, open_ ? " (this node has none)" : ", or none"),
           password_advice()};
 }
 
@@ -105,12 +122,12 @@ std::vector<Complaint> Refusals::turned_away(Instant now) const {
     if (row.other_version) {
       found.push_back({str(there, " was turned away: ", row.why), ""});
     } else {
-      found.push_back(
-          {str(there, " was turned away: it has another password for the group ", group_),
-           str("if it is meant to be in this group, start it with this group's ",
-               open_ ? "(none: without --password-file and $LANSYNC_PASSWORD)"
-                     : "password (--password-file FILE, or $LANSYNC_PASSWORD)",
-               "; else with another --group")});
+      found.push_back({str(there, " was turned away: it has another password for the group ",
+                           group_, open_ ? "" : ", or none"),
+                       str("if it is meant to be in this group, start it with this group's ",
+                           open_ ? "(none: without --password-file and $LANSYNC_PASSWORD)"
+                                 : "password (--password-file FILE, or $LANSYNC_PASSWORD)",
+                           "; else with another --group")});
     }
   }
   return found;

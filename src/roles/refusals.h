@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/ids.h"
 #include "base/time.h"
 #include "transport/session.h"
 
@@ -27,6 +28,7 @@ class Refusals {
   // Somebody who is not heard (--peer) is dialled each 30 s.
   static constexpr Duration kLife = 100s;
   static constexpr Duration kForgotten = 10min;
+  static constexpr Duration kRetried = 30s;
   static constexpr std::size_t kMost = 256;
 
   struct Row {
@@ -36,14 +38,19 @@ class Refusals {
     bool other_version = false;
     Instant at{};
     Instant heard{};  // its last beacon
+    BootId boot;      // of the start that was turned away, as far as it was heard
+    Instant restarted{};
   };
 
   Refusals(std::string group, bool open, int protocol);
 
   // True if it is news, for the log.
   bool note(const Address& address, DialFailure failure, int peer_version, Instant now);
-  // A beacon of a node that listens there.
-  void note_beacon(const Address& address, const std::string& name, Instant now);
+  // A beacon of a node that listens there. `member`: it has the group's key by now, so that
+  // what was said of its password is not so any more. Another start of it may have another
+  // password: it is turned away again within kRetried, or not at all.
+  void note_beacon(const Address& address, const std::string& name, const BootId& boot, bool member,
+                   Instant now);
   void forget(const Address& address) { rows_.erase(address); }
   void prune(Instant now);
 
@@ -59,6 +66,7 @@ class Refusals {
 
  private:
   static bool present(const Row& row, Instant now);
+  static bool of_the_past(const Row& row, Instant now);
   std::string password_advice() const;
 
   std::string group_;

@@ -35,6 +35,15 @@ void Unfinished::on_hub_gone(const Index& index, const std::map<std::string, std
   }
 }
 
+void Unfinished::on_pusher_gone(const std::string& path, const EntryPtr& entry, std::uint64_t done,
+                                const std::string& pusher, Instant now) {
+  if (rows_.size() >= kMost && !rows_.contains(path)) {
+    ++more_;
+    return;
+  }
+  rows_[path] = {entry, std::min(done, entry->size), pusher, now};
+}
+
 void Unfinished::settle(const Index& index, Instant now) {
   std::erase_if(rows_, [&](const auto& item) {
     const auto& [path, row] = item;

@@ -30,6 +30,9 @@ class Unfinished {
   // `done`: what had arrived, by name.
   void on_hub_gone(const Index& index, const std::map<std::string, std::uint64_t>& done,
                    std::uint64_t max_file_size, const std::string& holder, Instant now);
+  // Who pushed that is gone before its content was here: nobody has it yet but for him.
+  void on_pusher_gone(const std::string& path, const EntryPtr& entry, std::uint64_t done,
+                      const std::string& pusher, Instant now);
   // What is here by now, or superseded, is dropped.
   void settle(const Index& index, Instant now);
   const std::map<std::string, Row>& rows() const { return rows_; }

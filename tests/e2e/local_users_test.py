@@ -311,5 +311,29 @@ def test_security_page():
     check(named > 20, f"only {named} were found")
 
 
+def test_unreadable_file():
+    """What the node may not read is not on the hub: `wait` is not over, and says which file, until it can be read."""
+    with Lan() as net:
+        os.chmod(net.root, 0o755)
+        a, b = net.node("a"), net.node("b")
+        for node in (a, b):
+            os.makedirs(node.path, exist_ok=True)
+            os.chown(node.path, OTHER, OTHER)
+            os.chown(node.home, OTHER, OTHER)
+            node.prefix = ("setpriv", "--pdeathsig", "keep", "--reuid", str(OTHER), "--regid", str(OTHER),
+                           "--clear-groups")
+            node.start(*FAST)
+        b.wait(peers=1)
+        b.write("secret", b"s")
+        os.chmod(b.at("secret"), 0)
+        os.chown(b.at("secret"), OTHER, OTHER)
+        time.sleep(1)
+        waited = b.cli("wait", "--timeout", "2s")
+        check(waited.code == 1 and "secret: cannot open" in waited.stderr, f"wait: {waited}")
+        os.chmod(b.at("secret"), 0o644)
+        check_equal(b.cli("wait", "--timeout", "20s").code, 0, "wait when it can be read")
+        eventually(lambda: a.read("secret") == b"s", 5, "it is on the hub")
+
+
 if __name__ == "__main__":
     main(__name__)

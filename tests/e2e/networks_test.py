@@ -224,6 +224,60 @@ def test_incoming_dropped_on_the_second():
         settled([a, b, c])
 
 
+def output_drop(node, rule="meta l4proto { tcp, udp }"):
+    """A firewall on that machine that lets nothing out."""
+    netns.run("ip", "netns", "exec", node.namespace, "nft", "-f", "-", stdin=(
+        "add table inet wall\n"
+        "add chain inet wall output { type filter hook output priority 0; policy accept; }\n"
+        f"add rule inet wall output {rule} drop\n"))
+
+
+def test_own_firewall_is_not_in_sync():
+    """A machine whose own firewall drops all that comes in, or all that goes out, is seeking; `wait` and doctor say why."""
+    for shut, word, chain in ((input_drop, "incoming UDP 27800", "inet wall input udp dport"),
+                              (output_drop, "outgoing UDP 27800", "inet wall output udp sport")):
+        with Lan() as net:
+            a, b = net.node("a"), net.node("b")
+            shut(a)
+            a.start(*FAST)
+            eventually(lambda: a.status()["state"] == "seeking" and word in a.status()["reason"], 15,
+                       lambda: f"a: {a.status()['state']} {a.status()['reason']!r}")
+            waited = a.cli("wait", "--timeout", "1s")
+            check(waited.code == 1 and word in waited.stderr, f"wait on a: {waited}")
+            b.start(*FAST)
+            found = a.cli("doctor")
+            check_equal(found.code, 1, "exit of doctor on a")
+            check("PROBLEM" in found.stdout and f"sudo nft insert rule {chain}" in found.stdout,
+                  f"doctor on a: {found}")
+            # The other machine is not told to let anything in: this one knows better.
+            check("through on b" not in found.stdout, f"doctor on a: {found}")
+            input_open(a)
+            eventually(lambda: one_hub([a, b]), 45, lambda: f"one group once it is open: {roles([a, b])}")
+            settled([a, b])
+            eventually(lambda: a.status()["state"] == "in-sync", 40, lambda: f"a: {a.status()['reason']!r}")
+            check_equal(a.cli("doctor").code, 0, "exit of doctor on a")
+
+
+def test_wall_comes_up_midway():
+    """A firewall that comes up in a running group: the one behind it and the ones before it each say so."""
+    with Lan() as net:
+        a, b, c = net.node("a"), net.node("b"), net.node("c")
+        for node in (a, b, c):
+            node.start(*FAST)
+        settled([a, b, c])
+        hub = hub_of([a, b, c])
+        shut = next(node for node in (a, b, c) if node.name != hub.name)
+        input_drop(shut)
+        eventually(lambda: shut.status()["state"] == "seeking" and "firewall" in shut.status()["reason"], 60,
+                   lambda: f"{shut.name}: {shut.status()['state']} {shut.status()['reason']!r}")
+        eventually(lambda: f"{shut.name} (" in hub.status()["reason"], 60,
+                   lambda: f"{hub.name}: {hub.status()['reason']!r}")
+        check_equal(hub.cli("doctor").code, 1, "exit of doctor on the hub")
+        input_open(shut)
+        eventually(lambda: one_hub([a, b, c]), 60, lambda: f"one hub once it is open: {roles([a, b, c])}")
+        settled([a, b, c])
+
+
 def test_docker_bridge():
     """A bridge of containers carries no beacon; `doctor` says why."""
     with Lan() as net:

@@ -200,6 +200,27 @@ TEST_CASE("a machine whose cable is out is not in sync, and waits for nothing to
   company.settle();
 }
 
+TEST_CASE("the hub says which file was only half here when its pusher left") {
+  Company company(908, {"b", "c"});
+  SimNode& pusher = *company.all[0];
+  pusher.write("film", film());
+  REQUIRE(company.world.run_until(
+      [&] {
+        const auto rows = company.hub->node().status().transfers;
+        return !rows.empty() && rows.front().done > kSize / 5;
+      },
+      20s));
+  pusher.kill();
+  company.world.run_for(40s);  // more than its session's time limit
+  const StatusReport report = company.hub->node().status();
+  CHECK(holds(report.reason, "film is here by "));
+  CHECK(holds(report.reason, "b, which held it, is gone"));
+  pusher.start();
+  company.settle();
+  company.world.run_for(5s);
+  CHECK(company.hub->node().status().reason.empty());
+}
+
 TEST_CASE(
     "what a member misses is known also when its session with the hub ends before the hub is "
     "lost") {

@@ -230,6 +230,32 @@ TEST_CASE("whoever's deletes the hub holds is told where they wait, and for whos
   }
 }
 
+TEST_CASE("whose deletes a member holds is told by whom, and so are the hub and the others") {
+  World world(612);
+  NodeOptions first;
+  first.role = ManualRole::kServer;
+  NodeOptions careful;
+  careful.max_deletes = parse_max_deletes("5").value();
+  SimNode& hub = world.add("a", first);
+  SimNode& author = world.add("b");
+  SimNode& holder = world.add("c", careful);
+  for (int i = 0; i < 100; ++i) hub.write(str("d/", i), str("text ", i));
+  world.start_all();
+  REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+  for (int i = 0; i < 20; ++i) author.erase(str("d/", i));
+  REQUIRE(world.run_until([&] { return holder.node().status().held_deletes == 20; }, 30s));
+  world.run_for(5s);
+  for (SimNode* node : {&hub, &author}) {
+    const std::string reason = node->node().status().reason;
+    INFO(node->name());
+    CHECK(holds(reason, "c is behind by 20 files: it waits for a person's word there"));
+  }
+  holder.confirm();
+  REQUIRE(world.run_until([&] { return world.converged(); }, 60s));
+  world.run_for(10s);
+  for (SimNode* node : {&hub, &author}) CHECK(node->node().status().reason.empty());
+}
+
 TEST_CASE("a hub that is alone waits for nothing to come that nobody has") {
   World world(613);
   SimNode& full = world.add("full");

@@ -118,9 +118,58 @@ TEST_CASE("iptables' rules are read in their order") {
   CHECK(effect_of("-P INPUT ACCEPT\n-A INPUT -p udp -j DROP\n") == FilterEffect::kDrops);
   CHECK(effect_of("-P INPUT ACCEPT\n-A INPUT ! -i lo -p udp -j REJECT --reject-with x\n") ==
         FilterEffect::kDrops);
-  CHECK(effect_of("-P INPUT ACCEPT\n-A OUTPUT -p udp -j DROP\n") == FilterEffect::kPasses);
+  const auto out = read_iptables("-P INPUT ACCEPT\n-A OUTPUT -o eth0 -p udp -j DROP\n", kQuestion);
+  REQUIRE(out.size() == 1);
+  CHECK(out[0].out);
+  CHECK(out[0].effect == FilterEffect::kDrops);
   CHECK(effect_of("-P INPUT ACCEPT\n-A INPUT -j my-chain\n") == FilterEffect::kMayDrop);
   CHECK(effect_of("") == FilterEffect::kPasses);
+}
+
+TEST_CASE("what a filter drops of what goes out is seen, and TCP is named and opened beside UDP") {
+  const std::string out_chain =
+      R"(, {"chain": {"family": "inet", "table": "filter", "name": "out", "type": "filter",
+          "hook": "output", "prio": 0, "policy": "accept"}})";
+  const std::string all =
+      R"({"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": {"set": ["tcp", "udp"]}}}, {"drop": null})";
+  FirewallTools tools;
+  tools.nft = {true, true, ruleset("accept", rule(all, "out"), out_chain)};
+  FirewallReport report = examine_firewall(tools, kQuestion);
+  REQUIRE(report.findings.size() == 1);
+  CHECK(report.findings[0].problem);
+  CHECK(report.findings[0].what.find("drops what goes out from UDP 27800, 27801, 27802 and TCP "
+                                     "27801 on eth0: chain inet filter out") != std::string::npos);
+  CHECK(report.findings[0].advice.find("inet filter out udp sport '{ 27800, 27801-27802 }'") !=
+        std::string::npos);
+  CHECK(report.findings[0].advice.find("inet filter out tcp sport 27801 accept") !=
+        std::string::npos);
+  // Both directions: each with its own command.
+  tools.nft.text = ruleset("accept", rule(all) + rule(all, "out"), out_chain);
+  report = examine_firewall(tools, kQuestion);
+  REQUIRE(report.findings.size() == 2);
+  CHECK(report.findings[0].advice.find("inet filter input udp dport") != std::string::npos);
+  CHECK(report.findings[1].advice.find("inet filter out udp sport") != std::string::npos);
+  // By the other end's port: sure of beacons, and of sessions where the other has the usual one.
+  const std::string theirs =
+      R"({"match": {"op": "==", "left": {"payload": {"protocol": "udp", "field": "dport"}}, "right": 27800}}, {"drop": null})";
+  auto blocks = read_nft(ruleset("accept", rule(theirs, "out"), out_chain), kQuestion);
+  REQUIRE(blocks.size() == 1);
+  CHECK(blocks[0].effect == FilterEffect::kDrops);
+  CHECK(blocks[0].ports == std::vector<std::uint16_t>{27800});
+  CHECK_FALSE(blocks[0].tcp);
+}
+
+TEST_CASE("a chain before all others, at the device, is read as well") {
+  const std::string early =
+      R"({"nftables": [{"chain": {"family": "netdev", "table": "w", "name": "in", "type": "filter",
+          "hook": "ingress", "dev": "eth0", "policy": "accept"}}, {"rule": {"family": "netdev",
+          "table": "w", "chain": "in", "expr": [{"match": {"op": "==", "left": {"payload":
+          {"protocol": "udp", "field": "dport"}}, "right": 27801}}, {"drop": null}]}}]})";
+  auto blocks = read_nft(early, kQuestion);
+  REQUIRE(blocks.size() == 1);
+  CHECK(blocks[0].effect == FilterEffect::kDrops);
+  CHECK(blocks[0].ports == std::vector<std::uint16_t>{27801});
+  CHECK(read_nft(early, {{"eth1"}, 27800, 27801}).empty());
 }
 
 TEST_CASE("the command that mends it is the one of the tool in use") {

@@ -11,6 +11,16 @@ namespace {
 constexpr Address kAnna{0x0a000001, 27801};
 constexpr Address kBert{0x0a000002, 27801};
 const Instant kStart = Instant{} + 1h;
+const BootId kFirst = [] {
+  BootId boot;
+  boot.bytes[0] = 1;
+  return boot;
+}();
+const BootId kSecond = [] {
+  BootId boot;
+  boot.bytes[0] = 2;
+  return boot;
+}();
 
 EntryPtr file_entry(std::uint8_t content, std::uint64_t size, std::uint64_t count = 1) {
   auto entry = std::make_shared<Entry>();
@@ -35,15 +45,15 @@ TEST_CASE("those with another password are named, with the option that mends it"
   CHECK(refusals.kept_out({}, kStart).what.empty());
   CHECK(refusals.note(kAnna, DialFailure::kWrongPassword, 0, kStart));
   CHECK_FALSE(refusals.note(kAnna, DialFailure::kWrongPassword, 0, kStart + 1s));
-  refusals.note_beacon(kAnna, "anna", kStart);
+  refusals.note_beacon(kAnna, "anna", kFirst, false, kStart);
   // A member beside a hub that refuses was not asked, and has that hub's password.
   const Complaint two = refusals.kept_out({"bert"}, kStart + 1s);
-  CHECK(two.what == "anna and bert have another password for the group family");
+  CHECK(two.what == "anna and bert have another password for the group family, or none");
   CHECK(holds(two.advice, "--password-file"));
   CHECK(holds(two.advice, "LANSYNC_PASSWORD"));
   CHECK(holds(two.advice, "without one"));
   CHECK(refusals.kept_out({"anna"}, kStart + 1s).what ==
-        "anna has another password for the group family");
+        "anna has another password for the group family, or none");
   // Heard of by an address alone, and then no more.
   Refusals dialled("family", true, 2);
   dialled.note(kBert, DialFailure::kWrongPassword, 0, kStart);
@@ -55,7 +65,7 @@ TEST_CASE("those with another password are named, with the option that mends it"
 TEST_CASE("a member says whom the group turns away, and what that one has to do") {
   Refusals refusals("family", false, 2);
   refusals.note(kBert, DialFailure::kWrongPassword, 0, kStart);
-  refusals.note_beacon(kBert, "bert", kStart);
+  refusals.note_beacon(kBert, "bert", kFirst, false, kStart);
   refusals.note(kAnna, DialFailure::kProtocol, 3, kStart);
   const std::vector<Complaint> said = refusals.turned_away(kStart);
   REQUIRE(said.size() == 2);
@@ -69,6 +79,29 @@ TEST_CASE("a member says whom the group turns away, and what that one has to do"
   CHECK(refusals.find(kBert)->name == "bert");
   refusals.prune(kStart + Refusals::kForgotten + 1s);
   CHECK(refusals.find(kBert) == nullptr);
+}
+
+TEST_CASE("who has the right password by now is not called turned away, however long it is heard") {
+  // Only the hub has a session with it: its tagged beacon says that it is in the group.
+  Refusals member("family", false, 2);
+  member.note(kBert, DialFailure::kWrongPassword, 0, kStart);
+  member.note_beacon(kBert, "bert", kFirst, false, kStart);
+  member.note_beacon(kBert, "bert", kSecond, true, kStart + 5s);
+  CHECK(member.find(kBert) == nullptr);
+  // Another start, and no tag: it is turned away again soon, or never.
+  Refusals open("family", true, 2);
+  open.note(kBert, DialFailure::kWrongPassword, 0, kStart);
+  open.note_beacon(kBert, "bert", kFirst, false, kStart);
+  open.note_beacon(kBert, "bert", kSecond, false, kStart + 5s);
+  CHECK_FALSE(open.turned_away(kStart + 6s).empty());
+  open.note_beacon(kBert, "bert", kSecond, false, kStart + 6s + Refusals::kRetried);
+  CHECK(open.turned_away(kStart + 6s + Refusals::kRetried).empty());
+  CHECK(open.find(kBert) == nullptr);
+  // And one that is turned away again stays.
+  open.note(kBert, DialFailure::kWrongPassword, 0, kStart + 2min);
+  open.note_beacon(kBert, "bert", kSecond, false, kStart + 2min);
+  open.note_beacon(kBert, "bert", kSecond, false, kStart + 10min);
+  CHECK_FALSE(open.turned_away(kStart + 10min).empty());
 }
 
 TEST_CASE("of very many that were turned away the latest are kept") {
