@@ -416,10 +416,11 @@ void History::check_path(const std::string& name, const Path& path, const SeenTr
   if (!now.there || now.kind == FileKind::kSymlink || contested(path)) return;
   const auto check_part = [&](Part part, const char* what) {
     std::vector<const Act*> left = standing(path, part);
-    std::erase_if(left, [&](const Act* act) { return set_on_what_was_contested(path, *act); });
     const auto same = [&](const Act* act) { return matches(*act, part, now); };
     const auto gone = [](const Act* act) { return !act->after.there; };
-    if (left.empty() || std::any_of(left.begin(), left.end(), same)) return;
+    if (std::any_of(left.begin(), left.end(), same)) return;
+    std::erase_if(left, [&](const Act* act) { return set_on_what_was_contested(path, *act); });
+    if (left.empty()) return;
     // Deleted by one and kept in being by another: which setting it has again is nobody's wish.
     if (std::any_of(left.begin(), left.end(), gone)) return;
     report(str("I1: the ", what, " of ", printable(name), ", now ", describe(now),
