@@ -62,7 +62,7 @@ def test_first_pull_does_not_begin():
             b.start(*FAST)
             said = eventually(lambda: b.status()["state"] == "held" and b.status(), 10,
                               lambda: f"held: {b.status()['state']} {b.status()['reason']!r}")
-            for word in ("36", "free", ".lansyncignore"):
+            for word in ("36", "free", "--on-demand"):
                 check(word in said["reason"], f"{word!r} is not in the reason: {said['reason']!r}")
             time.sleep(1.5)
             check(not b.exists("d/0.bin") and not b.exists("small.txt"), "the pull began")
