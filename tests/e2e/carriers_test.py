@@ -201,22 +201,31 @@ def test_killed_receiver_resumes():
         check(before + after <= 42_000_000 + (4 << 20), f"{before} and {after} bytes of 40,000,000 were received")
 
 
+def rate_under_limit(carrier, limit, size):
+    """What two transfers together take of the line, in bytes a second."""
+    with Lan() as net:
+        hub, client = pair(net, "--carrier", carrier, "--limit", str(limit))
+        for part in range(2):
+            hub.write(f"part-{part}.bin", tree.payload(size, (carrier, part)))
+        eventually(lambda: client.counter("payload_received") > limit // 5, 30, "the transfers did not begin")
+        first, began = client.counter("payload_received"), time.monotonic()
+        eventually(lambda: client.counter("payload_received") > 2 * size - limit // 5, 60, "the transfers")
+        last, ended = client.counter("payload_received"), time.monotonic()
+        # The limit counts what a chunk takes on the line: 1035 bytes for 1000.
+        return (last - first) / (ended - began) * 1.035
+
+
 def test_limit():
     """--limit holds within 5 % on every carrier, two transfers together."""
     for carrier, limit, size in (("enet", 5_000_000, 7_500_000), ("lane", 5_000_000, 7_500_000),
                                  ("tcp", 20_000_000, 30_000_000), ("lane", 20_000_000, 30_000_000)):
-        with Lan() as net:
-            hub, client = pair(net, "--carrier", carrier, "--limit", str(limit))
-            for part in range(2):
-                hub.write(f"part-{part}.bin", tree.payload(size, (carrier, part)))
-            eventually(lambda: client.counter("payload_received") > limit // 5, 30, "the transfers did not begin")
-            first, began = client.counter("payload_received"), time.monotonic()
-            eventually(lambda: client.counter("payload_received") > 2 * size - limit // 5, 60, "the transfers")
-            last, ended = client.counter("payload_received"), time.monotonic()
-            # The limit counts what a chunk takes on the line: 1035 bytes for 1000.
-            rate = (last - first) / (ended - began) * 1.035
-            check(0.95 * limit <= rate <= 1.05 * limit,
-                  f"{rate / 1e6:.2f} MB/s by {carrier} with a limit of {limit / 1e6:.0f}")
+        # A machine that is busy with other things may be slower, and is asked again; never faster.
+        for again in range(3):
+            rate = rate_under_limit(carrier, limit, size)
+            check(rate <= 1.05 * limit, f"{rate / 1e6:.2f} MB/s by {carrier} with a limit of {limit / 1e6:.0f}")
+            if rate >= 0.95 * limit:
+                break
+        check(rate >= 0.95 * limit, f"{rate / 1e6:.2f} MB/s at most by {carrier} with a limit of {limit / 1e6:.0f}")
 
 
 @timeout(240)
