@@ -561,10 +561,12 @@ std::vector<WantedContent> Fetcher::lately_failed() const {
   for (const auto& [order, item] : active_) look_at(item);
   for (const auto& [when, content, source] : not_yet_) look_at(find_item(content));
   std::vector<ItemPtr> failed;
+  failed.reserve(lately.size());
   for (const auto& [order, item] : lately) failed.push_back(item);
   std::stable_sort(failed.begin(), failed.end(),
                    [](const ItemPtr& a, const ItemPtr& b) { return a->backoff < b->backoff; });
   std::vector<WantedContent> out;
+  out.reserve(failed.size());
   for (const ItemPtr& item : failed) out.push_back(item->wanted);
   return out;
 }
