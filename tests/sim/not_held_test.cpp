@@ -45,6 +45,16 @@ struct Trio {
     REQUIRE(world.run_until([&] { return !node.running(); }, 5s));
     node.start();
   }
+  // a writes what the hub does not take while b is off, and leaves before b is back.
+  void author_leaves_with(const std::string& path) {
+    b.stop();
+    world.run_for(5s);
+    a.write(path, kLarge);
+    settle();
+    a.stop();
+    world.run_for(5s);
+    b.start();
+  }
   // All are in sync, the hub but for `path`, which it names; nobody was refused anything.
   void require_held_by_others(const std::string& path) {
     settle();
@@ -228,13 +238,7 @@ TEST_CASE("two members in conflict on what the hub cannot hold: both are kept by
 
 TEST_CASE("its author leaves before anybody had it: the others say so, and it comes with him") {
   Trio trio(8, 1000);
-  trio.b.stop();
-  trio.world.run_for(5s);
-  trio.a.write("f", kLarge);
-  trio.settle();
-  trio.a.stop();
-  trio.world.run_for(5s);
-  trio.b.start();
+  trio.author_leaves_with("f");
   CHECK(trio.world.run_until([&] { return trio.b.in_sync(); }, 180s));
   const StatusReport status = trio.b.node().status();
   INFO(status.reason);
@@ -253,13 +257,7 @@ TEST_CASE("who shows an older version of what nobody here has goes on saying so"
   Trio trio(11, 1000);
   trio.a.write("f", "small");
   trio.settle();
-  trio.b.stop();
-  trio.world.run_for(5s);
-  trio.a.write("f", kLarge);
-  trio.settle();
-  trio.a.stop();
-  trio.world.run_for(5s);
-  trio.b.start();
+  trio.author_leaves_with("f");
   REQUIRE(trio.world.run_until([&] { return trio.b.in_sync(); }, 180s));
   for (int look = 0; look < 20; ++look) {
     trio.world.run_for(10s);
